@@ -1,0 +1,1 @@
+//! A model of the JPKI card application, for tests.
