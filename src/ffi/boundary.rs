@@ -1,0 +1,85 @@
+//! What every call from C passes through: the log, the panic barrier and the step from [`Error`] to `CK_RV`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cryptoki_sys as ck;
+use log::{debug, error};
+
+use super::global;
+use crate::error::Error;
+use crate::handle::SessionHandle;
+use crate::module::Module;
+use crate::token::session::Operation;
+
+/// Runs one function of the tables. A panic does not leave it: it becomes `CKR_GENERAL_ERROR`.
+pub(super) fn entry(name: &'static str, work: impl FnOnce() -> Result<(), Error>) -> ck::CK_RV {
+    // Unwind safety: what a panic can leave half-done is state behind locks, and those are parking_lot's, which do
+    // not poison; the layers below compute first and commit last.
+    catch_unwind(AssertUnwindSafe(|| {
+        debug!("{name}");
+        let value = work().map_or_else(Error::return_value, |()| ck::CKR_OK);
+        debug!("{name}: {}", return_name(value));
+        value
+    }))
+    .unwrap_or(ck::CKR_GENERAL_ERROR)
+}
+
+/// Runs one function that needs the module to be initialized: that is checked before anything else.
+pub(super) fn call(name: &'static str, work: impl FnOnce(&Module) -> Result<(), Error>) -> ck::CK_RV {
+    entry(name, || work(&*global::module()?))
+}
+
+/// Passes on what the views of a function's arguments gave; when they failed, the operation ends.
+///
+/// Any error but `CKR_BUFFER_TOO_SMALL` ends an operation (PKCS #11, C_Sign), and bad arguments are an error of
+/// which the module below does not hear.
+pub(super) fn or_end<T>(
+    module: &Module,
+    session: SessionHandle,
+    operation: Operation,
+    views: Result<T, Error>,
+) -> Result<T, Error> {
+    views.inspect_err(|_| module.end_operation(session, operation))
+}
+
+/// From now on a panic is told to the log instead of to standard error, which belongs to the host.
+///
+/// A cdylib has a standard library of its own, so the host's panics are not affected. Only the place is logged: a
+/// message may quote data. Done once: the standard library changes the hook under a lock, and a child of a fork would
+/// wait for ever for a lock that was held at that moment.
+pub(super) fn log_panics() {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if !DONE.swap(true, Ordering::Relaxed) {
+        set_hook(Box::new(|panic| match panic.location() {
+            Some(place) => error!("panic at {place}"),
+            None => error!("panic"),
+        }));
+    }
+}
+
+/// Defines `return_name`.
+macro_rules! return_names {
+    ($($name:ident)*) => {
+        /// The standard's name for a value that this module returns.
+        fn return_name(value: ck::CK_RV) -> &'static str {
+            match value {
+                $(ck::$name => stringify!($name),)*
+                _ => "a value without a name here",
+            }
+        }
+    };
+}
+
+return_names! {
+    CKR_OK CKR_ARGUMENTS_BAD CKR_ATTRIBUTE_SENSITIVE CKR_ATTRIBUTE_TYPE_INVALID CKR_BUFFER_TOO_SMALL CKR_CANT_LOCK
+    CKR_CRYPTOKI_ALREADY_INITIALIZED CKR_CRYPTOKI_NOT_INITIALIZED CKR_DATA_LEN_RANGE CKR_DEVICE_ERROR
+    CKR_DEVICE_REMOVED CKR_FUNCTION_CANCELED CKR_FUNCTION_NOT_PARALLEL CKR_FUNCTION_NOT_SUPPORTED
+    CKR_GENERAL_ERROR CKR_HOST_MEMORY CKR_KEY_FUNCTION_NOT_PERMITTED CKR_KEY_HANDLE_INVALID
+    CKR_KEY_TYPE_INCONSISTENT CKR_MECHANISM_INVALID CKR_MECHANISM_PARAM_INVALID CKR_NO_EVENT
+    CKR_OBJECT_HANDLE_INVALID CKR_OPERATION_ACTIVE CKR_OPERATION_NOT_INITIALIZED CKR_PIN_INCORRECT CKR_PIN_INVALID
+    CKR_PIN_LEN_RANGE CKR_PIN_LOCKED CKR_RANDOM_SEED_NOT_SUPPORTED CKR_SESSION_COUNT CKR_SESSION_HANDLE_INVALID
+    CKR_SESSION_PARALLEL_NOT_SUPPORTED CKR_SESSION_READ_ONLY CKR_SIGNATURE_INVALID CKR_SIGNATURE_LEN_RANGE
+    CKR_SLOT_ID_INVALID CKR_TOKEN_NOT_PRESENT CKR_USER_ALREADY_LOGGED_IN CKR_USER_NOT_LOGGED_IN
+    CKR_USER_TYPE_INVALID
+}
