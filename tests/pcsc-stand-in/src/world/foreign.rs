@@ -1,0 +1,190 @@
+//! Other programs at the same readers: a browser, scdaemon, a second user of the card.
+//!
+//! What they do is not recorded among the calls of the program under test, and no fault hits them. File ids and
+//! commands are spelled here once more, so that a wrong constant elsewhere shows.
+
+use std::ffi::CStr;
+
+use super::code::{Code, Disposition, ShareMode, protocol};
+use super::held::PowerChange;
+use super::journal::{Caller, Function};
+use super::{CardHandle, ContextHandle, World};
+
+const PROTOCOLS: u32 = protocol::T0 | protocol::T1;
+
+/// Another program, with a context of its own; dropped, it is gone, and a card in a transaction of its is reset.
+pub struct Foreign {
+    world: World,
+    context: Option<ContextHandle>,
+}
+
+/// A connection of another program; dropped, it leaves the card as it is.
+pub struct ForeignCard {
+    world: World,
+    // Before `program` is gone the connection must be.
+    card: CardHandle,
+    _program: Foreign,
+}
+
+impl World {
+    /// Another program. When the service is dead it can do nothing.
+    #[must_use]
+    pub fn foreign(&self) -> Foreign {
+        Foreign { world: self.clone(), context: self.new_context(Caller::Foreign).ok() }
+    }
+}
+
+impl Foreign {
+    /// Connects, shared with others.
+    ///
+    /// # Errors
+    /// As [`World::connect`].
+    pub fn connect(self, reader: &CStr) -> Result<ForeignCard, Code> {
+        self.open(reader, ShareMode::Shared)
+    }
+
+    /// Connects and keeps everybody else out, as scdaemon does.
+    ///
+    /// # Errors
+    /// As [`World::connect`].
+    pub fn connect_exclusive(self, reader: &CStr) -> Result<ForeignCard, Code> {
+        self.open(reader, ShareMode::Exclusive)
+    }
+
+    /// Connects and begins a transaction; it ends when the result is dropped.
+    ///
+    /// # Errors
+    /// As [`World::connect`] and [`World::begin_transaction`].
+    pub fn hold_transaction(self, reader: &CStr) -> Result<ForeignCard, Code> {
+        let card = self.connect(reader)?;
+        card.begin()?;
+        Ok(card)
+    }
+
+    fn open(self, reader: &CStr, share: ShareMode) -> Result<ForeignCard, Code> {
+        let context = self.context.ok_or(Code::NO_SERVICE)?;
+        let (card, _) = self.world.connect(context, reader, share, PROTOCOLS)?;
+        Ok(ForeignCard { world: self.world.clone(), card, _program: self })
+    }
+
+    /// See [`World::disturb`].
+    pub(super) fn disturb(&self, reader: &CStr) {
+        let Some(context) = self.context else { return };
+        // A card that is gone cannot be disturbed.
+        let _ = self.world.call(Function::Control, context, |held, _| {
+            let id = held.reader_named(reader).ok_or(Code::UNKNOWN_READER)?.id;
+            held.apply_power(id, PowerChange::Reset)
+        });
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        if let Some(context) = self.context {
+            let _ = self.world.release_context(context);
+        }
+    }
+}
+
+impl ForeignCard {
+    /// One exchange.
+    ///
+    /// # Errors
+    /// As [`World::transmit`].
+    pub fn transmit(&self, command: &[u8]) -> Result<Vec<u8>, Code> {
+        let answer = self.world.transmit(self.card, protocol::T1, command, 65_538);
+        if answer == Err(Code::RESET_CARD) {
+            self.world.reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave)?;
+            return self.world.transmit(self.card, protocol::T1, command, 65_538).map(|sent| sent.answer);
+        }
+        answer.map(|sent| sent.answer)
+    }
+
+    /// SELECT by AID; the status word.
+    ///
+    /// # Errors
+    /// As [`World::transmit`].
+    pub fn select(&self, aid: &[u8]) -> Result<u16, Code> {
+        self.transmit(&command(&[0x00, 0xa4, 0x04, 0x0c], aid)).map(|answer| status_word(&answer))
+    }
+
+    /// SELECT of the JPKI application.
+    ///
+    /// # Errors
+    /// As [`World::transmit`].
+    pub fn select_jpki(&self) -> Result<u16, Code> {
+        self.select(&[0xd3, 0x92, 0xf0, 0x00, 0x26, 0x01, 0x00, 0x00, 0x00, 0x01])
+    }
+
+    /// VERIFY of a PIN in the current application: 0x0018 authentication, 0x001b signature.
+    ///
+    /// # Errors
+    /// As [`World::transmit`].
+    pub fn verify(&self, pin_ef: u16, pin: &[u8]) -> Result<u16, Code> {
+        self.transmit(&command(&[0x00, 0xa4, 0x02, 0x0c], &pin_ef.to_be_bytes()))?;
+        self.transmit(&command(&[0x00, 0x20, 0x00, 0x80], pin)).map(|answer| status_word(&answer))
+    }
+
+    /// A signature in the current application: key 0x0017 authentication, 0x001a signature. The whole answer.
+    ///
+    /// # Errors
+    /// As [`World::transmit`].
+    pub fn sign(&self, key_ef: u16, data: &[u8]) -> Result<Vec<u8>, Code> {
+        self.transmit(&command(&[0x00, 0xa4, 0x02, 0x0c], &key_ef.to_be_bytes()))?;
+        let mut apdu = command(&[0x80, 0x2a, 0x00, 0x80], data);
+        apdu.push(0x00);
+        self.transmit(&apdu)
+    }
+
+    /// Begins a transaction; waits while the program under test has one.
+    ///
+    /// # Errors
+    /// As [`World::begin_transaction`].
+    pub fn begin(&self) -> Result<(), Code> {
+        match self.world.begin_transaction(self.card) {
+            Err(Code::RESET_CARD) => {
+                self.world.reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave)?;
+                self.world.begin_transaction(self.card)
+            }
+            other => other,
+        }
+    }
+
+    /// Ends the transaction.
+    ///
+    /// # Errors
+    /// As [`World::end_transaction`].
+    pub fn end(&self, disposition: Disposition) -> Result<(), Code> {
+        self.world.end_transaction(self.card, disposition)
+    }
+
+    /// Ends the connection and does something to the card; waits while the program under test has a transaction.
+    ///
+    /// # Errors
+    /// As [`World::disconnect`].
+    pub fn disconnect(&self, disposition: Disposition) -> Result<(), Code> {
+        self.world.disconnect(self.card, disposition)
+    }
+}
+
+impl Drop for ForeignCard {
+    fn drop(&mut self) {
+        let _ = self.world.end_transaction(self.card, Disposition::Leave);
+        // INVALID_HANDLE after `disconnect`.
+        let _ = self.world.disconnect(self.card, Disposition::Leave);
+    }
+}
+
+fn command(header: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let mut apdu = header.to_vec();
+    apdu.push(u8::try_from(data.len()).expect("a short command"));
+    apdu.extend_from_slice(data);
+    apdu
+}
+
+fn status_word(answer: &[u8]) -> u16 {
+    match answer {
+        [.., sw1, sw2] => u16::from_be_bytes([*sw1, *sw2]),
+        _ => 0,
+    }
+}
