@@ -143,6 +143,11 @@ impl Console {
                 let function = words.function()?;
                 world.await_blocked(function, words.size()?);
             }
+            "card" => {
+                // The shelf is free meanwhile: a busy card keeps nobody from another one.
+                let card = self.shelf().virtual_card(words.text()?)?;
+                return cards::execute(&card, &mut words).map(String::into_bytes);
+            }
             "foreign" | "on" | "release" => return self.foreign(verb, &mut words).map(String::into_bytes),
             _ => return self.tell(verb, &mut words).map(String::into_bytes),
         }

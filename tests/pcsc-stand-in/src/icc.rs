@@ -1,5 +1,7 @@
 //! What a reader asks of the chip in it (an ICC, in the words of PC/SC).
 
+use virtual_card::{Reply, VirtualCard};
+
 use crate::world::Code;
 
 /// A card as a reader sees it. The world calls it from many threads, one call at a time for each reader.
@@ -15,6 +17,16 @@ pub trait Icc: Send + Sync {
 
     /// One exchange.
     fn transmit(&self, command: &[u8]) -> Exchange;
+
+    /// Put into a reader, which gives power at once.
+    fn put_in(&self) -> Option<Vec<u8>> {
+        self.power_on()
+    }
+
+    /// Taken out of its reader.
+    fn taken_out(&self) {
+        self.power_off();
+    }
 }
 
 /// What came of one exchange.
@@ -53,4 +65,45 @@ impl Icc for Parrot {
     fn transmit(&self, _command: &[u8]) -> Exchange {
         Exchange::Answer(self.answer.clone())
     }
+}
+
+impl Icc for VirtualCard {
+    fn power_on(&self) -> Option<Vec<u8>> {
+        Self::power_on(self);
+        Some(self.atr())
+    }
+
+    fn power_off(&self) {
+        Self::power_off(self);
+    }
+
+    fn warm_reset(&self) -> Option<Vec<u8>> {
+        Self::warm_reset(self);
+        Some(self.atr())
+    }
+
+    fn transmit(&self, command: &[u8]) -> Exchange {
+        match Self::transmit(self, command) {
+            Reply::Answer(answer) => Exchange::Answer(answer),
+            Reply::Removed => Exchange::Removed,
+            Reply::Reset => Exchange::Reset,
+            Reply::Mute => Exchange::Failed(Code::NOT_TRANSACTED),
+            Reply::TransportError(code) => Exchange::Failed(reader_error(code)),
+        }
+    }
+
+    fn put_in(&self) -> Option<Vec<u8>> {
+        self.insert();
+        Icc::power_on(self)
+    }
+
+    fn taken_out(&self) {
+        self.remove();
+    }
+}
+
+/// A scripted code as PC/SC's: one of its own as it is, any other as a driver that has failed.
+fn reader_error(code: i32) -> Code {
+    let raw = u32::from_ne_bytes(code.to_ne_bytes());
+    if raw >> 16 == 0x8010 { Code::new(raw) } else { Code::NOT_TRANSACTED }
 }

@@ -139,3 +139,38 @@ fn the_environment_describes_the_first_world() {
         assert_eq!(stand_in.request(&[b"remove-reader", "読取機".as_bytes()]), Ok(Vec::new()));
     });
 }
+
+#[test]
+fn a_virtual_card_tells_its_ledger() {
+    isolated!(|stand_in| {
+        stand_in.add_reader(READER);
+        stand_in.new_card("mine", "full");
+        stand_in.insert(READER, "mine");
+        let other = stand_in.foreign(READER, "other", "shared").unwrap();
+        assert_eq!(other.act(&["select", "d392f000260100000001"]).unwrap(), "9000");
+        assert_eq!(other.act(&["verify", "0018", "0000"]).unwrap(), "63c2");
+        assert_eq!(stand_in.card("mine", &["tries", "authentication"]), "2");
+        assert_eq!(stand_in.card("mine", &["failed-verifies", "authentication"]), "1");
+        assert_eq!(other.act(&["verify", "0018", "1234"]).unwrap(), "9000");
+        assert_eq!(stand_in.card("mine", &["verified", "authentication"]), "true");
+        stand_in.out_and_in(READER);
+        assert_eq!(stand_in.card("mine", &["verified", "authentication"]), "false");
+    });
+}
+
+#[test]
+fn a_scripted_removal_takes_the_card_out_of_the_reader() {
+    isolated!(|stand_in| {
+        stand_in.add_reader(READER);
+        stand_in.new_card("mine", "full@1");
+        stand_in.insert(READER, "mine");
+        let card = connect();
+        stand_in.card("mine", &["fault", "at", "2", "remove"]);
+        let mut room = [0; 258];
+        assert_eq!(transmit(card, &mut room).0, 0);
+        assert_eq!(transmit(card, &mut room).0, c_long::from(Code::REMOVED_CARD.raw()));
+        assert_eq!(stand_in.foreign(READER, "other", "shared").unwrap_err(), "NO_SMARTCARD");
+        stand_in.insert(READER, "mine");
+        stand_in.foreign(READER, "other", "shared").unwrap();
+    });
+}

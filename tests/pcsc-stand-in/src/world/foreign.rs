@@ -122,7 +122,11 @@ impl ForeignCard {
     /// As [`World::transmit`].
     pub fn verify(&self, pin_ef: u16, pin: &[u8]) -> Result<u16, Code> {
         self.transmit(&command(&[0x00, 0xa4, 0x02, 0x0c], &pin_ef.to_be_bytes()))?;
-        self.transmit(&command(&[0x00, 0x20, 0x00, 0x80], pin)).map(|answer| status_word(&answer))
+        let status = status_word(&self.transmit(&command(&[0x00, 0x20, 0x00, 0x80], pin))?);
+        if matches!(status, 0x63c0..=0x63cf | 0x6983 | 0x6984) {
+            self.world.lock().journal.count_foreign_failed_verify(pin_ef);
+        }
+        Ok(status)
     }
 
     /// A signature in the current application: key 0x0017 authentication, 0x001a signature. The whole answer.

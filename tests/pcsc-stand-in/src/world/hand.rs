@@ -36,7 +36,7 @@ impl World {
             self.inner.changed.notify_all();
         }
         if let Some((card, false)) = card {
-            card.power_off();
+            card.taken_out();
         }
     }
 
@@ -61,7 +61,7 @@ impl World {
         let id = reader.id;
         reader.busy = true;
         drop(state);
-        let power = Power::from(icc.power_on());
+        let power = Power::from(icc.put_in());
         let mut state = self.lock();
         let serial = state.number();
         if let Some(reader) = state.reader_mut(id) {
@@ -76,7 +76,7 @@ impl World {
     pub fn remove_card(&self, name: &CStr) -> Option<Arc<dyn Icc>> {
         let (card, busy) = self.take_card(name)?;
         if !busy {
-            card.power_off();
+            card.taken_out();
         }
         Some(card)
     }
@@ -189,6 +189,12 @@ impl World {
     #[must_use]
     pub fn power_counts(&self, caller: Caller) -> PowerCounts {
         *self.lock().journal.power(caller)
+    }
+
+    /// How often foreign programs sent a PIN that the card refused, by [`super::ForeignCard::verify`] to this PIN file.
+    #[must_use]
+    pub fn foreign_failed_verifies(&self, pin_ef: u16) -> u64 {
+        self.lock().journal.foreign_failed_verifies(pin_ef)
     }
 
     /// How many contexts and connections the program under test has open.

@@ -269,8 +269,8 @@ impl Held<'_> {
         });
         self.announce();
         if !stays {
-            // Whoever took the card out could not switch it off while it worked.
-            icc.power_off();
+            // Whoever took the card out could not tell it while it worked.
+            icc.taken_out();
         }
         stays.then_some(done)
     }

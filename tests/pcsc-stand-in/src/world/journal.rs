@@ -78,6 +78,7 @@ pub(super) struct Journal {
     calls: BTreeMap<Function, u64>,
     tested: PowerCounts,
     foreign: PowerCounts,
+    foreign_failed_verifies: BTreeMap<u16, u64>,
 }
 
 impl Journal {
@@ -101,8 +102,18 @@ impl Journal {
         self.log.iter().copied().collect()
     }
 
+    pub(super) fn count_foreign_failed_verify(&mut self, pin_ef: u16) {
+        *self.foreign_failed_verifies.entry(pin_ef).or_default() += 1;
+    }
+
+    pub(super) fn foreign_failed_verifies(&self, pin_ef: u16) -> u64 {
+        self.foreign_failed_verifies.get(&pin_ef).copied().unwrap_or(0)
+    }
+
+    /// Forgets the calls and resets. What happened to a PIN stays: a card remembers it as well.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        let foreign_failed_verifies = std::mem::take(&mut self.foreign_failed_verifies);
+        *self = Self { foreign_failed_verifies, ..Self::default() };
     }
 
     pub(super) fn power(&mut self, caller: Caller) -> &mut PowerCounts {
