@@ -1,1 +1,45 @@
-//! PKCS#11 module for JPKI.
+//! A PKCS#11 module for JPKI (公的個人認証サービス), the two certificates on Japan's My Number card.
+//!
+//! # Layers
+//!
+//! Imports point down only; `tests/layers.rs` checks it.
+//!
+//! ```text
+//! ffi ─► module ─► token, error ─► manager ─► jpki ─► transport ─► iso7816
+//! ```
+//!
+//! | layer | what it knows |
+//! |---|---|
+//! | [`ffi`] | C pointers, the function tables, the one static; all `unsafe` of the crate |
+//! | [`module`] | one safe method per supported `C_` function; slots and session handles |
+//! | [`token`], [`error`] | what PKCS#11 means: objects, attributes, mechanisms, operations, return codes |
+//! | [`manager`] | one physical card: transactions, login state, certificate cache |
+//! | [`jpki`] | the card application: files, PIN rules, commands, certificate fields |
+//! | [`transport`] | moving bytes to a card; PC/SC behind two traits |
+//! | [`iso7816`] | the shape of commands, responses and status words |
+//!
+//! [`config`], [`logging`] and [`handle`] stand beside the layers.
+//!
+//! # Documents
+//!
+//! - PKCS #11 v3.2 (OASIS Standard): <https://docs.oasis-open.org/pkcs11/pkcs11-spec/v3.2/pkcs11-spec-v3.2.html>.
+//!   Comments cite it as "PKCS #11, C_Sign". Sections 5.1 to 5.20 read alike in 3.0 and 3.1.
+//! - PKCS #11 v2.40: <https://docs.oasis-open.org/pkcs11/pkcs11-base/v2.40/os/pkcs11-base-v2.40-os.html>.
+//! - ISO/IEC 7816-4:2020 for commands and status words, RFC 8017 for PKCS #1, RFC 5280 for certificates.
+//! - PC/SC workgroup specifications and the API documentation of pcsc-lite: <https://pcsclite.apdu.fr/api/>.
+//!
+//! No specification of the JPKI application is public: card facts name the project they were seen in.
+
+#![deny(unsafe_code)]
+
+pub mod config;
+pub mod error;
+pub mod ffi;
+pub mod handle;
+pub mod iso7816;
+pub mod jpki;
+pub mod logging;
+pub mod manager;
+pub mod module;
+pub mod token;
+pub mod transport;

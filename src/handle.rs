@@ -1,0 +1,65 @@
+//! Handle newtypes of PKCS#11 and the counter that gives them out.
+//!
+//! A handle is never 0 and never given out twice while the module is loaded, so that a stale one cannot name
+//! something new (PKCS #11, "Object and session handles").
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Defines a newtype around the `CK_ULONG` that a caller sees.
+macro_rules! handle {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// Takes the number a caller gave; it may name nothing.
+            #[must_use]
+            pub const fn new(raw: u64) -> Self {
+                Self(raw)
+            }
+
+            /// The number a caller sees.
+            #[must_use]
+            pub const fn raw(self) -> u64 {
+                self.0
+            }
+        }
+    };
+}
+
+handle!(
+    /// `CK_SLOT_ID`: one credential at one reader.
+    SlotId
+);
+handle!(
+    /// `CK_SESSION_HANDLE`.
+    SessionHandle
+);
+handle!(
+    /// `CK_OBJECT_HANDLE`.
+    ObjectHandle
+);
+
+/// Gives out numbers from 1 upwards, each once.
+#[derive(Debug)]
+pub struct HandleCounter(AtomicU64);
+
+impl HandleCounter {
+    /// A counter whose first number is 1.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(1))
+    }
+
+    /// The next number. At a million a second, 64 bits last for half a million years.
+    pub fn take(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Default for HandleCounter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
