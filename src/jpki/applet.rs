@@ -1,0 +1,474 @@
+//! The commands of the JPKI application, within one transaction.
+//!
+//! Every method is one thing the application does. Nothing is remembered here but [`Features`], which belongs to the
+//! card and outlives the transaction. Where sources disagree about the card, the method says so.
+
+use log::trace;
+use thiserror::Error;
+
+use super::certificate::Certificate;
+use super::layout::{self, Aid, CERTIFICATES_PRESENT, Credential, FileId, TOKEN_INFO, TOKEN_INFO_LENGTH};
+use super::pin::Pin;
+use super::public_key::{PSS_HASH_LENGTH, ToBeSigned};
+use crate::iso7816::apdu::{Command, Expected, Response};
+use crate::iso7816::der;
+use crate::iso7816::status::{Status, StatusWord, TriesLeft};
+use crate::transport::{Transaction, TransportError};
+
+/// The most commands in one transaction. The longest one needs about 30; a card that answers with a byte at a time,
+/// or with 61xx for ever, ends here.
+const MAX_EXCHANGES: u8 = 64;
+
+/// The most bytes of a file, and of an answer put together from pieces. The card allots 3808 to a certificate.
+const MAX_FILE: usize = 8192;
+
+/// What a short READ BINARY asks for.
+const CHUNK: u16 = 256;
+
+/// P1 of the sign command: padding of PKCS #1 v1.5 around the bytes as given.
+const SIGN_PKCS1: u8 = 0x00;
+
+/// P1 of the sign command: RSASSA-PSS over a SHA-256 hash (myna-card).
+const SIGN_PSS: u8 = 0x04;
+
+/// What the chip and the reader can do beyond the least. `None`: not known yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Features {
+    /// Files and keys can be named by their short identifier in P1 or P2, which saves a SELECT.
+    pub short_file_ids: Option<bool>,
+    /// An answer can be longer than 256 bytes.
+    pub extended_length: Option<bool>,
+}
+
+/// What was going on when something went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// SELECT of an application.
+    SelectApplication,
+    /// Reading a file.
+    Read,
+    /// Asking for the tries left.
+    CountTries,
+    /// VERIFY with a PIN. Whether the card counted it is not known when no answer came.
+    Verify,
+    /// CHANGE REFERENCE DATA.
+    ChangePin,
+    /// The sign command.
+    Sign,
+    /// GET CHALLENGE.
+    Challenge,
+}
+
+/// Why the application did not do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum AppletError {
+    /// It said so.
+    #[error("{step:?} was answered with {status}")]
+    Refused {
+        /// What was asked.
+        step: Step,
+        /// What it answered.
+        status: StatusWord,
+    },
+    /// Its answer makes no sense.
+    #[error("{0:?} was answered with nonsense")]
+    Malformed(Step),
+    /// A certificate's file does not hold one.
+    #[error("the file holds no certificate")]
+    NoCertificate,
+    /// No answer came.
+    #[error("{step:?}: {error}")]
+    Transport {
+        /// What was asked.
+        step: Step,
+        /// Why no answer came.
+        error: TransportError,
+    },
+}
+
+/// What became of a PIN that was sent to the card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verified {
+    /// It is right.
+    Yes,
+    /// It is wrong, with the tries left if the card tells.
+    Wrong(Option<TriesLeft>),
+    /// Too many were wrong, now or before.
+    Blocked,
+}
+
+/// Whether the card makes PSS signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PssAnswer {
+    /// It does.
+    Offered,
+    /// It does not know the parameter.
+    Refused,
+}
+
+/// The application, while a transaction lasts.
+pub struct Applet<'a> {
+    transaction: &'a mut dyn Transaction,
+    features: &'a mut Features,
+    exchanges: u8,
+    /// Whether a VERIFY with a PIN went out, so that the card may hold a verified state that is to be cleared.
+    verify_sent: bool,
+}
+
+impl<'a> Applet<'a> {
+    /// The application over a transaction; nothing is sent yet.
+    pub fn new(transaction: &'a mut dyn Transaction, features: &'a mut Features) -> Self {
+        Self { transaction, features, exchanges: 0, verify_sent: false }
+    }
+
+    /// Whether a PIN was sent in this transaction.
+    #[must_use]
+    pub fn verify_sent(&self) -> bool {
+        self.verify_sent
+    }
+
+    /// Selects the JPKI application. `false` when the card has none.
+    ///
+    /// # Errors
+    /// When the card answers anything else than 9000 or "not found".
+    pub fn select(&mut self) -> Result<bool, AppletError> {
+        let mut status = self.select_application(layout::JPKI)?;
+        // After a power-up the first command may be answered 6F00 once (myna-card).
+        if status.raw() == 0x6f00 {
+            status = self.select_application(layout::JPKI)?;
+        }
+        match status.classify() {
+            Status::Ok => Ok(true),
+            Status::NotFound => Ok(false),
+            _ => Err(AppletError::Refused { step: Step::SelectApplication, status }),
+        }
+    }
+
+    /// Makes the card forget every verified PIN by selecting another application. `false` when it did not answer
+    /// 9000, so that nobody knows whether it has.
+    pub fn leave(&mut self) -> bool {
+        self.select_application(layout::ISSUER_SECURITY_DOMAIN).is_ok_and(|status| status == StatusWord::OK)
+    }
+
+    /// The token information if one exchange can bring it, which also tells whether the card knows short file
+    /// identifiers. `None` when it does not.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub fn token_info_at_once(&mut self) -> Result<Option<Vec<u8>>, AppletError> {
+        self.read_short(TOKEN_INFO, TOKEN_INFO_LENGTH)
+    }
+
+    /// The token information, 160 bytes or what the card has of them.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn token_info(&mut self) -> Result<Vec<u8>, AppletError> {
+        self.read_start(TOKEN_INFO, TOKEN_INFO_LENGTH)
+    }
+
+    /// Whether the certificate is on the card. One that is not issued (to people under 15, say) is not 8F in EF 0008
+    /// (myna-card); where a card has no such file, its certificates are taken to be there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn has_certificate(&mut self, credential: Credential) -> Result<bool, AppletError> {
+        let bytes = match self.read_start(CERTIFICATES_PRESENT, 3) {
+            Err(AppletError::Refused { status, .. }) if status.classify() == Status::NotFound => {
+                return Ok(true);
+            }
+            answer => answer?,
+        };
+        let &[signature, authentication, ..] = bytes.as_slice() else {
+            return Err(AppletError::Malformed(Step::Read));
+        };
+        Ok(0x8f
+            == match credential {
+                Credential::UserAuthentication => authentication,
+                Credential::DigitalSignature => signature,
+            })
+    }
+
+    /// The first bytes of a file, at most 256.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_start(&mut self, file: FileId, length: u16) -> Result<Vec<u8>, AppletError> {
+        if let Some(bytes) = self.read_short(file, length)? {
+            return Ok(bytes);
+        }
+        self.select_file(file, Step::Read)?;
+        let command = Command::new(0x00, 0xb0, 0, 0).expect(Expected::Short(length));
+        ok(Step::Read, self.exchange(Step::Read, &command)?)
+    }
+
+    /// A certificate from its file. Its length stands in its first bytes; filler follows it.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no certificate.
+    pub fn certificate(&mut self, file: FileId) -> Result<Certificate, AppletError> {
+        let mut bytes = self.read_start(file, CHUNK)?;
+        if bytes.is_empty() {
+            return Err(AppletError::Malformed(Step::Read));
+        }
+        let length = der::sequence_length(&bytes)
+            .filter(|&length| length <= MAX_FILE)
+            .ok_or(AppletError::NoCertificate)?;
+        if bytes.len() < length {
+            self.read_rest_extended(&mut bytes, length)?;
+        }
+        while bytes.len() < length {
+            let wanted = u16::try_from(length - bytes.len()).map_or(CHUNK, |rest| rest.min(CHUNK));
+            let piece = ok(Step::Read, self.read_on(bytes.len(), Expected::Short(wanted))?)?;
+            if piece.is_empty() {
+                return Err(AppletError::Malformed(Step::Read));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        bytes.truncate(length);
+        Certificate::parse(bytes).ok_or(AppletError::NoCertificate)
+    }
+
+    /// The tries left, without spending one: a VERIFY of four bytes, without a PIN. A card answers it with 63Cx even
+    /// when the PIN is verified. `None` when the answer is none of those that tell (OpenSC, PR 959).
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub fn tries_left(&mut self, credential: Credential) -> Result<Option<TriesLeft>, AppletError> {
+        if self.features.short_file_ids == Some(true) {
+            let query = Command::new(0x00, 0x20, 0x00, 0x80 | credential.pin().short());
+            if let Some(tries) = count(&self.exchange(Step::CountTries, &query)?) {
+                return Ok(Some(tries));
+            }
+        }
+        self.select_file(credential.pin(), Step::CountTries)?;
+        Ok(count(&self.exchange(Step::CountTries, &Command::new(0x00, 0x20, 0x00, 0x80))?))
+    }
+
+    /// Sends a PIN, once. The form with a SELECT before it is the one that every project uses: a try is too dear to
+    /// experiment with.
+    ///
+    /// # Errors
+    /// When the answer says neither right, wrong nor blocked, or none came.
+    pub fn verify(&mut self, credential: Credential, pin: &Pin) -> Result<Verified, AppletError> {
+        self.select_file(credential.pin(), Step::CountTries)?;
+        self.verify_selected(pin)
+    }
+
+    /// Changes a PIN: VERIFY of the old one, then CHANGE REFERENCE DATA with the new one alone.
+    ///
+    /// Known from two projects that both mark it as untested or have one author; not confirmed on a physical card.
+    ///
+    /// # Errors
+    /// As [`Applet::verify`], or when the card does not take the new PIN.
+    pub fn change_pin(
+        &mut self,
+        credential: Credential,
+        old: &Pin,
+        new: &Pin,
+    ) -> Result<Verified, AppletError> {
+        let verified = self.verify(credential, old)?;
+        if verified != Verified::Yes {
+            return Ok(verified);
+        }
+        let change = Command::new(0x00, 0x24, 0x01, 0x80).data(new.bytes());
+        ok(Step::ChangePin, self.exchange(Step::ChangePin, &change)?)?;
+        match self.verify_selected(new)? {
+            Verified::Yes => Ok(Verified::Yes),
+            // The card said that it took the new PIN and does not take it now.
+            Verified::Wrong(_) | Verified::Blocked => Err(AppletError::Malformed(Step::ChangePin)),
+        }
+    }
+
+    /// Makes a signature. The PIN has been verified in this transaction.
+    ///
+    /// # Errors
+    /// When the card does not make it.
+    pub fn sign(&mut self, credential: Credential, message: ToBeSigned<'_>) -> Result<Vec<u8>, AppletError> {
+        let (p1, input) = match message {
+            ToBeSigned::Pkcs1(input) => (SIGN_PKCS1, input),
+            ToBeSigned::Pss(hash) => (SIGN_PSS, hash.as_slice()),
+        };
+        let response = self.sign_command(credential, p1, input)?;
+        ok(Step::Sign, response)
+    }
+
+    /// Asks whether the card makes PSS signatures, without a PIN: the sign command is refused either for its
+    /// parameter (6A86) or for the missing PIN (6982).
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub fn offers_pss(&mut self, credential: Credential) -> Result<PssAnswer, AppletError> {
+        let response = self.sign_command(credential, SIGN_PSS, &[0; PSS_HASH_LENGTH])?;
+        Ok(match response.status().classify() {
+            // 9000: another program left the card verified. The signature over a hash without a message is dropped.
+            Status::SecurityStatus | Status::Ok => PssAnswer::Offered,
+            _ => PssAnswer::Refused,
+        })
+    }
+
+    /// Random bytes from the card, at most 256 and perhaps fewer than asked for.
+    ///
+    /// # Errors
+    /// When the card gives none.
+    pub fn challenge(&mut self, length: u16) -> Result<Vec<u8>, AppletError> {
+        let command = Command::new(0x00, 0x84, 0, 0).expect(Expected::Short(length.clamp(1, CHUNK)));
+        let bytes = ok(Step::Challenge, self.exchange(Step::Challenge, &command)?)?;
+        if bytes.is_empty() { Err(AppletError::Malformed(Step::Challenge)) } else { Ok(bytes) }
+    }
+
+    /// The sign command with whatever the card answers: by short key identifier where the card knows those, otherwise
+    /// after a SELECT of the key. A refusal of the first form for its parameters is no signature, so that the second
+    /// form may follow.
+    fn sign_command(
+        &mut self,
+        credential: Credential,
+        p1: u8,
+        input: &[u8],
+    ) -> Result<Response, AppletError> {
+        let command = |p2| Command::new(0x80, 0x2a, p1, p2).data(input).expect(Expected::Short(CHUNK));
+        if self.features.short_file_ids == Some(true) {
+            let response = self.exchange(Step::Sign, &command(0x80 | credential.key().short()))?;
+            if !matches!(response.status().classify(), Status::NotFound | Status::WrongParameters) {
+                return Ok(response);
+            }
+        }
+        self.select_file(credential.key(), Step::Read)?;
+        self.exchange(Step::Sign, &command(0x80))
+    }
+
+    /// VERIFY for the PIN file that is selected.
+    fn verify_selected(&mut self, pin: &Pin) -> Result<Verified, AppletError> {
+        let command = Command::new(0x00, 0x20, 0x00, 0x80).data(pin.bytes());
+        self.verify_sent = true;
+        let response = self.exchange(Step::Verify, &command)?;
+        match response.status().classify() {
+            Status::Ok if response.data().is_empty() => Ok(Verified::Yes),
+            Status::TriesLeft(TriesLeft::BLOCKED) | Status::Blocked => Ok(Verified::Blocked),
+            Status::TriesLeft(tries) => Ok(Verified::Wrong(Some(tries))),
+            Status::VerificationFailed => Ok(Verified::Wrong(None)),
+            _ => Err(refused(Step::Verify, &response)),
+        }
+    }
+
+    /// SELECT by application identifier, asking for no data back.
+    fn select_application(&mut self, aid: Aid) -> Result<StatusWord, AppletError> {
+        let command = Command::new(0x00, 0xa4, 0x04, 0x0c).data(aid.bytes());
+        Ok(self.exchange(Step::SelectApplication, &command)?.status())
+    }
+
+    /// SELECT of a file of the application.
+    fn select_file(&mut self, file: FileId, step: Step) -> Result<(), AppletError> {
+        let command = Command::new(0x00, 0xa4, 0x02, 0x0c).data(&file.bytes());
+        ok(step, self.exchange(step, &command)?).map(drop)
+    }
+
+    /// READ BINARY by short file identifier. `None` when this card does not know them: once it refused one that no
+    /// PIN protects, it is not asked again.
+    fn read_short(&mut self, file: FileId, length: u16) -> Result<Option<Vec<u8>>, AppletError> {
+        if self.features.short_file_ids == Some(false) {
+            return Ok(None);
+        }
+        let command = Command::new(0x00, 0xb0, 0x80 | file.short(), 0).expect(Expected::Short(length));
+        let response = self.exchange(Step::Read, &command)?;
+        match (response.status().classify(), self.features.short_file_ids) {
+            (Status::Ok, _) => {
+                self.features.short_file_ids = Some(true);
+                Ok(Some(response.into_data()))
+            }
+            (Status::SecurityStatus, _) | (_, Some(true)) => Err(refused(Step::Read, &response)),
+            (_, _) => {
+                self.features.short_file_ids = Some(false);
+                Ok(None)
+            }
+        }
+    }
+
+    /// READ BINARY of the selected file.
+    fn read_on(&mut self, offset: usize, expected: Expected) -> Result<Response, AppletError> {
+        // Bit 8 of P1 would name a file: offsets end at 32,767, and files at MAX_FILE.
+        let [high, low] =
+            u16::try_from(offset).map_err(|_| AppletError::Malformed(Step::Read))?.to_be_bytes();
+        self.exchange(Step::Read, &Command::new(0x00, 0xb0, high, low).expect(expected))
+    }
+
+    /// Reads what is left in one exchange, where card and reader can. A card without short file identifiers is an old
+    /// one and not asked; a reader that cannot answers with an error, which only means "no" the first time.
+    fn read_rest_extended(&mut self, bytes: &mut Vec<u8>, length: usize) -> Result<(), AppletError> {
+        let rest = length - bytes.len();
+        let Ok(wanted @ 257..) = u16::try_from(rest) else { return Ok(()) };
+        if self.features.short_file_ids != Some(true) || self.features.extended_length == Some(false) {
+            return Ok(());
+        }
+        let answer = self.read_on(bytes.len(), Expected::Extended(wanted));
+        match answer {
+            Ok(response) if response.status() == StatusWord::OK && !response.data().is_empty() => {
+                self.features.extended_length = Some(true);
+                bytes.extend(response.data().iter().take(rest));
+            }
+            Ok(_) | Err(AppletError::Transport { error: TransportError::Failed(_), .. }) => {
+                self.features.extended_length = Some(false);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// One command and its whole answer: 61xx is followed by GET RESPONSE, 6Cxx by the same command with the right
+    /// Le. A command with a PIN is sent once, whatever the answer.
+    fn exchange(&mut self, step: Step, command: &Command) -> Result<Response, AppletError> {
+        let mut response = self.transmit(step, command)?;
+        if let (Status::WrongLe(le), true) = (response.status().classify(), step != Step::Verify) {
+            response = self.transmit(step, &command.clone().expect(Expected::Short(le)))?;
+        }
+        let mut data = Vec::new();
+        while let (Status::MoreData(more), true) = (response.status().classify(), step != Step::Verify) {
+            data.extend_from_slice(response.data());
+            if data.len() > MAX_FILE {
+                return Err(AppletError::Malformed(step));
+            }
+            response = self.transmit(step, &Command::new(0x00, 0xc0, 0, 0).expect(Expected::Short(more)))?;
+        }
+        if data.is_empty() {
+            return Ok(response);
+        }
+        data.extend_from_slice(response.data());
+        data.extend_from_slice(&response.status().raw().to_be_bytes());
+        Response::parse(data).ok_or(AppletError::Malformed(step))
+    }
+
+    /// One command APDU and its response APDU.
+    fn transmit(&mut self, step: Step, command: &Command) -> Result<Response, AppletError> {
+        if self.exchanges >= MAX_EXCHANGES {
+            return Err(AppletError::Malformed(step));
+        }
+        self.exchanges += 1;
+        let answer = self
+            .transaction
+            .transmit(&command.encode())
+            .inspect_err(|error| trace!("{command:?} -> {error}"))
+            .map_err(|error| AppletError::Transport { step, error })?;
+        let response = Response::parse(answer).ok_or(AppletError::Malformed(step))?;
+        trace!("{command:?} -> {response:?}");
+        Ok(response)
+    }
+}
+
+/// The data of a response that must be 9000.
+fn ok(step: Step, response: Response) -> Result<Vec<u8>, AppletError> {
+    if response.status() == StatusWord::OK { Ok(response.into_data()) } else { Err(refused(step, &response)) }
+}
+
+/// The error for an answer that is not the one hoped for.
+fn refused(step: Step, response: &Response) -> AppletError {
+    AppletError::Refused { step, status: response.status() }
+}
+
+/// The count of tries in an answer to the query for it.
+fn count(response: &Response) -> Option<TriesLeft> {
+    match response.status().classify() {
+        Status::TriesLeft(tries) => Some(tries),
+        Status::Blocked => Some(TriesLeft::BLOCKED),
+        _ => None,
+    }
+}

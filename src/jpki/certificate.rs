@@ -1,0 +1,147 @@
+//! What PKCS#11 needs of a certificate (RFC 5280).
+//!
+//! The bytes come from the card and are not trusted: a certificate that cannot be parsed is no certificate, one with
+//! a key of an unknown kind has no key.
+
+use std::fmt;
+
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::public_key::PublicKey as ParsedKey;
+use x509_parser::time::ASN1Time;
+
+use super::public_key::PublicKey;
+
+/// A certificate of the card. `Debug` prints none of it: the signature certificate is personal data.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Certificate {
+    der: Vec<u8>,
+    subject: Vec<u8>,
+    issuer: Vec<u8>,
+    serial_number: Vec<u8>,
+    public_key_info: Vec<u8>,
+    public_key: Option<PublicKey>,
+    not_before: Date,
+    not_after: Date,
+    expires: i64,
+}
+
+/// A calendar date (UTC).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Date {
+    /// The year, 0–9999.
+    pub year: u16,
+    /// The month, 1–12.
+    pub month: u8,
+    /// The day, 1–31.
+    pub day: u8,
+}
+
+impl Certificate {
+    /// Reads a certificate. `None` when the bytes are none, or not exactly one.
+    #[must_use]
+    pub fn parse(der: Vec<u8>) -> Option<Self> {
+        let (rest, parsed) = X509Certificate::from_der(&der).ok()?;
+        if !rest.is_empty() {
+            return None;
+        }
+        let fields = Self {
+            subject: parsed.subject().as_raw().to_vec(),
+            issuer: parsed.issuer().as_raw().to_vec(),
+            serial_number: integer(parsed.raw_serial())?,
+            public_key_info: parsed.public_key().raw.to_vec(),
+            public_key: match parsed.public_key().parsed() {
+                Ok(ParsedKey::RSA(key)) => PublicKey::new(key.modulus, key.exponent),
+                _ => None,
+            },
+            not_before: Date::from(parsed.validity().not_before)?,
+            not_after: Date::from(parsed.validity().not_after)?,
+            expires: parsed.validity().not_after.timestamp(),
+            der: Vec::new(),
+        };
+        Some(Self { der, ..fields })
+    }
+
+    /// The whole certificate.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The subject's name, DER.
+    #[must_use]
+    pub fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// The issuer's name, DER.
+    #[must_use]
+    pub fn issuer(&self) -> &[u8] {
+        &self.issuer
+    }
+
+    /// The serial number as a DER INTEGER, with tag and length.
+    #[must_use]
+    pub fn serial_number(&self) -> &[u8] {
+        &self.serial_number
+    }
+
+    /// The SubjectPublicKeyInfo, DER.
+    #[must_use]
+    pub fn public_key_info(&self) -> &[u8] {
+        &self.public_key_info
+    }
+
+    /// The key, when it is one this module can use.
+    #[must_use]
+    pub fn public_key(&self) -> Option<&PublicKey> {
+        self.public_key.as_ref()
+    }
+
+    /// The first day of its validity.
+    #[must_use]
+    pub fn not_before(&self) -> Date {
+        self.not_before
+    }
+
+    /// The last day of its validity.
+    #[must_use]
+    pub fn not_after(&self) -> Date {
+        self.not_after
+    }
+
+    /// The last second of its validity, in seconds since 1970.
+    #[must_use]
+    pub fn expires(&self) -> i64 {
+        self.expires
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Certificate of {} bytes", self.der.len())
+    }
+}
+
+impl Date {
+    fn from(time: ASN1Time) -> Option<Self> {
+        let date = time.to_datetime().date();
+        Some(Self {
+            year: u16::try_from(date.year()).ok().filter(|year| *year <= 9999)?,
+            month: u8::from(date.month()),
+            day: date.day(),
+        })
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
+/// The content of an INTEGER with its tag and length put back. RFC 5280 allows 20 bytes; what a card says is bounded
+/// where one length byte ends.
+fn integer(content: &[u8]) -> Option<Vec<u8>> {
+    let length = u8::try_from(content.len()).ok().filter(|length| (1..=127).contains(length))?;
+    Some([&[0x02, length], content].concat())
+}
