@@ -1,0 +1,402 @@
+//! The card session manager: one for each reader.
+//!
+//! It owns the connection to the card, its transactions, the login of both credentials and what was read of the card.
+//! It knows nothing of PKCS#11: sessions, objects and return codes are above it.
+//!
+//! # A login that cannot be borrowed
+//!
+//! A JPKI card's verified state belongs to whoever talks to it next: it survives a disconnect, and on reported cards
+//! even a reset. So each operation that needs the PIN is one transaction that selects the application, verifies,
+//! does its work and selects another application, which makes the card forget. Where that is not confirmed, the card
+//! loses its power. Another program's reset or SELECT costs the user nothing: the next operation verifies again.
+//!
+//! # Locks
+//!
+//! `io` is the reader's lock, and the only one held while the card works. `known` and `logins` are held for a few
+//! instructions, by whoever holds `io` or nothing, and never both.
+
+pub mod card;
+pub mod error;
+
+mod login;
+mod pins;
+mod reading;
+mod signing;
+
+use std::hash::RandomState;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use log::{debug, info, warn};
+use parking_lot::Mutex;
+
+use self::card::{Card, Epoch, Identity, PerCredential};
+use self::error::CardError;
+use self::login::Login;
+pub use self::pins::PinStatus;
+pub use self::signing::Authorization;
+use crate::handle::HandleCounter;
+use crate::iso7816::status::Status;
+use crate::jpki::applet::{Applet, AppletError, Features, Step};
+use crate::jpki::layout::Credential;
+use crate::jpki::pin::SecretMemory;
+use crate::transport::{Connection, Continuity, Leave, ReaderName, ReaderState, Transport, TransportError};
+
+/// How often an operation begins again because another program reset the card, before it gives up.
+const MAX_ATTEMPTS: usize = 5;
+
+/// The label of a juki card's token information; a My Number card says `JPKIAPICCTOKEN2`.
+const JUKI_LABEL: &[u8] = b"JPKIAPICCTOKEN";
+
+/// What the configuration says about every card.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Settings {
+    /// How many last tries of a PIN are not spent.
+    pub reserve_tries: u8,
+    /// Whether each digital signature asks for its PIN.
+    pub always_authenticate: bool,
+    /// Whether PSS signatures are offered without asking the card: `None` asks it.
+    pub pss: Option<bool>,
+}
+
+/// The manager of the cards in one reader, one after another.
+pub struct CardManager {
+    reader: ReaderName,
+    transport: Arc<dyn Transport>,
+    memory: Arc<dyn SecretMemory>,
+    settings: Settings,
+    epochs: HandleCounter,
+    shutting_down: AtomicBool,
+    io: Mutex<Option<Live>>,
+    known: Mutex<Option<Known>>,
+    logins: Mutex<PerCredential<Login>>,
+    /// The key of the fingerprints by which a refused PIN is known again.
+    fingerprint_key: RandomState,
+}
+
+/// A connection to the card of one epoch.
+struct Live {
+    connection: Box<dyn Connection>,
+    epoch: Epoch,
+    features: Features,
+    /// The card was reset since it was last recognised: it may be another one.
+    suspect: bool,
+}
+
+/// What the last look at the reader found.
+#[derive(Clone)]
+struct Known {
+    /// The service's count of insertions and removals then.
+    changes: u32,
+    /// `None`: a card, but not one of JPKI's. It is not asked again.
+    card: Option<Arc<Card>>,
+}
+
+impl CardManager {
+    /// A manager for a reader. The reader is not touched yet.
+    pub fn new(
+        reader: ReaderName,
+        transport: Arc<dyn Transport>,
+        memory: Arc<dyn SecretMemory>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            reader,
+            transport,
+            memory,
+            settings,
+            epochs: HandleCounter::new(),
+            shutting_down: AtomicBool::new(false),
+            io: Mutex::new(None),
+            known: Mutex::new(None),
+            logins: Mutex::default(),
+            fingerprint_key: RandomState::new(),
+        }
+    }
+
+    /// The reader.
+    pub fn reader(&self) -> &ReaderName {
+        &self.reader
+    }
+
+    /// Ends both logins and lets no further operation begin. Does not wait for one that is under way.
+    pub fn shut_down(&self) {
+        self.shutting_down.store(true, Ordering::Release);
+        self.clear_logins();
+    }
+
+    /// The JPKI card in the reader if it is known already. No exchange with the card.
+    pub fn current(&self) -> Option<Arc<Card>> {
+        self.look().ok().flatten()?.card
+    }
+
+    /// Whether the card of `epoch` is still the one that is known. Nobody is asked.
+    pub fn is_known(&self, epoch: Epoch) -> bool {
+        self.known_card(epoch).is_ok()
+    }
+
+    /// The JPKI card in the reader, recognised now if need be: two exchanges for any other card, then silence until
+    /// the next one.
+    ///
+    /// # Errors
+    /// [`CardError::NoCard`], [`CardError::NotJpki`], or what kept the card from being recognised.
+    pub fn card(&self) -> Result<Arc<Card>, CardError> {
+        self.recognised(false)
+    }
+
+    /// Whether the card in the reader has this credential.
+    ///
+    /// # Errors
+    /// As [`CardManager::card`].
+    pub fn has(&self, credential: Credential) -> Result<bool, CardError> {
+        let card = self.recognised(credential == Credential::DigitalSignature)?;
+        if let Some(present) = card.present(credential) {
+            return Ok(present);
+        }
+        let present = self.with_card(card.epoch(), |applet| Ok(applet.has_certificate(credential)?))?;
+        card.set_present(credential, present);
+        Ok(present)
+    }
+
+    /// As [`CardManager::card`]; `with_signature` also asks, in the same transaction, for the signature certificate.
+    pub fn recognised(&self, with_signature: bool) -> Result<Arc<Card>, CardError> {
+        let decided = |known: Known| known.card.ok_or(CardError::NotJpki);
+        if let Some(known) = self.look()? {
+            return decided(known);
+        }
+        let mut io = self.io.lock();
+        match self.look()? {
+            Some(known) => decided(known),
+            None => self.recognise(&mut io, with_signature),
+        }
+    }
+
+    /// Asks the service, not the card, whether what is known still holds. `None`: a card that is not known yet.
+    fn look(&self) -> Result<Option<Known>, CardError> {
+        let changes = match self.transport.reader_state(&self.reader) {
+            Ok(Some(ReaderState { card_present: true, changes })) => changes,
+            Ok(_) | Err(_) => {
+                self.forget();
+                return Err(CardError::NoCard);
+            }
+        };
+        let known = self.known.lock().clone();
+        match known {
+            Some(known) if known.changes == changes => Ok(Some(known)),
+            Some(_) => {
+                self.forget();
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The card that was known is gone: nobody is logged in to it, and nothing of it is true of the next one.
+    fn forget(&self) {
+        if self.known.lock().take().is_some_and(|known| known.card.is_some()) {
+            info!("{}: the card was removed", self.reader);
+        }
+        let mut logins = self.logins.lock();
+        Credential::ALL.into_iter().for_each(|credential| logins.of_mut(credential).clear());
+    }
+
+    /// Ends both logins.
+    fn clear_logins(&self) {
+        let mut logins = self.logins.lock();
+        Credential::ALL.into_iter().for_each(|credential| logins.of_mut(credential).log_out());
+    }
+
+    /// Connects to the card in the reader and finds out what it is.
+    fn recognise(&self, io: &mut Option<Live>, with_signature: bool) -> Result<Arc<Card>, CardError> {
+        *io = None;
+        let Ok(Some(ReaderState { card_present: true, changes })) = self.transport.reader_state(&self.reader)
+        else {
+            return Err(CardError::NoCard);
+        };
+        let epoch = Epoch::new(self.epochs.take());
+        let connection = self.transport.connect(&self.reader).map_err(|error| match error {
+            TransportError::Removed => CardError::NoCard,
+            other => CardError::from(other),
+        })?;
+        let mut live = Live { connection, epoch, features: Features::default(), suspect: false };
+        let found = self.transact(&mut live, None, |applet| self.examine(applet, epoch, with_signature));
+        let card = match found {
+            Ok(card) => Some(Arc::new(card)),
+            Err(CardError::NotJpki) => None,
+            Err(error) => {
+                debug!("{}: the card cannot be recognised: {error}", self.reader);
+                return Err(error);
+            }
+        };
+        *self.known.lock() = Some(Known { changes, card: card.clone() });
+        let card = card.ok_or(CardError::NotJpki)?;
+        info!("{}: a card with the JPKI application", self.reader);
+        *io = Some(live);
+        Ok(card)
+    }
+
+    /// What kind of card it is. The application is selected.
+    fn examine(
+        &self,
+        applet: &mut Applet<'_>,
+        epoch: Epoch,
+        with_signature: bool,
+    ) -> Result<Card, CardError> {
+        let token_info = applet.token_info_at_once()?;
+        if let Some(info) = &token_info {
+            self.refuse_juki_card(info)?;
+        }
+        let certificate = applet.certificate(Credential::UserAuthentication.certificate());
+        if let Ok(certificate) = certificate {
+            self.warn_about_expiry(Credential::UserAuthentication, &certificate);
+            let card = Card::with_certificate(epoch, certificate);
+            self.examine_signature(applet, &card, with_signature)?;
+            return Ok(card);
+        }
+        // No authentication certificate to know the card by: what is it?
+        let unusual = match certificate {
+            Err(AppletError::Refused { status, .. }) => match status.classify() {
+                Status::SecurityStatus => Card::with_private_certificate,
+                Status::NotFound => Card::without_certificate,
+                _ => return Err(CardError::Refused { step: Step::Read, status }),
+            },
+            Err(AppletError::NoCertificate) | Ok(_) => Card::with_unusable_certificate,
+            Err(error) => return Err(error.into()),
+        };
+        let token_info = match token_info {
+            Some(info) => info,
+            None => applet.token_info()?,
+        };
+        self.refuse_juki_card(&token_info)?;
+        let card = unusual(epoch, token_info);
+        self.examine_signature(applet, &card, with_signature)?;
+        Ok(card)
+    }
+
+    /// Whether the card carries a signature certificate, if that is wanted now. An answer that tells nothing leaves
+    /// the question open: authentication must not suffer from it.
+    fn examine_signature(&self, applet: &mut Applet<'_>, card: &Card, wanted: bool) -> Result<(), CardError> {
+        if !wanted {
+            return Ok(());
+        }
+        match applet.has_certificate(Credential::DigitalSignature) {
+            Ok(present) => card.set_present(Credential::DigitalSignature, present),
+            Err(error @ AppletError::Transport { .. }) => return Err(error.into()),
+            Err(error) => warn!("{}: which certificates the card has is not known: {error}", self.reader),
+        }
+        Ok(())
+    }
+
+    /// The card of the former 住民基本台帳 network has the same application, and no certificate that is still valid.
+    fn refuse_juki_card(&self, token_info: &[u8]) -> Result<(), CardError> {
+        let label = token_info.get(..32).unwrap_or(token_info).trim_ascii();
+        let label = label.split(|&byte| byte == 0).next().unwrap_or_default();
+        if label == JUKI_LABEL {
+            warn!("{}: a juki card (住民基本台帳カード); its certificates have all expired", self.reader);
+            return Err(CardError::NotJpki);
+        }
+        Ok(())
+    }
+
+    /// Runs `work` in one transaction on the card of `epoch`.
+    fn with_card<T>(
+        &self,
+        epoch: Epoch,
+        work: impl FnMut(&mut Applet<'_>) -> Result<T, CardError>,
+    ) -> Result<T, CardError> {
+        self.with_io(&mut self.io.lock(), epoch, work)
+    }
+
+    /// As [`CardManager::with_card`], for a caller that has the reader's lock.
+    fn with_io<T>(
+        &self,
+        io: &mut Option<Live>,
+        epoch: Epoch,
+        work: impl FnMut(&mut Applet<'_>) -> Result<T, CardError>,
+    ) -> Result<T, CardError> {
+        let card = self.known_card(epoch)?;
+        let live = io.as_mut().filter(|live| live.epoch == epoch).ok_or(CardError::Removed)?;
+        let result = self.transact(live, Some(&card), work);
+        if matches!(result, Err(CardError::Removed)) {
+            *io = None;
+            self.forget();
+        }
+        result
+    }
+
+    /// The card of `epoch`, unless it is known to be gone.
+    fn known_card(&self, epoch: Epoch) -> Result<Arc<Card>, CardError> {
+        let known = self.known.lock();
+        let card = known.as_ref().and_then(|known| known.card.as_ref());
+        card.filter(|card| card.epoch() == epoch).cloned().ok_or(CardError::Removed)
+    }
+
+    /// One transaction, begun again when another program resets the card in the middle of it. `card` is the one that
+    /// must answer, if it is known already.
+    fn transact<T>(
+        &self,
+        live: &mut Live,
+        card: Option<&Card>,
+        mut work: impl FnMut(&mut Applet<'_>) -> Result<T, CardError>,
+    ) -> Result<T, CardError> {
+        for _ in 0..MAX_ATTEMPTS {
+            match self.attempt(live, card, &mut work) {
+                Err(CardError::Interrupted) => {
+                    debug!("{}: another program reset the card; beginning again", self.reader);
+                    live.suspect = true;
+                }
+                result => return result,
+            }
+        }
+        Err(CardError::Transport(TransportError::Reset))
+    }
+
+    /// One transaction: select, recognise, work, leave.
+    fn attempt<T>(
+        &self,
+        live: &mut Live,
+        card: Option<&Card>,
+        work: &mut impl FnMut(&mut Applet<'_>) -> Result<T, CardError>,
+    ) -> Result<T, CardError> {
+        self.check_running()?;
+        let (mut transaction, continuity) = live.connection.begin().map_err(|error| match error {
+            TransportError::Reset => CardError::Interrupted,
+            other => CardError::from(other),
+        })?;
+        live.suspect |= continuity == Continuity::WasReset;
+        let mut applet = Applet::new(&mut *transaction, &mut live.features);
+        // The wait for the transaction may have been long.
+        let result = self
+            .check_running()
+            .and_then(|()| open(&mut applet, card.filter(|_| live.suspect), card.is_some()))
+            .inspect(|()| live.suspect = false)
+            .and_then(|()| work(&mut applet));
+        let forgotten = !applet.verify_sent() || applet.leave();
+        let leave = if forgotten { Leave::AsIs } else { Leave::Unpowered };
+        if let Err(error) = transaction.end(leave) {
+            // The work is done or not done all the same; what it did stands.
+            debug!("{}: the transaction did not end well: {error}", self.reader);
+        }
+        result
+    }
+
+    fn check_running(&self) -> Result<(), CardError> {
+        if self.shutting_down.load(Ordering::Acquire) { Err(CardError::ShuttingDown) } else { Ok(()) }
+    }
+}
+
+/// Selects the application and makes sure that a card that was reset is still `suspect`, if one is given.
+fn open(applet: &mut Applet<'_>, suspect: Option<&Card>, known: bool) -> Result<(), CardError> {
+    if !applet.select()? {
+        return Err(if known { CardError::Malformed(Step::SelectApplication) } else { CardError::NotJpki });
+    }
+    let same = match suspect.map(Card::identity) {
+        None => true,
+        Some(Identity::Certificate(start)) => {
+            let file = Credential::UserAuthentication.certificate();
+            applet.read_start(file, Identity::CERTIFICATE_BYTES)? == *start
+        }
+        Some(Identity::TokenInfo(info)) => applet.token_info()? == *info,
+    };
+    if same { Ok(()) } else { Err(CardError::Removed) }
+}

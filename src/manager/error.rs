@@ -1,0 +1,119 @@
+//! What can go wrong with a card, told apart by what the user has to do.
+
+use thiserror::Error;
+
+use crate::iso7816::status::StatusWord;
+use crate::jpki::applet::{AppletError, Step};
+use crate::transport::TransportError;
+
+/// Why the card session manager could not do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum CardError {
+    /// There is no card in the reader.
+    #[error("no card in the reader")]
+    NoCard,
+    /// There is a card, and it is not one of JPKI's.
+    #[error("the card has no JPKI application")]
+    NotJpki,
+    /// The card has no such certificate: people under 15 get no signature certificate, for one.
+    #[error("the card does not carry this certificate")]
+    NoCredential,
+    /// The card that was spoken of is gone.
+    #[error("the card was removed")]
+    Removed,
+    /// The PIN has not the form of this PIN. Nothing was sent.
+    #[error("this cannot be the PIN")]
+    PinMalformed,
+    /// The PIN was refused before. Nothing was sent.
+    #[error("this PIN was refused before")]
+    PinRepeated,
+    /// The PIN is wrong. The card has counted it.
+    #[error("wrong PIN")]
+    PinIncorrect,
+    /// The PIN is blocked. Only the municipal office, or a kiosk with the other PIN, can change that.
+    #[error("the PIN is blocked")]
+    PinBlocked,
+    /// The configuration keeps the last tries back. Nothing was sent.
+    #[error("the configuration keeps the last tries of this PIN in reserve")]
+    PinReserved,
+    /// The new PIN is too long or too short. Nothing was sent.
+    #[error("the new PIN is too long or too short")]
+    NewPinLength,
+    /// The new PIN has characters that it may not have, or lacks a kind that it must have. Nothing was sent.
+    #[error("the new PIN has the wrong characters")]
+    NewPinCharacters,
+    /// Somebody has logged in already.
+    #[error("already logged in")]
+    AlreadyLoggedIn,
+    /// Nobody has logged in.
+    #[error("not logged in")]
+    NotLoggedIn,
+    /// The PIN that was right at login is not any more: it was changed, or blocked, by another program.
+    #[error("the PIN was changed since the login")]
+    PinStale,
+    /// The certificate, without which no signature can be checked, cannot be read.
+    #[error("the certificate cannot be read")]
+    NoCertificate,
+    /// The card answered with something that is not its key's signature.
+    #[error("the card's signature is wrong")]
+    WrongSignature,
+    /// There is no memory for a PIN.
+    #[error("no memory for a PIN")]
+    SecretMemory,
+    /// The module is being finalized.
+    #[error("the module is being finalized")]
+    ShuttingDown,
+    /// Another program reset the card at a point where it is safe to begin again.
+    #[error("the card was reset by another program")]
+    Interrupted,
+    /// The card refused a command.
+    #[error("{step:?} was answered with {status}")]
+    Refused {
+        /// What was asked.
+        step: Step,
+        /// What it answered.
+        status: StatusWord,
+    },
+    /// The card's answer makes no sense.
+    #[error("{0:?} was answered with nonsense")]
+    Malformed(Step),
+    /// No answer came.
+    #[error("{0}")]
+    Transport(TransportError),
+}
+
+impl From<AppletError> for CardError {
+    fn from(error: AppletError) -> Self {
+        match error {
+            AppletError::Refused { step, status } => Self::Refused { step, status },
+            AppletError::Malformed(step) => Self::Malformed(step),
+            AppletError::NoCertificate => Self::NoCertificate,
+            AppletError::Transport { step, error: TransportError::Reset } if is_repeatable(step) => {
+                Self::Interrupted
+            }
+            AppletError::Transport { error, .. } => Self::from(error),
+        }
+    }
+}
+
+impl From<TransportError> for CardError {
+    fn from(error: TransportError) -> Self {
+        match error {
+            TransportError::Removed | TransportError::NoService => Self::Removed,
+            TransportError::Reset
+            | TransportError::Busy
+            | TransportError::AccessDenied
+            | TransportError::BadLength
+            | TransportError::Failed(_) => Self::Transport(error),
+        }
+    }
+}
+
+/// Whether a command whose answer got lost may be sent again. A PIN may have been counted, and a signature is never
+/// made twice.
+fn is_repeatable(step: Step) -> bool {
+    match step {
+        Step::SelectApplication | Step::Read | Step::CountTries | Step::Challenge => true,
+        Step::Verify | Step::ChangePin | Step::Sign => false,
+    }
+}

@@ -1,0 +1,112 @@
+//! The login of one credential: the PIN while it is needed, and what was learned from wrong ones.
+//!
+//! The card does not tell whether a PIN is verified, and each operation of ours makes it forget, so that this is the
+//! truth about who is logged in.
+
+use std::sync::Arc;
+
+use super::card::Epoch;
+use crate::iso7816::status::TriesLeft;
+use crate::jpki::pin::{Fingerprint, Pin};
+
+/// The login of one credential.
+#[derive(Default)]
+pub(super) struct Login {
+    user: Option<User>,
+    rejected: Option<Rejected>,
+    /// A wrong PIN was entered since the last right one, whether or not it was sent.
+    wrong_entry: bool,
+    tries: Option<TriesLeft>,
+}
+
+/// Somebody who is logged in.
+struct User {
+    epoch: Epoch,
+    /// `None` when every signature asks for the PIN again.
+    pin: Option<Arc<Pin>>,
+}
+
+/// A PIN that was refused.
+struct Rejected {
+    fingerprint: Fingerprint,
+    tries: Option<TriesLeft>,
+}
+
+impl Login {
+    /// Whether somebody is logged in to the card of this epoch.
+    pub(super) fn is_in(&self, epoch: Epoch) -> bool {
+        self.user.as_ref().is_some_and(|user| user.epoch == epoch)
+    }
+
+    /// The PIN of the login to the card of this epoch.
+    pub(super) fn pin(&self, epoch: Epoch) -> Option<Arc<Pin>> {
+        self.user.as_ref().filter(|user| user.epoch == epoch)?.pin.clone()
+    }
+
+    /// Ends the login. The PIN is wiped with its last user: an operation that is under way.
+    pub(super) fn log_out(&mut self) {
+        self.user = None;
+    }
+
+    /// Forgets everything: the next card is another one.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether this PIN was the last one refused.
+    pub(super) fn is_rejected(&self, fingerprint: Fingerprint) -> bool {
+        self.rejected.as_ref().is_some_and(|rejected| rejected.fingerprint == fingerprint)
+    }
+
+    /// A wrong PIN was entered since the last right one.
+    pub(super) fn wrong_entry(&self) -> bool {
+        self.wrong_entry
+    }
+
+    /// The tries left when the card last told; `None` when it did not, or something happened since.
+    pub(super) fn tries(&self) -> Option<TriesLeft> {
+        self.tries
+    }
+
+    /// The card took the PIN.
+    pub(super) fn accept(&mut self, epoch: Epoch, pin: Option<Arc<Pin>>, tries: TriesLeft) {
+        *self =
+            Self { user: Some(User { epoch, pin }), rejected: None, wrong_entry: false, tries: Some(tries) };
+    }
+
+    /// The card took the PIN, and nobody's login changes.
+    pub(super) fn confirm(&mut self, tries: TriesLeft) {
+        self.rejected = None;
+        self.wrong_entry = false;
+        self.tries = Some(tries);
+    }
+
+    /// The card or the form check refused the PIN.
+    pub(super) fn reject(&mut self, fingerprint: Fingerprint, tries: Option<TriesLeft>) {
+        self.rejected = Some(Rejected { fingerprint, tries });
+        self.wrong_entry = true;
+        self.tries = tries;
+    }
+
+    /// The PIN of the login does not hold any more, or nobody knows whether it does.
+    pub(super) fn expire(&mut self, tries: Option<TriesLeft>) {
+        self.user = None;
+        self.wrong_entry = true;
+        self.tries = tries;
+    }
+
+    /// A PIN was sent and nobody knows what became of it: the count of tries has to be asked for.
+    pub(super) fn lose_count(&mut self) {
+        self.tries = None;
+    }
+
+    /// The card told the tries left. If the count changed since a PIN was refused, somebody else used the card, and
+    /// the refused PIN may be right now.
+    pub(super) fn observe(&mut self, tries: Option<TriesLeft>) {
+        if self.rejected.as_ref().is_some_and(|rejected| rejected.tries.is_some() && rejected.tries != tries)
+        {
+            self.rejected = None;
+        }
+        self.tries = tries;
+    }
+}

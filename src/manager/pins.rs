@@ -1,0 +1,307 @@
+//! Logging in and out, changing a PIN, and counting tries.
+//!
+//! The invariant: every VERIFY that the card counts as wrong goes back to one call of [`CardManager::log_in`],
+//! [`CardManager::authorize_once`] or [`CardManager::change_pin`] with a PIN that was well formed and new.
+
+use std::sync::Arc;
+
+use log::{info, warn};
+
+use super::card::{Epoch, Holder};
+use super::error::CardError;
+use super::{CardManager, Live};
+use crate::iso7816::status::TriesLeft;
+use crate::jpki::applet::{Applet, AppletError, Step, Verified};
+use crate::jpki::layout::Credential;
+use crate::jpki::pin::{Pin, PinEntry, PinError, PinUse};
+
+/// What is known of a PIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PinStatus {
+    /// The tries left, if the card tells.
+    pub tries: Option<TriesLeft>,
+    /// Whether a wrong PIN was entered since the last right one.
+    pub wrong_entry: bool,
+}
+
+impl CardManager {
+    /// Whether somebody is logged in to this credential of the card of `epoch`.
+    pub fn is_logged_in(&self, epoch: Epoch, credential: Credential) -> bool {
+        self.logins.lock().of(credential).is_in(epoch)
+    }
+
+    /// Whether each use of the key asks for its PIN.
+    pub fn asks_each_time(&self, credential: Credential) -> bool {
+        self.settings.always_authenticate && credential == Credential::DigitalSignature
+    }
+
+    /// The state of a PIN, asked of the card now. Costs no try.
+    ///
+    /// # Errors
+    /// When the card does not answer.
+    pub fn pin_status(&self, epoch: Epoch, credential: Credential) -> Result<PinStatus, CardError> {
+        let tries = self.with_card(epoch, |applet| Ok(applet.tries_left(credential)?))?;
+        let mut logins = self.logins.lock();
+        let login = logins.of_mut(credential);
+        login.observe(tries);
+        Ok(PinStatus { tries, wrong_entry: login.wrong_entry() })
+    }
+
+    /// Logs in: one VERIFY, and the PIN is kept for the operations to come.
+    ///
+    /// # Errors
+    /// [`CardError::PinMalformed`], [`CardError::PinRepeated`] and [`CardError::PinReserved`] without a try spent;
+    /// [`CardError::PinIncorrect`] and [`CardError::PinBlocked`] as the card says.
+    pub fn log_in(&self, epoch: Epoch, credential: Credential, entry: PinEntry<'_>) -> Result<(), CardError> {
+        self.well_formed(credential, entry)?;
+        let mut io = self.io.lock();
+        if self.is_logged_in(epoch, credential) {
+            return Err(CardError::AlreadyLoggedIn);
+        }
+        let pin = self.check_pin(&mut io, epoch, credential, entry, true)?;
+        let kept = (!self.asks_each_time(credential)).then(|| Arc::new(pin));
+        self.logins.lock().of_mut(credential).accept(epoch, kept, credential.tries());
+        // C_Finalize does not wait for the card: whoever comes after it cleans up behind it.
+        self.check_running().inspect_err(|_| self.log_out(credential))
+    }
+
+    /// Checks a PIN for one use of a key that asks each time, and hands it back.
+    ///
+    /// # Errors
+    /// As [`CardManager::log_in`].
+    pub fn authorize_once(
+        &self,
+        epoch: Epoch,
+        credential: Credential,
+        entry: PinEntry<'_>,
+    ) -> Result<Pin, CardError> {
+        self.well_formed(credential, entry)?;
+        let pin = self.check_pin(&mut self.io.lock(), epoch, credential, entry, false)?;
+        self.logins.lock().of_mut(credential).confirm(credential.tries());
+        Ok(pin)
+    }
+
+    /// Logs out. The PIN is wiped.
+    pub fn log_out(&self, credential: Credential) {
+        self.logins.lock().of_mut(credential).log_out();
+    }
+
+    /// Logs out of the card of `epoch`; the login to a card that came after it stays.
+    pub fn log_out_of(&self, epoch: Epoch, credential: Credential) {
+        let mut logins = self.logins.lock();
+        let login = logins.of_mut(credential);
+        if login.is_in(epoch) {
+            login.log_out();
+        }
+    }
+
+    /// Changes a PIN. Whoever is logged in stays so, with the new PIN.
+    ///
+    /// # Errors
+    /// [`CardError::NewPinLength`] and [`CardError::NewPinCharacters`] without an exchange; for the old PIN as
+    /// [`CardManager::log_in`].
+    pub fn change_pin(
+        &self,
+        epoch: Epoch,
+        credential: Credential,
+        old: PinEntry<'_>,
+        new: PinEntry<'_>,
+    ) -> Result<(), CardError> {
+        let new = Pin::parse(new, credential, PinUse::Set, &*self.memory).map_err(|error| match error {
+            PinError::Length => CardError::NewPinLength,
+            PinError::Characters => CardError::NewPinCharacters,
+            PinError::Memory => CardError::SecretMemory,
+        })?;
+        let old_pin = self.well_formed(credential, old)?;
+        let mut io = self.io.lock();
+        self.refuse_hopeless(epoch, credential, old)?;
+        let ask_first = self.must_count(credential);
+        let outcome = self.with_io(&mut io, epoch, |applet| {
+            if ask_first {
+                self.count_before_verify(applet, credential)?;
+            }
+            self.verified(credential, old, applet.change_pin(credential, &old_pin, &new))
+        });
+        if outcome.is_err() && self.logins.lock().of(credential).tries().is_none() {
+            // Nobody knows which PIN the card has now.
+            self.log_out(credential);
+        }
+        outcome?;
+        let kept = (!self.asks_each_time(credential)).then(|| Arc::new(new));
+        let mut logins = self.logins.lock();
+        let login = logins.of_mut(credential);
+        if login.is_in(epoch) {
+            login.accept(epoch, kept, credential.tries());
+        } else {
+            login.confirm(credential.tries());
+        }
+        Ok(())
+    }
+
+    /// Verifies the PIN of a login for the operation that follows in the same transaction. Any answer but 9000 ends
+    /// the login: the PIN was right once, and is not tried again.
+    pub(super) fn verify_again(
+        &self,
+        applet: &mut Applet<'_>,
+        credential: Credential,
+        pin: &Pin,
+    ) -> Result<(), CardError> {
+        let answer = applet.verify(credential, pin);
+        let mut logins = self.logins.lock();
+        let login = logins.of_mut(credential);
+        match answer {
+            Ok(Verified::Yes) => return Ok(()),
+            Ok(Verified::Wrong(tries)) => login.expire(tries),
+            Ok(Verified::Blocked) => login.expire(Some(TriesLeft::BLOCKED)),
+            Err(error) => {
+                if concerns(error, Step::Verify) {
+                    login.expire(None);
+                }
+                return Err(error.into());
+            }
+        }
+        warn!("{}: the PIN does not hold any more; it was changed since the login", self.reader);
+        Err(CardError::PinStale)
+    }
+
+    /// The form check. A malformed PIN is remembered, so that a client that repeats it is stopped.
+    fn well_formed(&self, credential: Credential, entry: PinEntry<'_>) -> Result<Pin, CardError> {
+        Pin::parse(entry, credential, PinUse::Verify, &*self.memory).map_err(|error| {
+            if error == PinError::Memory {
+                return CardError::SecretMemory;
+            }
+            let fingerprint = entry.fingerprint(credential, &self.fingerprint_key);
+            let mut logins = self.logins.lock();
+            let login = logins.of_mut(credential);
+            if login.is_rejected(fingerprint) {
+                return CardError::PinRepeated;
+            }
+            let tries = login.tries();
+            login.reject(fingerprint, tries);
+            CardError::PinMalformed
+        })
+    }
+
+    /// Sends a PIN to the card, once, unless it is known that it cannot be right or may not be sent.
+    fn check_pin(
+        &self,
+        io: &mut Option<Live>,
+        epoch: Epoch,
+        credential: Credential,
+        entry: PinEntry<'_>,
+        read_certificate: bool,
+    ) -> Result<Pin, CardError> {
+        let pin = self.well_formed(credential, entry)?;
+        self.refuse_hopeless(epoch, credential, entry)?;
+        let card = self.known_card(epoch)?;
+        let ask_first = self.must_count(credential);
+        self.with_io(io, epoch, |applet| {
+            if ask_first {
+                self.count_before_verify(applet, credential)?;
+            }
+            self.verified(credential, entry, applet.verify(credential, &pin))?;
+            if read_certificate && card.is_private(credential) {
+                // The PIN is verified now: reading the certificate later would cost another VERIFY. If it cannot be
+                // read, it is asked for again when it is needed.
+                let _ = self.read_certificate(applet, &card, credential, Holder::User);
+            }
+            Ok(())
+        })?;
+        Ok(pin)
+    }
+
+    /// Refuses a PIN that was refused before, or any PIN for a card that is not there.
+    fn refuse_hopeless(
+        &self,
+        epoch: Epoch,
+        credential: Credential,
+        entry: PinEntry<'_>,
+    ) -> Result<(), CardError> {
+        self.known_card(epoch)?;
+        if self.logins.lock().of(credential).is_rejected(entry.fingerprint(credential, &self.fingerprint_key))
+        {
+            return Err(CardError::PinRepeated);
+        }
+        Ok(())
+    }
+
+    /// Whether the tries have to be counted before a PIN is sent: when the count is not known, when the PIN was
+    /// blocked, or when some tries are reserved.
+    fn must_count(&self, credential: Credential) -> bool {
+        let tries = self.logins.lock().of(credential).tries();
+        self.settings.reserve_tries > 0 || tries.is_none_or(|tries| tries == TriesLeft::BLOCKED)
+    }
+
+    /// Counts the tries and refuses to go on where none may be spent.
+    fn count_before_verify(&self, applet: &mut Applet<'_>, credential: Credential) -> Result<(), CardError> {
+        let tries = applet.tries_left(credential)?;
+        self.logins.lock().of_mut(credential).observe(tries);
+        match tries {
+            Some(TriesLeft::BLOCKED) => {
+                self.warn_blocked(credential);
+                Err(CardError::PinBlocked)
+            }
+            Some(left) if left.count() <= self.settings.reserve_tries => {
+                warn!(
+                    "{}: {left} tries are left and the configuration reserves {} (reserve_tries): no PIN was sent",
+                    self.reader, self.settings.reserve_tries
+                );
+                Err(CardError::PinReserved)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Notes what the card said of a PIN.
+    fn verified(
+        &self,
+        credential: Credential,
+        entry: PinEntry<'_>,
+        answer: Result<Verified, AppletError>,
+    ) -> Result<(), CardError> {
+        let mut logins = self.logins.lock();
+        let login = logins.of_mut(credential);
+        let (tries, error) = match answer {
+            Ok(Verified::Yes) => return Ok(()),
+            Ok(Verified::Wrong(tries)) => (tries, CardError::PinIncorrect),
+            Ok(Verified::Blocked) => (Some(TriesLeft::BLOCKED), CardError::PinBlocked),
+            Err(error) => {
+                if concerns(error, Step::Verify) || concerns(error, Step::ChangePin) {
+                    login.lose_count();
+                }
+                return Err(error.into());
+            }
+        };
+        login.reject(entry.fingerprint(credential, &self.fingerprint_key), tries);
+        drop(logins);
+        match (error, tries) {
+            (CardError::PinBlocked, _) => self.warn_blocked(credential),
+            (_, Some(tries)) => warn!("{}: wrong PIN, {tries} tries left", self.reader),
+            (_, None) => warn!("{}: wrong PIN", self.reader),
+        }
+        Err(error)
+    }
+
+    fn warn_blocked(&self, credential: Credential) {
+        let (name, other) = match credential {
+            Credential::UserAuthentication => ("authentication (利用者証明用)", "signature password"),
+            Credential::DigitalSignature => ("signature (署名用)", "authentication PIN"),
+        };
+        warn!(
+            "{}: the {name} PIN is blocked. The municipal office resets it, or a convenience-store kiosk if you know \
+             the {other}",
+            self.reader
+        );
+        info!("{}: the certificates can still be listed", self.reader);
+    }
+}
+
+/// Whether an error happened at this step.
+fn concerns(error: AppletError, at: Step) -> bool {
+    match error {
+        AppletError::Refused { step, .. }
+        | AppletError::Transport { step, .. }
+        | AppletError::Malformed(step) => step == at,
+        AppletError::NoCertificate => false,
+    }
+}
