@@ -28,6 +28,7 @@ pub(super) fn environment() -> Environment {
         secure_execution: secure_execution(),
         library: library_path(),
         stderr: stderr_for_logging(),
+        user: effective_user(),
     }
 }
 
@@ -36,6 +37,12 @@ pub(super) fn environment() -> Environment {
 fn secure_execution() -> bool {
     // SAFETY: the call reads what the kernel handed over at the start of the process; it has no preconditions.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// The user whose rights the process has.
+fn effective_user() -> u32 {
+    // SAFETY: the call has no preconditions and cannot fail.
+    unsafe { libc::geteuid() }
 }
 
 /// The file that this library was loaded from, as the loader was given it.

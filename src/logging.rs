@@ -1,0 +1,86 @@
+//! The log: one line each, to the standard error stream or a file that only its owner reads, and off by default.
+//!
+//! What is logged is decided where it happens; the rules are in the types (`Command`, `Response`, `Pin` and
+//! `Certificate` print nothing secret). Writing never fails an operation and never blocks on a lock, so that a forked
+//! child or a full disk does not notice.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use log::{LevelFilter, Log, Metadata, Record, warn};
+use parking_lot::RwLock;
+
+use crate::config::{Config, Environment};
+
+/// The `log` crate wants one logger for the whole life of the library; where it writes to can change.
+static SINK: Sink = Sink(RwLock::new(None));
+
+struct Sink(RwLock<Option<File>>);
+
+/// Sets the log up as the configuration says, and says what is wrong with the configuration. Never fails.
+pub fn start(config: &Config, environment: &mut Environment) {
+    let mut problem = None;
+    let file = if config.log_level == LevelFilter::Off {
+        None
+    } else if let Some(path) = &config.log_file {
+        open(path, environment.user)
+            .inspect_err(|error| problem = Some(format!("{}: {error}", path.display())))
+            .ok()
+            .or_else(|| environment.stderr.take())
+    } else {
+        environment.stderr.take()
+    };
+    *SINK.0.write() = file;
+    // Set before, by an earlier C_Initialize or by the host of the library's tests.
+    let _ = log::set_logger(&SINK);
+    log::set_max_level(config.log_level);
+    for line in config.complaints.iter().chain(&problem) {
+        warn!("configuration: {line}");
+    }
+}
+
+/// Opens a log file: not through a link, not another user's, and unreadable to others from now on.
+fn open(path: &Path, user: u32) -> Result<File, String> {
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .map_err(|error| error.to_string())?;
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    if !metadata.is_file() || metadata.uid() != user {
+        return Err("not a file of this user".to_owned());
+    }
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| error.to_string())?;
+    Ok(file)
+}
+
+impl Log for Sink {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        // Held for writing only while C_Initialize sets the log up, or by a thread that a fork left behind.
+        let Some(file) = self.0.try_read() else { return };
+        let Some(mut file) = file.as_ref() else { return };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let line = format!(
+            "{}.{:03} jpki-pkcs11[{}] {} {}\n",
+            now.as_secs(),
+            now.subsec_millis(),
+            std::process::id(),
+            record.level().as_str().to_ascii_lowercase(),
+            // A reader's name comes from outside and must not forge a line.
+            record.args().to_string().replace(char::is_control, " "),
+        );
+        // One write for a line, so that lines of several processes do not mix.
+        let _ = file.write_all(line.as_bytes());
+    }
+
+    fn flush(&self) {}
+}

@@ -1,0 +1,93 @@
+//! Session handles, and the rule that a login ends with the last session of its token.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::error::Error;
+use crate::handle::{HandleCounter, SessionHandle, SlotId};
+use crate::token::session::Session;
+use crate::token::{SessionCounts, Token};
+
+/// The most sessions of one application: far above what any needs, so that one that never closes any is stopped
+/// before memory is.
+const MAX_SESSIONS: usize = 1 << 18;
+
+/// The open sessions.
+#[derive(Default)]
+pub(super) struct SessionTable {
+    sessions: RwLock<HashMap<SessionHandle, Arc<Session>>>,
+    handles: HandleCounter,
+}
+
+impl SessionTable {
+    /// Gives a session a handle.
+    pub(super) fn open(&self, session: Session) -> Result<SessionHandle, Error> {
+        let mut sessions = self.sessions.write();
+        if sessions.len() >= MAX_SESSIONS {
+            return Err(Error::SessionCount);
+        }
+        let handle = SessionHandle::new(self.handles.take());
+        sessions.insert(handle, Arc::new(session));
+        Ok(handle)
+    }
+
+    /// The session with this handle.
+    pub(super) fn get(&self, handle: SessionHandle) -> Result<Arc<Session>, Error> {
+        self.sessions.read().get(&handle).cloned().ok_or(Error::SessionHandleInvalid)
+    }
+
+    /// How many sessions a slot has.
+    pub(super) fn counts(&self, slot: SlotId) -> SessionCounts {
+        let sessions = self.sessions.read();
+        let of_slot = sessions.values().filter(|session| session.slot() == slot);
+        of_slot.fold(SessionCounts::default(), |counts, session| SessionCounts {
+            all: counts.all + 1,
+            read_write: counts.read_write + usize::from(session.is_read_write()),
+        })
+    }
+
+    /// Closes a session.
+    pub(super) fn close(&self, handle: SessionHandle) -> Result<(), Error> {
+        let mut sessions = self.sessions.write();
+        let session = sessions.remove(&handle).ok_or(Error::SessionHandleInvalid)?;
+        if !sessions.values().any(|other| other.slot() == session.slot()) {
+            log_out(session.token());
+        }
+        Ok(())
+    }
+
+    /// Closes every session of a slot.
+    pub(super) fn close_all(&self, slot: SlotId) {
+        self.end(|session| session.slot() == slot);
+    }
+
+    /// Takes away the sessions of a token whose card is gone.
+    pub(super) fn bury(&self, token: &Token) {
+        let epoch = token.card().epoch();
+        let same_reader = |other: &Token| std::ptr::eq(other.manager(), token.manager());
+        self.end(|session| same_reader(session.token()) && session.token().card().epoch() == epoch);
+    }
+
+    /// Closes every session.
+    pub(super) fn clear(&self) {
+        self.end(|_| true);
+    }
+
+    /// Closes the sessions that match, and ends the logins of their tokens: all sessions of a token match or none.
+    fn end(&self, matches: impl Fn(&Session) -> bool) {
+        self.sessions.write().retain(|_, session| {
+            let ends = matches(session);
+            if ends {
+                log_out(session.token());
+            }
+            !ends
+        });
+    }
+}
+
+/// Ends the login of a token, unless the reader holds another card by now, whose login is not this token's.
+fn log_out(token: &Token) {
+    token.manager().log_out_of(token.card().epoch(), token.credential());
+}

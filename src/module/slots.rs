@@ -1,0 +1,219 @@
+//! Slots: two for each reader, whose ids follow the reader's name and never move.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cryptoki_sys as ck;
+use log::{info, warn};
+use parking_lot::Mutex;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::handle::{HandleCounter, SlotId};
+use crate::jpki::layout::Credential;
+use crate::jpki::pin::SecretMemory;
+use crate::manager::CardManager;
+use crate::manager::error::CardError;
+use crate::token::Token;
+use crate::token::output::padded;
+use crate::transport::{ReaderName, ReaderState, Transport, TransportError};
+
+/// The longest wait before readers are looked for again. Also bounds how long `C_Finalize` lets a waiting thread wait.
+pub(super) const WAIT_SLICE: Duration = Duration::from_millis(400);
+
+/// One credential at one reader.
+pub(super) struct Slot {
+    id: SlotId,
+    credential: Credential,
+    manager: Arc<CardManager>,
+    /// The token of the card that was last seen here.
+    token: Mutex<Option<Arc<Token>>>,
+}
+
+/// Every slot there ever was, and the events that nobody has fetched yet.
+pub(super) struct SlotTable {
+    config: Config,
+    transport: Arc<dyn Transport>,
+    memory: Arc<dyn SecretMemory>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// In the order of their ids. A reader that goes away keeps its slots.
+    slots: Vec<Arc<Slot>>,
+    readers: Vec<Arc<CardManager>>,
+    /// What was seen of each reader when events were last looked for; `None` before the first look.
+    seen: Option<HashMap<ReaderName, ReaderState>>,
+    events: VecDeque<SlotId>,
+}
+
+impl Slot {
+    /// PKCS #11, C_GetSlotInfo. No exchange with a card that is known.
+    pub(super) fn info(&self) -> ck::CK_SLOT_INFO {
+        let present = if self.has_token() { ck::CKF_TOKEN_PRESENT } else { 0 };
+        ck::CK_SLOT_INFO {
+            slotDescription: padded(&self.manager.reader().to_string()),
+            manufacturerID: padded("PC/SC"),
+            flags: ck::CKF_REMOVABLE_DEVICE | ck::CKF_HW_SLOT | present,
+            hardwareVersion: ck::CK_VERSION { major: 0, minor: 0 },
+            firmwareVersion: ck::CK_VERSION { major: 0, minor: 0 },
+        }
+    }
+
+    /// The token in the slot.
+    pub(super) fn token(&self, objects: &HandleCounter) -> Result<Arc<Token>, Error> {
+        if !self.manager.has(self.credential).map_err(absent_if_never_seen)? {
+            return Err(Error::TokenNotPresent);
+        }
+        let card = self.manager.card().map_err(absent_if_never_seen)?;
+        let mut token = self.token.lock();
+        if let Some(token) = token.as_ref().filter(|token| token.card().epoch() == card.epoch()) {
+            return Ok(token.clone());
+        }
+        let fresh = Arc::new(Token::new(self.manager.clone(), card, self.credential, objects));
+        Ok(token.insert(fresh).clone())
+    }
+
+    fn has_token(&self) -> bool {
+        self.manager.has(self.credential).unwrap_or(false)
+    }
+}
+
+impl SlotTable {
+    pub(super) fn new(config: Config, transport: Arc<dyn Transport>, memory: Arc<dyn SecretMemory>) -> Self {
+        Self { config, transport, memory, state: Mutex::default() }
+    }
+
+    /// Ends every login and lets no card operation begin.
+    pub(super) fn shut_down(&self) {
+        for manager in &self.state.lock().readers {
+            manager.shut_down();
+        }
+    }
+
+    /// Looks for readers that came.
+    pub(super) fn refresh(&self) {
+        self.look_for_events();
+    }
+
+    /// As [`SlotTable::refresh`], for a caller that never asked for the number of slots.
+    pub(super) fn refresh_if_new(&self) {
+        if self.state.lock().seen.is_none() {
+            self.refresh();
+        }
+    }
+
+    /// The ids of all slots, or of those with a token. Cards are recognised without the table's lock.
+    pub(super) fn list(&self, token_present: bool) -> Vec<SlotId> {
+        let slots = self.state.lock().slots.clone();
+        let both = self.config.slots.include(Credential::DigitalSignature);
+        let listed = |slot: &&Arc<Slot>| {
+            // One transaction tells about both slots of a reader.
+            !token_present || (slot.manager.recognised(both).is_ok() && slot.has_token())
+        };
+        slots.iter().filter(listed).map(|slot| slot.id).collect()
+    }
+
+    /// The slot with this id.
+    pub(super) fn get(&self, id: SlotId) -> Result<Arc<Slot>, Error> {
+        self.refresh_if_new();
+        let state = self.state.lock();
+        state.slots.iter().find(|slot| slot.id == id).cloned().ok_or(Error::SlotIdInvalid)
+    }
+
+    /// Looks at all readers, notes what has changed, and returns what was seen.
+    pub(super) fn look_for_events(&self) -> Vec<(ReaderName, ReaderState)> {
+        let names = self.transport.readers().unwrap_or_else(|error| {
+            self.report(error);
+            Vec::new()
+        });
+        let used = names.into_iter().filter(|name| self.config.uses_reader(name));
+        let now: Vec<(ReaderName, ReaderState)> = used
+            .filter_map(|name| Some((name.clone(), self.transport.reader_state(&name).ok().flatten()?)))
+            .collect();
+        self.state.lock().note(
+            &now,
+            |reader| self.manager(reader),
+            |credential| self.config.slots.include(credential),
+        );
+        now
+    }
+
+    /// A slot whose token came or went, once for each time.
+    pub(super) fn take_event(&self) -> Option<SlotId> {
+        self.state.lock().events.pop_front()
+    }
+
+    fn manager(&self, reader: ReaderName) -> Arc<CardManager> {
+        let (transport, memory) = (self.transport.clone(), self.memory.clone());
+        Arc::new(CardManager::new(reader, transport, memory, self.config.settings))
+    }
+
+    /// Says once why there are no readers.
+    fn report(&self, error: TransportError) {
+        if self.state.lock().seen.is_none() {
+            warn!("no readers: {error}");
+        }
+    }
+}
+
+impl State {
+    /// Gives new readers their slots, and remembers which slots have an event.
+    fn note(
+        &mut self,
+        now: &[(ReaderName, ReaderState)],
+        manager: impl Fn(ReaderName) -> Arc<CardManager>,
+        includes: impl Fn(Credential) -> bool,
+    ) {
+        for (reader, _) in now {
+            if !self.readers.iter().any(|known| known.reader() == reader) {
+                info!("reader: {reader}");
+                self.add(&manager(reader.clone()), &includes);
+            }
+        }
+        let now: HashMap<ReaderName, ReaderState> = now.iter().cloned().collect();
+        if let Some(before) = &self.seen {
+            let changed = |slot: &&Arc<Slot>| {
+                let reader = slot.manager.reader();
+                let (before, now) = (before.get(reader), now.get(reader));
+                // An empty reader that comes or goes is no event: no token came or went.
+                let card = |state: Option<&ReaderState>| state.is_some_and(|state| state.card_present);
+                before != now && (card(before) || card(now) || (before.is_some() && now.is_some()))
+            };
+            let events: Vec<SlotId> = self.slots.iter().filter(changed).map(|slot| slot.id).collect();
+            for id in events {
+                if !self.events.contains(&id) {
+                    self.events.push_back(id);
+                }
+            }
+        }
+        self.seen = Some(now);
+    }
+
+    /// Two ids for each reader, whether or not both become slots: ids do not depend on the configuration.
+    fn add(&mut self, manager: &Arc<CardManager>, includes: impl Fn(Credential) -> bool) {
+        let first = self.readers.len() * Credential::ALL.len();
+        self.readers.push(manager.clone());
+        for (credential, number) in Credential::ALL.into_iter().zip(first..) {
+            let Ok(id) = u64::try_from(number) else { return };
+            if includes(credential) {
+                self.slots.push(Arc::new(Slot {
+                    id: SlotId::new(id),
+                    credential,
+                    manager: manager.clone(),
+                    token: Mutex::new(None),
+                }));
+            }
+        }
+    }
+}
+
+/// A card that another program holds for itself, and that was never recognised, is no token yet.
+fn absent_if_never_seen(error: CardError) -> Error {
+    match error {
+        CardError::Transport(TransportError::Busy) | CardError::Removed => Error::TokenNotPresent,
+        other => Error::Card(other),
+    }
+}
