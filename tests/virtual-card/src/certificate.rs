@@ -30,7 +30,7 @@ pub(crate) fn ca(credential: Credential, key: &RsaPrivateKey, period: Period) ->
     let name = issuer(credential);
     let extensions = [
         extension("2.5.29.15", true, &bit_string(1, &[0x06])),
-        extension("2.5.29.17", false, &sequence(&[japanese_name()])),
+        extension("2.5.29.17", false, &sequence(&[japanese_name(credential)])),
         extension("2.5.29.19", true, &sequence(&[boolean_true()])),
         extension("2.5.29.31", false, &distribution_point(&name)),
         extension("2.5.29.14", false, &octet_string(&key_id(&key.to_public_key()))),
@@ -61,7 +61,7 @@ pub(crate) fn holder(
     });
     extensions.extend([
         extension("2.5.29.32", true, &policies(policy)),
-        extension("2.5.29.18", false, &sequence(&[japanese_name()])),
+        extension("2.5.29.18", false, &sequence(&[japanese_name(credential)])),
         extension("2.5.29.31", false, &distribution_point(&crl_name(credential))),
     ]);
     if credential == Credential::Authentication {
@@ -194,9 +194,19 @@ fn subject(credential: Credential, seed: u64) -> Vec<u8> {
     }
 }
 
-/// `C=JP, O=公的個人認証サービス` as a GeneralName.
-fn japanese_name() -> Vec<u8> {
-    context(4, &sequence(&[country(), organization("公的個人認証サービス")]))
+/// The issuer's Japanese name as a GeneralName.
+fn japanese_name(credential: Credential) -> Vec<u8> {
+    let service = match credential {
+        Credential::Authentication => "公的個人認証サービス利用者証明用",
+        Credential::Signature => "公的個人認証サービス署名用",
+    };
+    let name = [
+        country(),
+        organization("公的個人認証サービス"),
+        unit(service),
+        unit("地方公共団体情報システム機構"),
+    ];
+    context(4, &sequence(&name))
 }
 
 /// The subject alternative name of a signature certificate: what its PIN protects.

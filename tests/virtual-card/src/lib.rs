@@ -28,9 +28,12 @@ mod files;
 mod identity;
 mod keys;
 mod ledger;
+mod pcscd;
 mod pins;
 mod profile;
 mod signing;
+pub mod stack;
+mod vpcd;
 
 pub use applet::Application;
 pub use card::{Reply, VirtualCard};
