@@ -1,0 +1,244 @@
+//! The crate's transport traits over a simulated world: what `transport::pcsc` is over the real service.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jpki_pkcs11::transport::{
+    Connection, Continuity, Leave, MAX_ANSWER, ReaderName, ReaderState, Transaction, Transport,
+    TransportError,
+};
+use pcsc_stand_in::world::{
+    self, CardHandle, Code, ContextHandle, Disposition, PNP_NOTIFICATION, ShareMode, World, protocol, state,
+};
+
+const PROTOCOLS: u32 = protocol::T0 | protocol::T1;
+
+/// How often a connection is renewed at the begin of one transaction.
+const MAX_RENEWALS: usize = 5;
+
+/// A cancel that comes before its wait is lost, as with the real service: waits are cut into slices.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// The world as a transport.
+pub struct WorldTransport {
+    world: World,
+    interrupts: AtomicU64,
+    waiting: Mutex<BTreeSet<ContextHandle>>,
+}
+
+/// A context that is released when it is not needed any more.
+struct Client {
+    world: World,
+    context: ContextHandle,
+}
+
+struct WorldConnection {
+    client: Client,
+    reader: ReaderName,
+    card: CardHandle,
+}
+
+struct WorldTransaction<'a> {
+    connection: &'a WorldConnection,
+    open: bool,
+}
+
+impl WorldTransport {
+    /// A transport to this world.
+    pub fn new(world: World) -> Self {
+        Self { world, interrupts: AtomicU64::new(0), waiting: Mutex::default() }
+    }
+
+    fn client(&self) -> Result<Client, TransportError> {
+        let context = self.world.establish_context().map_err(transport_error)?;
+        Ok(Client { world: self.world.clone(), context })
+    }
+}
+
+impl Transport for WorldTransport {
+    fn readers(&self) -> Result<Vec<ReaderName>, TransportError> {
+        let client = self.client()?;
+        match self.world.list_readers(client.context) {
+            Ok(names) => Ok(names.into_iter().map(ReaderName::from).collect()),
+            Err(Code::NO_READERS_AVAILABLE) => Ok(Vec::new()),
+            Err(code) => Err(transport_error(code)),
+        }
+    }
+
+    fn reader_state(&self, reader: &ReaderName) -> Result<Option<ReaderState>, TransportError> {
+        self.client()?.reader_state(reader).map_err(transport_error)
+    }
+
+    fn connect(&self, reader: &ReaderName) -> Result<Box<dyn Connection>, TransportError> {
+        let client = self.client()?;
+        let (card, _) = self
+            .world
+            .connect(client.context, reader.as_c_str(), ShareMode::Shared, PROTOCOLS)
+            .map_err(transport_error)?;
+        Ok(Box::new(WorldConnection { client, reader: reader.clone(), card }))
+    }
+
+    fn wait_for_change(&self, known: &[(ReaderName, ReaderState)], timeout: Duration) {
+        let interrupts = self.interrupts.load(Ordering::SeqCst);
+        let end = Instant::now() + timeout;
+        // Without a service there is nothing to wait on; the caller looks for itself, and comes again.
+        let Ok(client) = self.client() else { return };
+        self.waiting.lock().unwrap().insert(client.context);
+        while Instant::now() < end && self.interrupts.load(Ordering::SeqCst) == interrupts {
+            let slice = SLICE.min(end.saturating_duration_since(Instant::now()));
+            if client.wait(known, slice) != Err(Code::TIMEOUT) {
+                break;
+            }
+        }
+        self.waiting.lock().unwrap().remove(&client.context);
+    }
+
+    fn interrupt(&self) {
+        self.interrupts.fetch_add(1, Ordering::SeqCst);
+        for context in self.waiting.lock().unwrap().iter() {
+            // A context that was released meanwhile does not wait.
+            let _ = self.world.cancel(*context);
+        }
+    }
+}
+
+impl Client {
+    fn reader_state(&self, reader: &ReaderName) -> Result<Option<ReaderState>, Code> {
+        let mut states = [world::ReaderState::unaware(reader.as_c_str())];
+        match self.world.get_status_change(self.context, Some(Duration::ZERO), &mut states) {
+            Ok(()) | Err(Code::TIMEOUT) => Ok(known_state(&states[0])),
+            Err(Code::UNKNOWN_READER | Code::READER_UNAVAILABLE) => Ok(None),
+            Err(code) => Err(code),
+        }
+    }
+
+    /// Waits until something is not as `known`.
+    fn wait(&self, known: &[(ReaderName, ReaderState)], timeout: Duration) -> Result<(), Code> {
+        let mut states: Vec<_> =
+            known.iter().map(|(reader, _)| world::ReaderState::unaware(reader.as_c_str())).collect();
+        self.world.get_status_change(self.context, Some(Duration::ZERO), &mut states)?;
+        if states.iter().zip(known).any(|(now, (_, then))| known_state(now) != Some(*then)) {
+            return Ok(());
+        }
+        states.iter_mut().for_each(|reader| reader.current = reader.event);
+        states.push(world::ReaderState::unaware(PNP_NOTIFICATION));
+        self.world.get_status_change(self.context, Some(timeout), &mut states)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // A service that has died meanwhile has released it already.
+        let _ = self.world.release_context(self.context);
+    }
+}
+
+impl WorldConnection {
+    fn world(&self) -> &World {
+        &self.client.world
+    }
+
+    fn has_left(&self) -> bool {
+        let known = self.client.reader_state(&self.reader);
+        !matches!(known, Ok(Some(ReaderState { card_present: true, .. })))
+            || self.world().status(self.card) == Err(Code::REMOVED_CARD)
+    }
+}
+
+impl Connection for WorldConnection {
+    fn begin(&mut self) -> Result<(Box<dyn Transaction + '_>, Continuity), TransportError> {
+        let mut continuity = Continuity::Undisturbed;
+        for _ in 0..=MAX_RENEWALS {
+            match self.world().begin_transaction(self.card) {
+                Ok(()) => {
+                    return Ok((Box::new(WorldTransaction { connection: self, open: true }), continuity));
+                }
+                Err(Code::RESET_CARD) => {
+                    continuity = Continuity::WasReset;
+                    self.world()
+                        .reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave)
+                        .map_err(transport_error)?;
+                }
+                Err(code) => return Err(transport_error(code)),
+            }
+        }
+        Err(TransportError::Reset)
+    }
+}
+
+impl Drop for WorldConnection {
+    fn drop(&mut self) {
+        // A service that has died meanwhile has ended it already.
+        let _ = self.world().disconnect(self.card, Disposition::Leave);
+    }
+}
+
+impl WorldTransaction<'_> {
+    fn close(&mut self, leave: Leave) -> Result<(), TransportError> {
+        if !self.open {
+            return Ok(());
+        }
+        self.open = false;
+        let disposition = match leave {
+            Leave::AsIs => Disposition::Leave,
+            Leave::Unpowered => Disposition::Unpower,
+        };
+        let (world, card) = (self.connection.world(), self.connection.card);
+        world.end_transaction(card, disposition).map_err(|code| {
+            // As the real transport does: the card may hold a login.
+            let _ = world.end_transaction(card, Disposition::Unpower);
+            transport_error(code)
+        })
+    }
+}
+
+impl Transaction for WorldTransaction<'_> {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
+        let connection = self.connection;
+        match connection.world().transmit(connection.card, protocol::T1, command, MAX_ANSWER) {
+            Ok(sent) if sent.reported == u64::try_from(sent.answer.len()).unwrap() => Ok(sent.answer),
+            Ok(_) => Err(TransportError::BadLength),
+            Err(code) => Err(match transport_error(code) {
+                TransportError::Failed(_) if connection.has_left() => TransportError::Removed,
+                other => other,
+            }),
+        }
+    }
+
+    fn end(mut self: Box<Self>, leave: Leave) -> Result<(), TransportError> {
+        self.close(leave)
+    }
+}
+
+impl Drop for WorldTransaction<'_> {
+    fn drop(&mut self) {
+        // Whoever does not end it gets no answer either.
+        let _ = self.close(Leave::Unpowered);
+    }
+}
+
+/// The crate's view of a reader; `None` for one that is not there.
+fn known_state(reader: &world::ReaderState) -> Option<ReaderState> {
+    let gone = reader.event & (state::UNKNOWN | state::UNAVAILABLE) != 0;
+    (!gone)
+        .then(|| ReaderState { card_present: reader.event & state::PRESENT != 0, changes: reader.events() })
+}
+
+/// PC/SC's codes, told apart as the real transport does.
+fn transport_error(code: Code) -> TransportError {
+    match code {
+        Code::REMOVED_CARD | Code::NO_SMARTCARD | Code::READER_UNAVAILABLE | Code::UNKNOWN_READER => {
+            TransportError::Removed
+        }
+        Code::NO_SERVICE | Code::SERVICE_STOPPED | Code::COMM_ERROR | Code::INVALID_HANDLE => {
+            TransportError::NoService
+        }
+        Code::RESET_CARD | Code::UNPOWERED_CARD => TransportError::Reset,
+        Code::SHARING_VIOLATION => TransportError::Busy,
+        Code::SECURITY_VIOLATION => TransportError::AccessDenied,
+        Code::INSUFFICIENT_BUFFER => TransportError::BadLength,
+        other => TransportError::Failed(other.raw()),
+    }
+}
