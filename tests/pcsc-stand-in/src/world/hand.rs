@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use super::fault::{Fault, When};
 use super::journal::{Call, Caller, Function, PowerCounts};
 use super::reader::{Inserted, Latched, Power, Reader, ReaderId, Sharing};
-use super::{ContextHandle, Manners, World, protocol};
+use super::{ContextHandle, Manners, State, World, protocol};
 use crate::icc::Icc;
 
 impl World {
@@ -29,12 +29,11 @@ impl World {
     /// Unplugs a reader with whatever is in it. Its connections end; one that is plugged in under the same name later
     /// is another reader.
     pub fn remove_reader(&self, name: &CStr) {
-        let card = self.take_card(name);
-        {
-            let mut state = self.lock();
-            state.readers.retain(|reader| reader.name.as_c_str() != name);
-            self.inner.changed.notify_all();
-        }
+        let mut state = self.lock();
+        let card = state.take_card(name);
+        state.readers.retain(|reader| reader.name.as_c_str() != name);
+        self.inner.changed.notify_all();
+        drop(state);
         if let Some((card, false)) = card {
             card.taken_out();
         }
@@ -74,7 +73,8 @@ impl World {
 
     /// Takes the card out; a transaction on it is over. Returns the card.
     pub fn remove_card(&self, name: &CStr) -> Option<Arc<dyn Icc>> {
-        let (card, busy) = self.take_card(name)?;
+        let (card, busy) = self.lock().take_card(name)?;
+        self.inner.changed.notify_all();
         if !busy {
             card.taken_out();
         }
@@ -220,19 +220,19 @@ impl World {
             state = self.inner.blocked.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
 
-    /// Takes the card out of the reader's books and tells everybody. Returns it, and whether it works just now: then
-    /// it is switched off when it is done, and nobody waits for that here.
-    fn take_card(&self, name: &CStr) -> Option<(Arc<dyn Icc>, bool)> {
-        let mut state = self.lock();
-        let reader = state.reader_named(name)?;
+impl State {
+    /// Takes the card out of the reader's books. Returns it, and whether it works just now: then it is told when it is
+    /// done, and nobody waits for that here.
+    fn take_card(&mut self, name: &CStr) -> Option<(Arc<dyn Icc>, bool)> {
+        let reader = self.reader_named(name)?;
         let card = reader.card.take()?;
         reader.count_event();
         reader.transaction = None;
         reader.protocol = protocol::UNDEFINED;
         let (id, busy) = (reader.id, reader.busy);
-        state.latch(id, Latched::Removed);
-        self.inner.changed.notify_all();
+        self.latch(id, Latched::Removed);
         Some((card.icc, busy))
     }
 }
