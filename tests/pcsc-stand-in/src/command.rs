@@ -11,7 +11,7 @@
 //! | `insert NAME ID`, `remove NAME`, `out-and-in NAME` | moves a card |
 //! | `disturb NAME` | resets the card by nobody's wish, also inside a transaction |
 //! | `kill-service`, `start-service`, `power-down-idle` | |
-//! | `manners CODE CODE` | what a removal in a Transmit and an unplugged reader are called |
+//! | `manners CODE CODE threads`, or `no-threads` | the fields of [`Manners`] |
 //! | `inject FUNCTION FIRST COUNT KIND …` | COUNT may be `endless`; KIND is `fail CODE`, `fail-after CODE`, `hang CODE`, `protocol N`, `length N`, `answer HEX` or `before` and any request |
 //! | `clear-faults`, `release-hanging` | |
 //! | `calls FUNCTION`, `all-calls`, `log`, `clear-log` | what the program under test has called |
@@ -133,7 +133,8 @@ impl Console {
             "power-down-idle" => world.power_down_idle(),
             "manners" => {
                 let (removed_in_transmit, unplugged) = (words.code()?, words.code()?);
-                world.set_manners(Manners { removed_in_transmit, unplugged });
+                let cards_have_threads = words.text()? == "threads";
+                world.set_manners(Manners { removed_in_transmit, unplugged, cards_have_threads });
             }
             "inject" => self.inject(&mut words)?,
             "clear-faults" => world.clear_faults(),

@@ -55,11 +55,18 @@ pub struct Manners {
     /// What a connection is told when its reader has been unplugged: READER_UNAVAILABLE at first, INVALID_VALUE once
     /// the service has forgotten the reader.
     pub unplugged: Code,
+    /// Whether a card works on a thread of its own, as it does on a processor of its own in real life, and not on the
+    /// caller's, whose stack may be too small for it.
+    pub cards_have_threads: bool,
 }
 
 impl Default for Manners {
     fn default() -> Self {
-        Self { removed_in_transmit: Code::REMOVED_CARD, unplugged: Code::READER_UNAVAILABLE }
+        Self {
+            removed_in_transmit: Code::REMOVED_CARD,
+            unplugged: Code::READER_UNAVAILABLE,
+            cards_have_threads: false,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::ptr;
 
 use pcsc_stand_in::client::{Isolated, StandIn};
 use pcsc_stand_in::isolated;
-use pcsc_stand_in::world::{Code, Function};
+use pcsc_stand_in::world::{Code, Function, Manners};
 
 const READER: &str = "Virtual Reader 00 00";
 
@@ -172,5 +172,25 @@ fn a_scripted_removal_takes_the_card_out_of_the_reader() {
         assert_eq!(stand_in.foreign(READER, "other", "shared").unwrap_err(), "NO_SMARTCARD");
         stand_in.insert(READER, "mine");
         stand_in.foreign(READER, "other", "shared").unwrap();
+    });
+}
+
+#[test]
+fn a_card_works_for_a_caller_with_a_small_stack() {
+    isolated!(|stand_in| {
+        stand_in.set_manners(Manners { cards_have_threads: true, ..Manners::default() });
+        stand_in.add_reader(READER);
+        stand_in.new_card("mine", "full");
+        stand_in.insert(READER, "mine");
+        let other = stand_in.foreign(READER, "other", "shared").unwrap();
+        let small = std::thread::Builder::new().stack_size(64 * 1024);
+        let signing = small.spawn(move || {
+            other.act(&["select", "d392f000260100000001"]).unwrap();
+            other.act(&["verify", "0018", "1234"]).unwrap();
+            other.act(&["sign", "0017", "00112233"]).unwrap()
+        });
+        let answer = signing.unwrap().join().unwrap();
+        assert_eq!(answer.len(), 2 * 258);
+        assert!(answer.ends_with("9000"));
     });
 }

@@ -56,7 +56,8 @@ impl StandIn {
 
     pub fn set_manners(self, manners: Manners) {
         let (removed, unplugged) = (number(manners.removed_in_transmit), number(manners.unplugged));
-        self.must(&[b"manners", removed.as_bytes(), unplugged.as_bytes()]);
+        let threads: &[u8] = if manners.cards_have_threads { b"threads" } else { b"no-threads" };
+        self.must(&[b"manners", removed.as_bytes(), unplugged.as_bytes(), threads]);
     }
 
     /// The call is not carried out and returns `code`. The next call is the `first` 1.

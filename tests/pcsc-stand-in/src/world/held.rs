@@ -2,7 +2,9 @@
 
 use std::mem;
 use std::ops::{Deref, DerefMut};
+use std::panic::resume_unwind;
 use std::sync::{Arc, MutexGuard};
+use std::thread;
 use std::time::Instant;
 
 use super::code::{Code, protocol};
@@ -254,14 +256,24 @@ impl Held<'_> {
 
     /// Works on the card without the world's lock; one at a time for each reader. `None` when the card was not there
     /// or went away meanwhile.
-    pub(super) fn on_card<T>(&mut self, id: ReaderId, work: impl FnOnce(&dyn Icc) -> T) -> Option<T> {
+    pub(super) fn on_card<T: Send>(
+        &mut self,
+        id: ReaderId,
+        work: impl FnOnce(&dyn Icc) -> T + Send,
+    ) -> Option<T> {
         self.wait_while(|state| state.reader(id).is_some_and(|reader| reader.busy)).ok()?;
         let reader = self.reader_mut(id)?;
         let card = reader.card.as_ref()?;
         let (icc, serial) = (Arc::clone(&card.icc), card.serial);
         reader.busy = true;
+        let own_thread = self.manners.cards_have_threads;
         self.guard = None;
-        let done = work(icc.as_ref());
+        let done = if own_thread {
+            let worked = thread::scope(|scope| scope.spawn(|| work(icc.as_ref())).join());
+            worked.unwrap_or_else(|panic| resume_unwind(panic))
+        } else {
+            work(icc.as_ref())
+        };
         self.guard = Some(self.world.lock());
         let stays = self.reader_mut(id).is_some_and(|reader| {
             reader.busy = false;
