@@ -6,6 +6,8 @@
 //!
 //! * [`VirtualCard`] takes commands, keeps a [`Ledger`] of them (never a PIN) and plays scripted [`Fault`]s.
 //! * [`Identity`] holds keys and certificates; the names in them say TEST, the keys protect nothing.
+//! * [`stack::Stack`] puts cards into the readers of a private pcscd, for real PC/SC clients.
+//! * The program `virtual-card` runs a stack for clients not written in Rust; [`control`] has its commands.
 //!
 //! ```
 //! use virtual_card::{Credential, Reply, VirtualCard};
@@ -22,6 +24,7 @@ mod applet;
 mod calendar;
 mod card;
 mod certificate;
+pub mod control;
 mod der;
 mod fault;
 mod files;

@@ -80,13 +80,13 @@ impl Pcscd {
         // Our copy is closed when this function ends: with the daemon dead, clients are to be refused, not queued.
         let listener = UnixListener::bind(socket)?;
         fs::set_permissions(socket, fs::Permissions::from_mode(0o666))?;
-        let no_drivers = configuration.with_file_name("no-drivers");
+        let no_drivers = configuration.join("no-drivers");
         fs::create_dir_all(&no_drivers)?;
         let output = File::options().create(true).append(true).open(log)?;
 
         let mut command = Command::new("/bin/sh");
         // The daemon believes LISTEN_PID only if it is its own, which nobody knows before the fork.
-        command.args(["-c", "LISTEN_PID=$$ exec \"$0\" \"$@\""]).arg(program);
+        command.args(["-c", "export LISTEN_PID=$$; exec \"$0\" \"$@\""]).arg(program);
         command.args(["--foreground", "--config"]).arg(configuration);
         command.env("LISTEN_FDS", "1").env("PCSCLITE_HP_DROPDIR", &no_drivers);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);

@@ -8,19 +8,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 use std::{fs, io};
 
 use tempfile::TempDir;
 
 use crate::pcscd::Pcscd;
 pub use crate::pcscd::Programs;
-use crate::vpcd::Slot;
+use crate::vpcd::{Port, Slot};
 use crate::{Identity, Profile, VirtualCard};
 
 const SLOTS_PER_READER_FILE: usize = 2;
-/// Looks come every 400 ms; anything near this means that something is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -141,11 +138,9 @@ impl Stack {
     ///
     /// When the daemon does not notice in time.
     pub fn insert(&self, reader: usize, card: VirtualCard) -> io::Result<()> {
-        let occupied = self.slots[reader].card().is_some_and(|card| card.is_present());
-        if occupied {
-            self.remove(reader)?;
-        }
-        self.change(reader, Some(card))
+        self.remove(reader)?;
+        self.slots[reader].put(card);
+        self.wait_until_seen(reader)
     }
 
     /// Takes the card out of a reader and waits until the daemon has noticed.
@@ -154,7 +149,8 @@ impl Stack {
     ///
     /// When the daemon does not notice in time.
     pub fn remove(&self, reader: usize) -> io::Result<()> {
-        self.change(reader, None)
+        self.slots[reader].take();
+        self.wait_until_seen(reader)
     }
 
     /// Kills the daemon without warning. Its socket file stays and refuses connections.
@@ -172,7 +168,8 @@ impl Stack {
         self.slots.iter().for_each(Slot::unsee);
         let (configuration, log) = (self.configuration(), self.directory.join("pcscd.log"));
         self.pcscd = Some(Pcscd::start(&self.programs.pcscd, &self.socket(), &configuration, &log)?);
-        let seen = self.slots.iter().try_for_each(|slot| slot.wait_until_seen(PATIENCE));
+        let is_running = || self.pcscd_pid().is_some();
+        let seen = self.slots.iter().try_for_each(|slot| slot.wait_until_seen(is_running));
         seen.map_err(|error| {
             let log = fs::read_to_string(&log).unwrap_or_default();
             io::Error::new(error.kind(), format!("{error}; the daemon says: {log}"))
@@ -184,16 +181,17 @@ impl Stack {
         self.pcscd.as_ref().filter(|pcscd| pcscd.is_running()).map(Pcscd::pid)
     }
 
-    fn change(&self, reader: usize, card: Option<VirtualCard>) -> io::Result<()> {
-        self.slots[reader].set_card(card);
-        if self.pcscd_pid().is_none() {
-            return Ok(());
-        }
-        self.slots[reader].wait_until_seen(PATIENCE)
+    fn wait_until_seen(&self, reader: usize) -> io::Result<()> {
+        let is_running = || self.pcscd_pid().is_some();
+        if is_running() { self.slots[reader].wait_until_seen(is_running) } else { Ok(()) }
     }
 
     fn configuration(&self) -> PathBuf {
         self.directory.join("readers")
+    }
+
+    fn driver(&self, index: usize) -> PathBuf {
+        self.directory.join(format!("driver-{index}.so"))
     }
 
     fn write_configuration(&self) -> io::Result<()> {
@@ -201,11 +199,11 @@ impl Stack {
         fs::create_dir_all(&directory)?;
         for (index, pair) in self.slots.chunks(SLOTS_PER_READER_FILE).enumerate() {
             // The driver keeps its slots in a global table: another reader needs another copy of it.
-            let driver = self.directory.join(format!("driver-{index}.so"));
+            let driver = self.driver(index);
             fs::copy(&self.programs.driver, &driver)?;
             let (name, port, driver) = (friendly_name(index), pair[0].port(), driver.display());
             let text = format!(
-                "FRIENDLYNAME \"{name}\"\nDEVICENAME 127.0.0.1:{port}\nLIBPATH {driver}\nCHANNELID {port}\n"
+                "FRIENDLYNAME \"{name}\"\nDEVICENAME /dev/null:{port}\nLIBPATH {driver}\nCHANNELID {port}\n"
             );
             fs::write(directory.join(format!("reader-{index}")), text)?;
         }
@@ -215,16 +213,22 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // Before the slots: a driver that finds its port closed would complain into the log.
+        // Before the slots: they wait for their driver to hang up.
         self.kill_pcscd();
+        // In a directory of somebody else's only the daemon's log stays.
+        let _ = fs::remove_file(self.socket());
+        for index in 0..self.slots.len() {
+            let _ = fs::remove_file(self.driver(index));
+        }
+        let _ = fs::remove_dir_all(self.configuration());
     }
 }
 
 fn slots(readers: Vec<Option<VirtualCard>>) -> io::Result<Vec<Slot>> {
     let mut slots = Vec::with_capacity(readers.len() + 1);
     for pair in readers.chunks(SLOTS_PER_READER_FILE) {
-        for (index, listener) in Slot::listen_on_pair()?.into_iter().enumerate() {
-            slots.push(Slot::new(listener, pair.get(index).cloned().flatten())?);
+        for (index, port) in Port::pair()?.into_iter().enumerate() {
+            slots.push(Slot::new(port, pair.get(index).cloned().flatten())?);
         }
     }
     Ok(slots)

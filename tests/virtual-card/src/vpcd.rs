@@ -1,16 +1,17 @@
 //! A place for a card in a reader of vsmartcard's vpcd driver.
 //!
-//! The driver connects to us (its mode with a host name): we listen, so that a port is ours before anybody is told
-//! of it. A message is a 16-bit big-endian length and that many bytes; one byte alone is a control: power off (0),
-//! power on (1), reset (2), ATR wanted (4). The driver asks for the ATR several times a second to see whether a card
-//! is there; a closed connection means there is none.
+//! The driver listens on a port per slot and we connect when there is a card. A message is a 16-bit big-endian length
+//! and that many bytes; one byte alone is a control: power off (0), power on (1), reset (2), ATR wanted (4). The driver
+//! asks for the ATR several times a second to see whether a card is there; a closed connection means there is none.
+//! (It can also be told to connect to us, but the version in Debian 12 aborts then when there is no card.)
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::{Reply, VirtualCard};
 
@@ -21,95 +22,125 @@ const GET_ATR: u8 = 4;
 
 /// The second look at a card proves that what followed the first is over: the daemon has told its clients.
 const LOOKS: u64 = 2;
+/// How long the daemon leaves between looks, and a little more.
+const LOOK_PERIOD: Duration = Duration::from_millis(450);
+/// From the driver's noticing that a card is gone to the daemon's telling so, with room to spare.
+const AFTER_A_LOOK: Duration = Duration::from_millis(10);
+/// How often a driver that is not there yet is tried, and a card that went is asked whether it came back.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
+/// Anything near this means that something is broken.
+const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One slot of a driver. Keeps its port as long as it lives.
+/// A port that stays ours without anybody listening there, until the driver does.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    shared: Arc<Shared>,
-    port: u16,
-    acceptor: Option<JoinHandle<()>>,
+pub(crate) struct Port {
+    number: u16,
+    _socket: Socket,
 }
 
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    looked: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    card: Option<VirtualCard>,
-    /// How often the driver has looked for a card since the last change.
-    looks: u64,
-    connection: Option<TcpStream>,
-    stopping: bool,
-}
-
-impl Slot {
-    /// A slot on `listener`'s port, with a card or without.
-    pub(crate) fn new(listener: TcpListener, card: Option<VirtualCard>) -> io::Result<Self> {
-        let port = listener.local_addr()?.port();
-        let state = State { card, ..State::default() };
-        let shared = Arc::new(Shared { state: Mutex::new(state), looked: Condvar::new() });
-        let acceptor = std::thread::Builder::new().name(format!("vpcd slot {port}")).spawn({
-            let shared = Arc::clone(&shared);
-            move || shared.accept_all(&listener)
-        })?;
-        Ok(Self { shared, port, acceptor: Some(acceptor) })
-    }
-
-    /// Listeners on two ports in a row, as the driver's two slots want them.
-    pub(crate) fn listen_on_pair() -> io::Result<[TcpListener; 2]> {
+impl Port {
+    /// Two ports in a row, as the driver's two slots want them.
+    pub(crate) fn pair() -> io::Result<[Self; 2]> {
         const ATTEMPTS: usize = 100;
         for _ in 0..ATTEMPTS {
-            let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-            let Some(next) = first.local_addr()?.port().checked_add(1) else { continue };
-            if let Ok(second) = TcpListener::bind((Ipv4Addr::LOCALHOST, next)) {
+            let first = Self::bind(0)?;
+            let Some(next) = first.number.checked_add(1) else { continue };
+            if let Ok(second) = Self::bind(next) {
                 return Ok([first, second]);
             }
         }
         Err(io::Error::new(io::ErrorKind::AddrInUse, "no two free ports in a row"))
     }
 
+    /// The driver sets SO_REUSEADDR as well, and Linux lets two such sockets share a port while neither listens.
+    fn bind(number: u16) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, number)).into())?;
+        let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Ok(Self { number: address.port(), _socket: socket })
+    }
+}
+
+/// One slot of a driver. Keeps its port as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    shared: Arc<Shared>,
+    port: Port,
+    worker: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    card: Option<VirtualCard>,
+    /// How often the driver has looked at the card since the last change.
+    looks: u64,
+    connection: Option<TcpStream>,
+    stopping: bool,
+}
+
+impl Slot {
+    /// A slot on this port, with a card or without.
+    pub(crate) fn new(port: Port, card: Option<VirtualCard>) -> io::Result<Self> {
+        let state = State { card, ..State::default() };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let worker = std::thread::Builder::new().name(format!("vpcd slot {}", port.number)).spawn({
+            let (shared, port) = (Arc::clone(&shared), port.number);
+            move || shared.run(port)
+        })?;
+        Ok(Self { shared, port, worker: Some(worker) })
+    }
+
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.port.number
     }
 
     pub(crate) fn card(&self) -> Option<VirtualCard> {
         self.shared.state().card.clone()
     }
 
-    /// Puts a card in, or takes it out with `None`, and ends what was there before.
-    pub(crate) fn set_card(&self, card: Option<VirtualCard>) {
+    /// Puts a card into the empty slot.
+    pub(crate) fn put(&self, card: VirtualCard) {
+        card.insert();
         let mut state = self.shared.state();
-        if let Some(old) = state.card.take() {
-            old.remove();
-        }
-        if let Some(new) = &card {
-            new.insert();
-        }
-        state.card = card;
-        state.forget_connection();
+        state.card = Some(card);
+        state.looks = 0;
+        drop(state);
+        self.shared.changed.notify_all();
     }
 
-    /// Waits until the driver has seen what is in the slot and its daemon has acted on it.
-    pub(crate) fn wait_until_seen(&self, patience: Duration) -> io::Result<()> {
-        let deadline = Instant::now() + patience;
+    /// Takes out what is in the slot.
+    pub(crate) fn take(&self) {
         let mut state = self.shared.state();
-        while state.looks < LOOKS {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the reader driver does not look at its slot",
-                ));
+        if let Some(card) = state.card.take() {
+            card.remove();
+        }
+        if let Some(connection) = &state.connection {
+            let _ = connection.shutdown(Shutdown::Write);
+        }
+    }
+
+    /// Waits until driver and daemon have noticed what the slot holds, as long as `hopeful`.
+    pub(crate) fn wait_until_seen(&self, hopeful: impl Fn() -> bool) -> io::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut state = self.shared.state();
+        while !state.is_seen() {
+            if Instant::now() > deadline || !hopeful() {
+                let message = "the reader driver does not look at its slot";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
             }
-            state = self.shared.looked.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.shared.wait(state, BETWEEN_ATTEMPTS);
         }
         Ok(())
     }
 
-    /// Makes [`Slot::wait_until_seen`] wait for the next looks: a new daemon knows nothing of earlier ones.
+    /// A new daemon knows nothing of what an earlier one has seen.
     pub(crate) fn unsee(&self) {
         self.shared.state().looks = 0;
     }
@@ -117,24 +148,24 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        {
-            let mut state = self.shared.state();
-            state.stopping = true;
-            state.forget_connection();
+        let mut state = self.shared.state();
+        state.stopping = true;
+        if let Some(connection) = &state.connection {
+            let _ = connection.shutdown(Shutdown::Both);
         }
-        // Wakes the acceptor, which then sees `stopping`.
-        let woken = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok();
-        if let Some(acceptor) = self.acceptor.take().filter(|_| woken) {
-            let _ = acceptor.join();
+        drop(state);
+        self.shared.changed.notify_all();
+        if let Some(worker) = self.worker.take() {
+            let _ = worker.join();
         }
     }
 }
 
 impl State {
-    fn forget_connection(&mut self) {
-        self.looks = 0;
-        if let Some(connection) = self.connection.take() {
-            let _ = connection.shutdown(std::net::Shutdown::Both);
+    fn is_seen(&self) -> bool {
+        match &self.card {
+            Some(_) => self.looks >= LOOKS,
+            None => self.connection.is_none(),
         }
     }
 }
@@ -144,70 +175,76 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn accept_all(&self, listener: &TcpListener) {
-        for connection in listener.incoming() {
-            if self.state().stopping {
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn run(&self, port: u16) {
+        loop {
+            let mut state = self.state();
+            if state.stopping {
                 return;
             }
-            if let Ok(connection) = connection {
-                // The driver going away and coming back is part of life here.
-                let _ = self.serve(connection);
-            }
+            let card = state.card.clone().filter(VirtualCard::is_present);
+            let connection = card.as_ref().and_then(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());
+            let (Some(card), Some(mut connection)) = (card, connection) else {
+                drop(self.wait(state, BETWEEN_ATTEMPTS));
+                continue;
+            };
+            state.connection = connection.try_clone().ok();
+            drop(state);
+            // The driver going away and coming back is part of life here.
+            let _ = self.serve(&card, &mut connection);
+            self.state().connection = None;
+            self.changed.notify_all();
         }
     }
 
-    fn serve(&self, mut connection: TcpStream) -> io::Result<()> {
-        let card = {
-            let mut state = self.state();
-            let Some(card) = state.card.clone().filter(VirtualCard::is_present) else {
-                drop(state);
-                self.note_look();
-                return Ok(());
-            };
-            state.connection = Some(connection.try_clone()?);
-            card
-        };
+    fn serve(&self, card: &VirtualCard, connection: &mut TcpStream) -> io::Result<()> {
         connection.set_nodelay(true)?;
         let mut powering = false;
         loop {
-            let message = receive(&mut connection)?;
+            let message = receive(connection)?;
             match message[..] {
                 [POWER_OFF] => card.power_off(),
                 [POWER_ON] => card.power_on(),
                 [RESET] => card.warm_reset(),
-                [GET_ATR] => {
-                    if !card.is_present() {
-                        self.note_look();
-                        return Ok(());
-                    }
-                    send(&mut connection, &card.atr())?;
+                [GET_ATR] if card.is_present() => {
+                    send(connection, &card.atr())?;
                     // An ATR read right after power-on or reset is part of those, and no look.
                     if !powering {
-                        self.note_look();
+                        self.state().looks += 1;
+                        self.changed.notify_all();
                     }
                 }
+                [GET_ATR] => return leave(connection, AFTER_A_LOOK),
                 _ => match card.transmit(&message) {
-                    Reply::Answer(answer) => send(&mut connection, &answer)?,
-                    // The driver knows no other way to fail than losing its card.
-                    Reply::Removed | Reply::Mute | Reply::Reset | Reply::TransportError(_) => return Ok(()),
+                    Reply::Answer(answer) => send(connection, &answer)?,
+                    Reply::Removed => return leave(connection, LOOK_PERIOD),
+                    // To the driver every failure is the loss of its connection. As we come back before the next
+                    // look, the daemon notices no removal.
+                    Reply::Mute | Reply::Reset | Reply::TransportError(_) => return Ok(()),
                 },
             }
             powering = matches!(message[..], [POWER_ON | RESET]);
         }
     }
+}
 
-    fn note_look(&self) {
-        self.state().looks += 1;
-        self.looked.notify_all();
-    }
+/// Ends our half of the connection and waits until the driver has closed its own, and the daemon knows.
+fn leave(connection: &mut TcpStream, until_known: Duration) -> io::Result<()> {
+    connection.shutdown(Shutdown::Write)?;
+    let ended = io::copy(connection, &mut io::sink());
+    std::thread::sleep(until_known);
+    ended.map(|_| ())
 }
 
 fn receive(connection: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut length = [0; 2];
     acknowledge_at_once(connection)?;
     connection.read_exact(&mut length)?;
-    // The kernel leaves the mode by itself, so it is asked for again before every read: without it, the body that
-    // some drivers send in a second write waits 40 ms for the first one's acknowledgement.
+    // The kernel leaves the mode by itself, so it is asked for before every read: without it the body, which the
+    // driver sends in a second write, waits 40 ms for the first one's acknowledgement.
     acknowledge_at_once(connection)?;
     let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
     connection.read_exact(&mut message)?;
@@ -221,16 +258,5 @@ fn send(connection: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn acknowledge_at_once(connection: &TcpStream) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: the descriptor is open for the call and `on` is a c_int of the length given.
-    let result = unsafe {
-        libc::setsockopt(
-            connection.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_QUICKACK,
-            (&raw const on).cast(),
-            size_of_val(&on).try_into().expect("four bytes"),
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    SockRef::from(connection).set_tcp_quickack(true)
 }
