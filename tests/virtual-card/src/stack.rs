@@ -115,7 +115,7 @@ impl Stack {
     /// The name PC/SC clients see for a reader.
     pub fn reader_name(&self, reader: usize) -> String {
         let (file, slot) = (reader / SLOTS_PER_READER_FILE, reader % SLOTS_PER_READER_FILE);
-        format!("{} {file:02X} {slot:02X}", friendly_name(file))
+        format!("{} 00 {slot:02X}", friendly_name(file))
     }
 
     /// The card in a reader.
