@@ -31,6 +31,9 @@
 //! No specification of the JPKI application is public: card facts name the project they were seen in.
 
 #![deny(unsafe_code)]
+// Nothing may panic on what a card, a caller or a file says. Tests may.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)]
+#![deny(clippy::indexing_slicing, clippy::as_conversions)]
 
 pub mod config;
 pub mod error;

@@ -364,10 +364,13 @@ impl CardManager {
             other => CardError::from(other),
         })?;
         live.suspect |= continuity == Continuity::WasReset;
+        // A reconnect after a reset takes whatever card is there now, also one that came in meanwhile.
+        let swapped = live.suspect && card.is_some() && !matches!(self.look(), Ok(Some(_)));
         let mut applet = Applet::new(&mut *transaction, &mut live.features);
         // The wait for the transaction may have been long.
         let result = self
             .check_running()
+            .and(if swapped { Err(CardError::Removed) } else { Ok(()) })
             .and_then(|()| open(&mut applet, card.filter(|_| live.suspect), card.is_some()))
             .inspect(|()| live.suspect = false)
             .and_then(|()| work(&mut applet));

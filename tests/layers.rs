@@ -64,7 +64,8 @@ fn imports_point_down() {
 fn only_the_transport_names_pcsc() {
     for (path, text) in sources() {
         if path != Path::new("transport/pcsc.rs") {
-            let offending = code(&text).find(|line| line.contains("use pcsc") || line.contains(" pcsc::Card"));
+            let offending =
+                code(&text).find(|line| line.contains("use pcsc") || line.contains(" pcsc::Card"));
             assert_eq!(offending, None, "{}", path.display());
         }
     }

@@ -88,13 +88,6 @@ impl Login {
         self.tries = tries;
     }
 
-    /// The PIN of the login does not hold any more, or nobody knows whether it does.
-    pub(super) fn expire(&mut self, tries: Option<TriesLeft>) {
-        self.user = None;
-        self.wrong_entry = true;
-        self.tries = tries;
-    }
-
     /// A PIN was sent and nobody knows what became of it: the count of tries has to be asked for.
     pub(super) fn lose_count(&mut self) {
         self.tries = None;

@@ -149,17 +149,22 @@ impl CardManager {
         let answer = applet.verify(credential, pin);
         let mut logins = self.logins.lock();
         let login = logins.of_mut(credential);
-        match answer {
+        let tries = match answer {
             Ok(Verified::Yes) => return Ok(()),
-            Ok(Verified::Wrong(tries)) => login.expire(tries),
-            Ok(Verified::Blocked) => login.expire(Some(TriesLeft::BLOCKED)),
+            Ok(Verified::Wrong(tries)) => tries,
+            Ok(Verified::Blocked) => Some(TriesLeft::BLOCKED),
             Err(error) => {
                 if concerns(error, Step::Verify) {
-                    login.expire(None);
+                    login.log_out();
+                    login.lose_count();
                 }
                 return Err(error.into());
             }
-        }
+        };
+        // A client that logs in again with the PIN it has kept must not spend another try.
+        let fingerprint = PinEntry::Bytes(pin.bytes()).fingerprint(credential, &self.fingerprint_key);
+        login.log_out();
+        login.reject(fingerprint, tries);
         warn!("{}: the PIN does not hold any more; it was changed since the login", self.reader);
         Err(CardError::PinStale)
     }
