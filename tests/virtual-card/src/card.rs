@@ -1,17 +1,11 @@
-//! The card as a reader sees it: present or not, powered or not, one command at a time.
-//!
-//! Wraps the application in the ledger, the script of faults and the latencies.
+//! The card as a test holds it: a handle to send commands through, to look past them and to script faults.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::applet::{Applet, Processed};
-use crate::fault::{Effect, Script};
-use crate::ledger::{CommandRecord, Event, Outcome, Verify};
+use crate::applet::Applet;
+use crate::state::State;
 use crate::{Application, Credential, Fault, Identity, Ledger, Mark, Profile};
-
-const VERIFY: u8 = 0x20;
-const SIGN: u8 = 0x2a;
 
 /// What comes back for a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,33 +34,10 @@ struct Inner {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
-struct State {
-    applet: Applet,
-    ledger: Ledger,
-    script: Script,
-    present: bool,
-    powered: bool,
-    insertions: u64,
-    resets: u64,
-    command_latency: Duration,
-    signature_latency: Duration,
-}
-
 impl VirtualCard {
     /// A card of this kind and owner, inserted and with power.
     pub fn new(profile: Profile, identity: Identity) -> Self {
-        let state = State {
-            applet: Applet::new(profile, identity),
-            ledger: Ledger::default(),
-            script: Script::default(),
-            present: true,
-            powered: true,
-            insertions: 0,
-            resets: 0,
-            command_latency: Duration::ZERO,
-            signature_latency: Duration::ZERO,
-        };
+        let state = State::new(Applet::new(profile, identity));
         Self(Arc::new(Inner { line: Mutex::new(()), state: Mutex::new(state) }))
     }
 
@@ -92,11 +63,7 @@ impl VirtualCard {
 
     /// Gives power, if there was none.
     pub fn power_on(&self) {
-        let mut state = self.state();
-        if state.present && !state.powered {
-            state.powered = true;
-            state.ledger.push(Event::PowerOn);
-        }
+        self.state().power_on();
     }
 
     /// Takes the power away: the card forgets what was verified and selected.
@@ -116,14 +83,7 @@ impl VirtualCard {
 
     /// Puts the card back, with power.
     pub fn insert(&self) {
-        let mut state = self.state();
-        if !state.present {
-            state.present = true;
-            state.powered = true;
-            state.insertions += 1;
-            state.ledger.push(Event::Inserted);
-            state.ledger.push(Event::PowerOn);
-        }
+        self.state().insert();
     }
 
     /// Whether the card is in its reader.
@@ -250,161 +210,5 @@ impl VirtualCard {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// What strikes at this command, and how long it takes in all.
-    fn begin(&mut self, command: &[u8]) -> (Vec<Fault>, Duration) {
-        if !self.present || !self.powered {
-            return (Vec::new(), Duration::ZERO);
-        }
-        let struck = self.script.strike(command);
-        let delays = struck.iter().map(|fault| match fault.effect {
-            Effect::Delay(delay) => delay,
-            _ => Duration::ZERO,
-        });
-        let mut latency = self.command_latency + delays.sum::<Duration>();
-        if command.get(1) == Some(&SIGN) {
-            latency += self.signature_latency;
-        }
-        (struck, latency)
-    }
-
-    fn finish(&mut self, command: &[u8], struck: Vec<Fault>) -> Reply {
-        if !self.present {
-            return Reply::Removed;
-        }
-        if !self.powered {
-            return Reply::Mute;
-        }
-        let (after, before): (Vec<_>, Vec<_>) = struck.into_iter().partition(|fault| fault.after);
-        for fault in before {
-            if let Some(reply) = self.apply(fault.effect, None) {
-                self.record_unprocessed(command, &reply);
-                return reply;
-            }
-        }
-        let (mut record, processed) = self.process(command);
-        let mut bytes = processed.into_bytes();
-        for fault in after {
-            match fault.effect {
-                Effect::Edit(edit) => bytes = edit(bytes),
-                effect => {
-                    if let Some(reply) = self.apply(effect, Some(&mut record)) {
-                        note_answer(&mut record, &reply);
-                        return reply;
-                    }
-                }
-            }
-        }
-        let reply = Reply::Answer(bytes);
-        note_answer(&mut record, &reply);
-        self.ledger.push(Event::Command(record));
-        reply
-    }
-
-    /// Carries an effect out; the reply when it ends the command. A command carried out before is recorded first.
-    fn apply(&mut self, effect: Effect, carried_out: Option<&mut CommandRecord>) -> Option<Reply> {
-        let reply = match &effect {
-            Effect::Answer(bytes) => Reply::Answer(bytes.clone()),
-            Effect::Remove => Reply::Removed,
-            Effect::Reset => Reply::Reset,
-            Effect::TransportError(code) => Reply::TransportError(*code),
-            Effect::Foreign(_) | Effect::Edit(_) | Effect::Delay(_) => {
-                if let Effect::Foreign(commands) = effect {
-                    self.play_foreign(&commands);
-                }
-                return None;
-            }
-        };
-        if let Some(record) = carried_out {
-            note_answer(record, &reply);
-            self.ledger.push(Event::Command(record.clone()));
-        }
-        match reply {
-            Reply::Removed => self.remove(),
-            Reply::Reset => self.warm_reset(),
-            _ => {}
-        }
-        Some(reply)
-    }
-
-    fn play_foreign(&mut self, commands: &[Vec<u8>]) {
-        for command in commands {
-            let (mut record, processed) = self.process(command);
-            record.foreign = true;
-            note_answer(&mut record, &Reply::Answer(processed.into_bytes()));
-            self.ledger.push(Event::Command(record));
-        }
-    }
-
-    fn process(&mut self, command: &[u8]) -> (CommandRecord, Processed) {
-        let mut record = self.blank_record(command);
-        let processed = self.applet.process(command);
-        record.verify = processed.verify;
-        record.signed = processed.signed;
-        record.verified_after = self.applet.verified();
-        (record, processed)
-    }
-
-    fn record_unprocessed(&mut self, command: &[u8], reply: &Reply) {
-        let mut record = self.blank_record(command);
-        record.processed = false;
-        if record.instruction() == Some(VERIFY) && command.len() > 5 {
-            let credential = self.applet.pin_meant_by(command);
-            record.verify = Some(Verify { credential, outcome: Outcome::Lost });
-        }
-        note_answer(&mut record, reply);
-        self.ledger.push(Event::Command(record));
-    }
-
-    fn blank_record(&self, command: &[u8]) -> CommandRecord {
-        let verified = self.applet.verified();
-        CommandRecord {
-            application: self.applet.application(),
-            header: command[..command.len().min(4)].to_vec(),
-            command_length: command.len(),
-            answer_length: 0,
-            status: None,
-            verify: None,
-            signed: None,
-            verified_before: verified,
-            verified_after: verified,
-            foreign: false,
-            processed: true,
-        }
-    }
-
-    fn power_off(&mut self) {
-        if self.powered {
-            self.powered = false;
-            self.applet.cold_reset();
-            self.ledger.push(Event::PowerOff);
-        }
-    }
-
-    fn warm_reset(&mut self) {
-        if self.present && self.powered {
-            self.applet.warm_reset();
-            self.resets += 1;
-            self.ledger.push(Event::WarmReset);
-        }
-    }
-
-    fn remove(&mut self) {
-        if self.present {
-            self.power_off();
-            self.present = false;
-            self.ledger.push(Event::Removed);
-        }
-    }
-}
-
-fn note_answer(record: &mut CommandRecord, reply: &Reply) {
-    let Reply::Answer(bytes) = reply else { return };
-    record.answer_length = bytes.len().saturating_sub(2);
-    if let Some(&[high, low]) = bytes.last_chunk() {
-        record.status = Some(u16::from_be_bytes([high, low]));
     }
 }

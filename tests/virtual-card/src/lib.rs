@@ -36,6 +36,7 @@ mod pins;
 mod profile;
 mod signing;
 pub mod stack;
+mod state;
 mod vpcd;
 
 pub use applet::Application;

@@ -72,7 +72,7 @@ fn a_killed_daemon_refuses_and_a_new_one_serves() {
     let refused = std::os::unix::net::UnixStream::connect(stack.socket()).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     stack.restart_pcscd().unwrap();
-    assert_eq!(presence(&stack)[0], true);
+    assert!(presence(&stack)[0]);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_card_pulled_during_a_command_is_gone_for_the_client() {
     let tool = stack.command("opensc-tool").args(["-s", "0084000008"]).output().unwrap();
     assert!(!tool.status.success(), "{tool:?}");
     stack.remove(0).unwrap();
-    assert_eq!(presence(&stack)[0], false);
+    assert!(!presence(&stack)[0]);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_card_reinserted_by_its_handle_comes_back() {
     stack.remove(0).unwrap();
     stack.insert(0, card.clone()).unwrap();
     assert_eq!(card.insertions(), 1);
-    assert_eq!(presence(&stack)[0], true);
+    assert!(presence(&stack)[0]);
 }
 
 #[test]
