@@ -167,10 +167,14 @@ impl Config {
                 ("reserve_tries", Value::Integer(count @ 0..=5)) => {
                     self.settings.reserve_tries = u8::try_from(*count).unwrap_or_default();
                 }
+                ("ca_certificates", Value::Boolean(shown)) => self.settings.ca_certificates = *shown,
                 ("pss", _) => self.take_pss(value),
                 ("readers", Value::Table(readers)) => self.take_readers(readers),
                 ("log", Value::Table(log)) => self.take_log(log),
-                (known @ ("always_authenticate" | "reserve_tries" | "readers" | "log"), _) => {
+                (
+                    known @ ("always_authenticate" | "reserve_tries" | "ca_certificates" | "readers" | "log"),
+                    _,
+                ) => {
                     self.complain(known, value);
                 }
                 (unknown, _) => self.complaints.push(format!("unknown key {unknown}")),
@@ -303,6 +307,7 @@ mod tests {
     fn every_key_is_taken() {
         let config = Config::parse(
             "slots = \"signature\"\nalways_authenticate = true\nreserve_tries = 1\npss = \"off\"\n\
+             ca_certificates = false\n\
              [readers]\nuse = [\"*Sony*\"]\nignore = \"*TPM*\"\n[log]\nlevel = \"debug\"\nfile = \"/tmp/log\"\n",
         );
         assert_eq!(config.complaints, Vec::<String>::new());
@@ -310,6 +315,7 @@ mod tests {
         assert!(config.settings.always_authenticate);
         assert_eq!(config.settings.reserve_tries, 1);
         assert_eq!(config.settings.pss, Some(false));
+        assert!(!config.settings.ca_certificates);
         assert_eq!(config.log_level, LevelFilter::Debug);
         assert_eq!(config.log_file.as_deref(), Some(Path::new("/tmp/log")));
     }

@@ -49,7 +49,7 @@ const MAX_ATTEMPTS: usize = 5;
 const JUKI_LABEL: &[u8] = b"JPKIAPICCTOKEN";
 
 /// What the configuration says about every card.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// How many last tries of a PIN are not spent.
     pub reserve_tries: u8,
@@ -57,6 +57,22 @@ pub struct Settings {
     pub always_authenticate: bool,
     /// Whether PSS signatures are offered without asking the card: `None` asks it.
     pub pss: Option<bool>,
+    /// Whether the certificates of the CAs are shown.
+    pub ca_certificates: bool,
+}
+
+impl Settings {
+    /// Whether each use of a credential's key asks for its PIN.
+    #[must_use]
+    pub fn asks_each_time(self, credential: Credential) -> bool {
+        self.always_authenticate && credential == Credential::DigitalSignature
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { reserve_tries: 0, always_authenticate: false, pss: None, ca_certificates: true }
+    }
 }
 
 /// The manager of the cards in one reader, one after another.
@@ -117,6 +133,11 @@ impl CardManager {
     /// The reader.
     pub fn reader(&self) -> &ReaderName {
         &self.reader
+    }
+
+    /// What the configuration says about every card.
+    pub fn settings(&self) -> Settings {
+        self.settings
     }
 
     /// Ends both logins and lets no further operation begin. Does not wait for one that is under way.

@@ -54,7 +54,7 @@ impl Token {
         credential: Credential,
         handles: &HandleCounter,
     ) -> Self {
-        let objects = objects(credential, &card, handles, manager.asks_each_time(credential));
+        let objects = objects(credential, &card, handles, manager.settings());
         Self { manager, card, credential, objects }
     }
 

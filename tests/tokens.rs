@@ -379,6 +379,17 @@ fn the_configuration_chooses_slots_without_moving_their_ids() {
 }
 
 #[test]
+fn without_ca_certificates_the_slot_before_login_shows_what_ssh_should_see() {
+    let fixture = Fixture::builder().config(Config::parse("ca_certificates = false")).build();
+    let session = fixture.open(fixture.auth_slot());
+    assert_eq!(
+        labels(&fixture, session),
+        ["User Authentication Certificate", "User Authentication Public Key"]
+    );
+    assert_eq!(labels(&fixture, fixture.open(fixture.sign_slot())), Vec::<String>::new());
+}
+
+#[test]
 fn an_ignored_reader_is_left_alone() {
     let config = Config::parse("readers = { ignore = \"Virtual*\" }");
     let fixture = Fixture::builder().config(config).build();

@@ -32,7 +32,7 @@ impl CardManager {
 
     /// Whether each use of the key asks for its PIN.
     pub fn asks_each_time(&self, credential: Credential) -> bool {
-        self.settings.always_authenticate && credential == Credential::DigitalSignature
+        self.settings.asks_each_time(credential)
     }
 
     /// The state of a PIN, asked of the card now. Costs no try.

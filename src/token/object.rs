@@ -13,9 +13,9 @@ use super::attribute::Attributes;
 use crate::handle::{HandleCounter, ObjectHandle};
 use crate::jpki::certificate::Certificate;
 use crate::jpki::layout::Credential;
-use crate::manager::CardManager;
 use crate::manager::card::{Card, Holder};
 use crate::manager::error::CardError;
+use crate::manager::{CardManager, Settings};
 
 /// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,14 +46,14 @@ pub(super) fn objects(
     credential: Credential,
     card: &Card,
     handles: &HandleCounter,
-    always_authenticate: bool,
+    settings: Settings,
 ) -> Vec<Object> {
-    let kinds = [
-        ObjectKind::Certificate(Holder::User),
-        ObjectKind::Certificate(Holder::Authority),
-        ObjectKind::PublicKey,
-        ObjectKind::PrivateKey,
-    ];
+    let always_authenticate = settings.asks_each_time(credential);
+    let authority = settings.ca_certificates.then_some(ObjectKind::Certificate(Holder::Authority));
+    let kinds = [ObjectKind::Certificate(Holder::User)]
+        .into_iter()
+        .chain(authority)
+        .chain([ObjectKind::PublicKey, ObjectKind::PrivateKey]);
     let profiles = profiles(credential, card).iter().map(|&profile| ObjectKind::Profile(profile));
     let object = |kind| {
         let private = match kind {
@@ -69,7 +69,7 @@ pub(super) fn objects(
             read: OnceCell::new(),
         }
     };
-    kinds.into_iter().chain(profiles).map(object).collect()
+    kinds.chain(profiles).map(object).collect()
 }
 
 /// A certificate that anybody may read, beside the public key, is a profile of its own: NSS then looks for
