@@ -1,0 +1,211 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034  # used by those who source this
+# What every client script begins with: a virtual card of its own, an empty home, and checks that are counted.
+#
+#     source "$(dirname "$0")/lib.sh"
+#     begin
+#     check "the token is listed" list_tokens
+#     finish
+#
+# A check is a command or a function; it passes if it ends with 0, and its output is shown if it does not. In a function
+# each command must succeed (`set -e` holds). Checks run in a subshell: what they want to leave behind goes into files
+# of the current directory, which is empty at first and removed at the end.
+set -euo pipefail
+
+# shellcheck source=environment.sh
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+# The PINs of the virtual card.
+readonly AUTH_PIN=1234 SIGN_PIN=ABC123
+# The tokens' names.
+readonly AUTH_TOKEN='JPKI User Authentication' SIGN_TOKEN='JPKI Digital Signature'
+
+NAME=$(basename "$0" .sh)
+readonly NAME
+
+passed=0
+failed=0
+
+# Starts the private pcscd and moves into an empty directory. Takes the options of `virtual-card stack`.
+begin() {
+    WORK=$(new_directory "$NAME")
+    readonly WORK
+    trap clean_up EXIT
+    trap 'exit 143' TERM
+    trap 'exit 130' INT
+    mkdir -p "$WORK/home" "$WORK/tmp" "$WORK/run" "$WORK/files" "$WORK/identity"
+    chmod 700 "$WORK/home" "$WORK/run"
+    cd "$WORK/files"
+    private_environment
+    start_card "$@"
+    "$VIRTUAL_CARD" identity "$WORK/identity" >/dev/null
+}
+
+# Nothing of the user's own settings may reach a client, and nothing of a client's may reach them.
+private_environment() {
+    local variable
+    for variable in $(compgen -e); do
+        case $variable in
+        XDG_* | SSH_* | GIT_* | GPG_* | OPENSSL_* | SSL_* | PKCS11_* | P11_KIT_* | NSS_* | JAVA_* | JDK_* | PYTHON* | \
+            JPKI_PKCS11_* | PCSCLITE_CSOCK_NAME | DISPLAY | WAYLAND_DISPLAY | DBUS_* | *_proxy | *_PROXY)
+            unset "$variable"
+            ;;
+        esac
+    done
+    export HOME=$WORK/home TMPDIR=$WORK/tmp XDG_RUNTIME_DIR=$WORK/run
+    export XDG_CONFIG_HOME=$HOME/.config XDG_DATA_HOME=$HOME/.local/share XDG_CACHE_HOME=$HOME/.cache
+    export GNUPGHOME=$HOME/.gnupg LC_ALL=C.UTF-8 TZ=UTC
+    export GIT_CONFIG_NOSYSTEM=1
+}
+
+start_card() {
+    local output=$WORK/stack.log
+    # It also ends when its input does, that is when this script and all its children are gone.
+    exec {card_input}> >("$VIRTUAL_CARD" stack --dir "$WORK/card" --identity "$TARGET/identity" "$@" >"$output" 2>&1)
+    remember "$!"
+    wait_until grep -qx ready "$output" || die "the virtual card did not start: $(cat "$output")"
+    # shellcheck source=/dev/null
+    source "$WORK/card/env"
+}
+
+die() {
+    printf '%s: %s\n' "$NAME" "$*" >&2
+    exit 1
+}
+
+# --- processes --------------------------------------------------------------------------------------------------
+
+# Has a process ended when the script ends.
+remember() {
+    printf '%s\n' "$@" >>"$WORK/pids"
+}
+
+# Starts a command in the background, its output in LOG.
+background() {
+    local log=$1
+    shift
+    "$@" >"$log" 2>&1 </dev/null &
+    remember "$!"
+}
+
+# Repeats a command until it succeeds, for ten seconds at most.
+wait_until() {
+    local end=$((SECONDS + 10))
+    until "$@" >/dev/null 2>&1; do
+        ((SECONDS < end)) || return 1
+        sleep 0.05
+    done
+}
+
+# Prints a port of the loopback interface that nobody listens on.
+free_port() {
+    local port
+    while port=$((RANDOM % 10000 + 20000)); (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
+    printf '%s\n' "$port"
+}
+
+is_listening() {
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+all_gone() {
+    ! kill -0 "$@" 2>/dev/null
+}
+
+clean_up() {
+    local status=$? pids=()
+    trap '' TERM INT
+    [[ ! -e $WORK/pids ]] || mapfile -t pids <"$WORK/pids"
+    if ((${#pids[@]})); then
+        kill "${pids[@]}" 2>/dev/null || true
+        wait_until all_gone "${pids[@]}" || kill -KILL "${pids[@]}" 2>/dev/null || true
+    fi
+    cd /
+    if [[ -n ${JPKI_TEST_KEEP:-} ]]; then
+        printf 'kept: %s\n' "$WORK" >&2
+    else
+        rm -rf -- "$WORK"
+    fi
+    exit "$status"
+}
+
+# --- checks -----------------------------------------------------------------------------------------------------
+
+# check NAME COMMAND...: the command succeeds.
+check() {
+    local name=$1 status=0
+    shift
+    # Not in a condition: there `set -e` would not hold inside the command.
+    set +e
+    (
+        set -e
+        "$@"
+    ) >"$WORK/check.log" 2>&1 </dev/null
+    status=$?
+    set -e
+    count_check "$name" "$status"
+}
+
+# refused NAME PATTERN COMMAND...: the command fails, and its output matches the pattern (of grep -E).
+refused() {
+    local name=$1 pattern=$2 status=0
+    shift 2
+    ("$@") >"$WORK/check.log" 2>&1 </dev/null || status=$?
+    if ((status != 0)) && grep -Eq -- "$pattern" "$WORK/check.log"; then
+        count_check "$name" 0
+    else
+        printf 'ended with %s, expected a failure with: %s\n' "$status" "$pattern" >>"$WORK/check.log"
+        count_check "$name" 1
+    fi
+}
+
+count_check() {
+    if (($2 == 0)); then
+        passed=$((passed + 1))
+        printf 'ok      %s\n' "$1"
+    else
+        failed=$((failed + 1))
+        printf 'FAILED  %s\n' "$1"
+        sed 's/^/        | /' "$WORK/check.log"
+    fi
+}
+
+# equal EXPECTED ACTUAL, for use in checks.
+equal() {
+    [[ $1 == "$2" ]] || {
+        printf 'expected: %s\nactual:   %s\n' "$1" "$2"
+        return 1
+    }
+}
+
+# --- the card ---------------------------------------------------------------------------------------------------
+
+# What `virtual-card control` offers.
+card() {
+    "$VIRTUAL_CARD" control "$WORK/card" "$@"
+}
+
+failed_verifies() {
+    printf '%s\n' $(($(card count failed-verifies auth) + $(card count failed-verifies sign)))
+}
+
+nobody_is_verified() {
+    equal "false false" "$(card verified auth) $(card verified sign)"
+}
+
+# verified_by CERTIFICATE SIGNATURE FILE [DGST-OPTION...]: openssl finds the signature good.
+verified_by() {
+    local certificate=$1 signature=$2 file=$3
+    shift 3
+    openssl x509 -in "$certificate" -noout -pubkey >"$signature.pub"
+    openssl dgst -sha256 "$@" -verify "$signature.pub" -signature "$signature" "$file"
+}
+
+# Ends the script: no more VERIFY than this may have failed on the card, and nobody may have left it open.
+finish() {
+    local failed_verifies=${1:-0}
+    check "$failed_verifies PIN tries were used up" equal "$failed_verifies" "$(failed_verifies)"
+    check "nobody is left logged in on the card" nobody_is_verified
+    printf '%s passed, %s failed\n' "$passed" "$failed"
+    ((failed == 0 && passed > 0))
+}
