@@ -53,9 +53,6 @@ pub enum Error {
     /// There is no such key.
     #[error("no such key")]
     KeyHandleInvalid,
-    /// The key is of another type than the mechanism needs.
-    #[error("the key type does not fit the mechanism")]
-    KeyTypeInconsistent,
     /// The token does not have this mechanism.
     #[error("no such mechanism")]
     MechanismInvalid,
@@ -134,7 +131,6 @@ impl Error {
             Self::HostMemory => ck::CKR_HOST_MEMORY,
             Self::KeyFunctionNotPermitted => ck::CKR_KEY_FUNCTION_NOT_PERMITTED,
             Self::KeyHandleInvalid => ck::CKR_KEY_HANDLE_INVALID,
-            Self::KeyTypeInconsistent => ck::CKR_KEY_TYPE_INCONSISTENT,
             Self::MechanismInvalid => ck::CKR_MECHANISM_INVALID,
             Self::MechanismParamInvalid => ck::CKR_MECHANISM_PARAM_INVALID,
             Self::NoEvent => ck::CKR_NO_EVENT,
