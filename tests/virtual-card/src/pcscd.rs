@@ -2,8 +2,8 @@
 //!
 //! The daemon takes its socket by systemd's socket activation (LISTEN_FDS, descriptor 3), its readers from a
 //! directory given with `--config`, and its clients find it through PCSCLITE_CSOCK_NAME. Started like this it
-//! writes no pid file and needs no rights. It finds no USB reader, as the directory where it would look for their
-//! drivers is an empty one.
+//! writes no pid file and needs no rights. Real readers, which it would find on the USB by itself, are kept from it
+//! by their names (see [`READER_NAME`]).
 
 use std::fs::{self, File};
 use std::io;
@@ -18,6 +18,17 @@ use std::thread::JoinHandle;
 
 /// Where systemd's protocol puts the first socket.
 const FIRST_DESCRIPTOR: libc::c_int = 3;
+
+/// What the name of a virtual reader begins with, and the only letters in it.
+///
+/// pcscd skips readers whose name contains an entry of PCSCLITE_FILTER_IGNORE_READER_NAMES, before it opens them.
+/// With every other letter as an entry no real reader passes.
+pub(crate) const READER_NAME: &str = "Virtual JPKI";
+
+fn ignored_names() -> String {
+    let letters = ('A'..='Z').chain('a'..='z').filter(|letter| !READER_NAME.contains(*letter));
+    letters.map(String::from).collect::<Vec<_>>().join(":")
+}
 
 /// Where the daemon and the reader driver are.
 #[derive(Clone, Debug)]
@@ -80,15 +91,13 @@ impl Pcscd {
         // Our copy is closed when this function ends: with the daemon dead, clients are to be refused, not queued.
         let listener = UnixListener::bind(socket)?;
         fs::set_permissions(socket, fs::Permissions::from_mode(0o666))?;
-        let no_drivers = configuration.join("no-drivers");
-        fs::create_dir_all(&no_drivers)?;
         let output = File::options().create(true).append(true).open(log)?;
 
         let mut command = Command::new("/bin/sh");
         // The daemon believes LISTEN_PID only if it is its own, which nobody knows before the fork.
         command.args(["-c", "export LISTEN_PID=$$; exec \"$0\" \"$@\""]).arg(program);
         command.args(["--foreground", "--config"]).arg(configuration);
-        command.env("LISTEN_FDS", "1").env("PCSCLITE_HP_DROPDIR", &no_drivers);
+        command.env("LISTEN_FDS", "1").env("PCSCLITE_FILTER_IGNORE_READER_NAMES", ignored_names());
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let descriptor = listener.as_raw_fd();
         // SAFETY: the hook makes system calls only, which is all that is allowed between fork and exec.

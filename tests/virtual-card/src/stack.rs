@@ -12,8 +12,8 @@ use std::{fs, io};
 
 use tempfile::TempDir;
 
-use crate::pcscd::Pcscd;
 pub use crate::pcscd::Programs;
+use crate::pcscd::{Pcscd, READER_NAME};
 use crate::vpcd::{Port, Slot};
 use crate::{Identity, Profile, VirtualCard};
 
@@ -235,5 +235,5 @@ fn slots(readers: Vec<Option<VirtualCard>>) -> io::Result<Vec<Slot>> {
 }
 
 fn friendly_name(file: usize) -> String {
-    format!("Virtual JPKI {file}")
+    format!("{READER_NAME} {file}")
 }

@@ -41,6 +41,20 @@ fn readers_have_the_names_and_cards_asked_for() {
 }
 
 #[test]
+fn a_reader_with_any_other_name_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = Options::readers(vec![None, None]);
+    options.directory = Some(directory.path().to_path_buf());
+    let mut stack = Stack::start(options).unwrap();
+    assert_eq!(presence(&stack), [false, false]);
+    let file = directory.path().join("readers/reader-0");
+    let real = std::fs::read_to_string(&file).unwrap().replace("Virtual JPKI 0", "ACS ACR 38U");
+    std::fs::write(&file, real).unwrap();
+    stack.restart_pcscd().unwrap();
+    assert!(readers(&stack).is_empty());
+}
+
+#[test]
 fn a_card_that_comes_or_goes_is_seen_at_once() {
     let stack = Stack::start(Options::readers(vec![None, Some(VirtualCard::full())])).unwrap();
     for _ in 0..5 {
