@@ -80,11 +80,12 @@ remember() {
     printf '%s\n' "$@" >>"$WORK/pids"
 }
 
-# Starts a command in the background, its output in LOG.
+# Starts a command in the background, its output in LOG. Its input is silent: some servers end when it does.
 background() {
     local log=$1
     shift
-    "$@" >"$log" 2>&1 </dev/null &
+    [[ -p $WORK/silence ]] || mkfifo "$WORK/silence"
+    "$@" >"$log" 2>&1 <>"$WORK/silence" &
     remember "$!"
 }
 
