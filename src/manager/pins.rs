@@ -207,8 +207,11 @@ impl CardManager {
             self.verified(credential, entry, applet.verify(credential, &pin))?;
             if read_certificate && card.is_private(credential) {
                 // The PIN is verified now: reading the certificate later would cost another VERIFY. If it cannot be
-                // read, it is asked for again when it is needed.
-                let _ = self.read_certificate(applet, &card, credential, Holder::User);
+                // read, it is asked for again when it is needed; only a card that is gone is nobody's login.
+                let read = self.read_certificate(applet, &card, credential, Holder::User);
+                if matches!(read, Err(CardError::Removed)) {
+                    return Err(CardError::Removed);
+                }
             }
             Ok(())
         })?;

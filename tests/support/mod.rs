@@ -4,6 +4,7 @@
 //! - [`transport`]: the crate's transport traits over [`pcsc_stand_in::world::World`];
 //! - [`memory`]: secret pages that tests can look into;
 //! - [`fixture`]: a world, a card and a module, and short helpers;
+//! - [`calls`]: every call that talks to the card, ready to be disturbed;
 //! - [`invariants`]: what holds at the end of every test, above all that no try is lost;
 //! - [`signatures`]: checks of signatures that do not go through the module.
 //!
@@ -29,6 +30,7 @@
     reason = "a test may fail wherever it stands"
 )]
 
+pub mod calls;
 pub mod fixture;
 pub mod invariants;
 pub mod memory;
