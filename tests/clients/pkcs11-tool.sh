@@ -97,7 +97,10 @@ signs_hashed() {
 
 # The caller brings a DigestInfo.
 signs_digest_info() {
-    { printf '3031300d060960864801650304020105000420' | xxd -r -p && openssl dgst -sha256 -binary message; } >info
+    {
+        printf '\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20'
+        openssl dgst -sha256 -binary message
+    } >info
     "$1" --sign --mechanism RSA-PKCS --input-file info --output-file signature
     verified_by "$2" signature message -sha256
 }
