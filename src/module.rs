@@ -87,7 +87,7 @@ impl Module {
     /// [`Error::TokenNotPresent`], or when the card does not answer.
     pub fn token_info(&self, slot: SlotId) -> Result<ck::CK_TOKEN_INFO, Error> {
         let token = self.slots.get(slot)?.token(&self.objects)?;
-        token.info(self.sessions.counts(slot))
+        token.info(self.sessions.counts(&token))
     }
 
     /// PKCS #11, C_GetMechanismList.

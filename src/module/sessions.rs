@@ -38,21 +38,21 @@ impl SessionTable {
         self.sessions.read().get(&handle).cloned().ok_or(Error::SessionHandleInvalid)
     }
 
-    /// How many sessions a slot has.
-    pub(super) fn counts(&self, slot: SlotId) -> SessionCounts {
+    /// How many sessions a token has. One that nobody has used since its card was taken out is another token's.
+    pub(super) fn counts(&self, token: &Arc<Token>) -> SessionCounts {
         let sessions = self.sessions.read();
-        let of_slot = sessions.values().filter(|session| session.slot() == slot);
-        of_slot.fold(SessionCounts::default(), |counts, session| SessionCounts {
+        let of_token = sessions.values().filter(|session| Arc::ptr_eq(session.token(), token));
+        of_token.fold(SessionCounts::default(), |counts, session| SessionCounts {
             all: counts.all + 1,
             read_write: counts.read_write + usize::from(session.is_read_write()),
         })
     }
 
-    /// Closes a session.
+    /// Closes a session. Those of a card that was in the slot before do not keep the login.
     pub(super) fn close(&self, handle: SessionHandle) -> Result<(), Error> {
         let mut sessions = self.sessions.write();
         let session = sessions.remove(&handle).ok_or(Error::SessionHandleInvalid)?;
-        if !sessions.values().any(|other| other.slot() == session.slot()) {
+        if !sessions.values().any(|other| Arc::ptr_eq(other.token(), session.token())) {
             log_out(session.token());
         }
         Ok(())

@@ -1,0 +1,153 @@
+//! What can happen: calls of either module, hands at the reader, other programs.
+
+use cryptoki_sys as ck;
+use proptest::prelude::*;
+use virtual_card::Credential;
+
+use super::reference::{Answer, ENTRIES, Entry, World};
+
+/// One step of a run.
+#[derive(Debug, Clone, Copy)]
+pub enum Act {
+    /// A call of one of the two modules.
+    Call(usize, Call),
+    /// The card in the reader is taken out and this one put in, if any.
+    Put(Option<usize>),
+    /// Out and in again before anybody looks.
+    OutAndIn,
+    /// Another program resets the card, politely or as a loose contact does.
+    ForeignReset,
+    Disturb,
+    /// Another program selects another application.
+    ForeignSelect,
+    /// Another program enters a wrong PIN.
+    ForeignWrongPin(Credential),
+    /// A PIN is changed elsewhere, which needs the old one and so restores the counter.
+    ForeignPinChange(Credential, usize),
+}
+
+/// A call. Sessions count backwards from the one opened last.
+#[derive(Debug, Clone, Copy)]
+pub enum Call {
+    Open(Credential, bool),
+    Close(usize),
+    CloseAll(Credential),
+    Login(usize, usize),
+    Logout(usize),
+    SetPin(usize, usize, usize),
+    SignInit(usize),
+    Sign(usize),
+    SessionInfo(usize),
+    TokenInfo(Credential),
+    Restart,
+}
+
+fn credential() -> impl Strategy<Value = Credential> {
+    prop::sample::select(Credential::ALL.to_vec())
+}
+
+fn calls() -> impl Strategy<Value = Call> {
+    let session = || 0..4_usize;
+    // The first entry is the right PIN as long as nobody changes it.
+    let entry = || prop_oneof![2 => Just(0), 3 => ENTRIES];
+    prop_oneof![
+        4 => (credential(), any::<bool>()).prop_map(|(credential, rw)| Call::Open(credential, rw)),
+        2 => session().prop_map(Call::Close),
+        1 => credential().prop_map(Call::CloseAll),
+        8 => (session(), entry()).prop_map(|(session, entry)| Call::Login(session, entry)),
+        2 => session().prop_map(Call::Logout),
+        3 => (session(), entry(), ENTRIES).prop_map(|(session, old, new)| Call::SetPin(session, old, new)),
+        6 => session().prop_map(Call::SignInit),
+        6 => session().prop_map(Call::Sign),
+        1 => session().prop_map(Call::SessionInfo),
+        2 => credential().prop_map(Call::TokenInfo),
+        1 => Just(Call::Restart),
+    ]
+}
+
+/// Any step, calls above all.
+pub fn acts() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        20 => (0..2_usize, calls()).prop_map(|(module, call)| Act::Call(module, call)),
+        1 => prop::option::of(0..3_usize).prop_map(Act::Put),
+        1 => Just(Act::Put(Some(0))),
+        1 => Just(Act::OutAndIn),
+        1 => Just(Act::ForeignReset),
+        1 => Just(Act::Disturb),
+        1 => Just(Act::ForeignSelect),
+        1 => credential().prop_map(Act::ForeignWrongPin),
+        1 => (credential(), 0..2_usize).prop_map(|(credential, entry)| Act::ForeignPinChange(credential, entry)),
+    ]
+}
+
+impl Act {
+    /// Whether somebody entered a PIN, or a PIN that was right once may have been changed since: nothing else may ever
+    /// cost a try, and these cost one at most.
+    pub fn may_cost_a_try(self) -> bool {
+        matches!(
+            self,
+            Self::Call(_, Call::Login(..) | Call::SetPin(..) | Call::Sign(_)) | Self::ForeignWrongPin(_)
+        )
+    }
+
+    /// What the reference says.
+    pub fn predict(self, world: &mut World) -> Answer {
+        match self {
+            Self::Call(module, call) => return call.predict(module, world),
+            Self::Put(card) => world.put(card),
+            Self::OutAndIn => world.put(world.inserted),
+            Self::ForeignReset | Self::Disturb | Self::ForeignSelect => {}
+            Self::ForeignWrongPin(credential) => {
+                if let Some(pin) = world.inserted.and_then(|card| world.pin(card, credential)) {
+                    pin.left = pin.left.saturating_sub(1);
+                    pin.failed += 1;
+                }
+            }
+            Self::ForeignPinChange(credential, entry) => {
+                if let Some(pin) = world.inserted.and_then(|card| world.pin(card, credential)) {
+                    pin.value = Entry::of(credential, entry).means.expect("a PIN");
+                    pin.left = pin.full;
+                }
+            }
+        }
+        Answer::Code(ck::CKR_OK)
+    }
+}
+
+impl Call {
+    fn predict(self, module: usize, world: &mut World) -> Answer {
+        let opened = world.opened(module);
+        let at = |session| nth_last(opened, session);
+        let result = match self {
+            Self::Open(credential, read_write) => world.open(module, credential, read_write),
+            Self::Close(session) => world.close(module, at(session)),
+            Self::CloseAll(credential) => {
+                world.close_all(module, credential);
+                Ok(())
+            }
+            Self::Login(session, entry) => world.login(module, at(session), entry),
+            Self::Logout(session) => world.logout(module, at(session)),
+            Self::SetPin(session, old, new) => world.set_pin(module, at(session), old, new),
+            Self::SignInit(session) => world.sign_init(module, at(session)),
+            Self::Sign(session) => world.sign(module, at(session)),
+            Self::SessionInfo(session) => match world.session_state(module, at(session)) {
+                Ok(state) => return Answer::State(state),
+                Err(code) => Err(code),
+            },
+            Self::TokenInfo(credential) => match world.token_info(module, credential) {
+                Ok(answer) => return answer,
+                Err(code) => Err(code),
+            },
+            Self::Restart => {
+                world.restart(module);
+                Ok(())
+            }
+        };
+        Answer::Code(result.err().unwrap_or(ck::CKR_OK))
+    }
+}
+
+/// The index that `back` counts back to; of none that exists when there are too few.
+pub fn nth_last(count: usize, back: usize) -> usize {
+    count.checked_sub(back + 1).unwrap_or(usize::MAX)
+}
