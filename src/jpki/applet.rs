@@ -127,10 +127,10 @@ impl<'a> Applet<'a> {
         self.verify_sent
     }
 
-    /// Selects the JPKI application. `false` when the card has none.
+    /// Selects the JPKI application. `false` when the card has none, or is of a kind that does not know the command.
     ///
     /// # Errors
-    /// When the card answers anything else than 9000 or "not found".
+    /// When the card answers anything else.
     pub fn select(&mut self) -> Result<bool, AppletError> {
         let mut status = self.select_application(layout::JPKI)?;
         // After a power-up the first command may be answered 6F00 once (myna-card).
@@ -140,6 +140,7 @@ impl<'a> Applet<'a> {
         match status.classify() {
             Status::Ok => Ok(true),
             Status::NotFound => Ok(false),
+            _ if is_not_understood(status) => Ok(false),
             _ => Err(AppletError::Refused { step: Step::SelectApplication, status }),
         }
     }
@@ -457,6 +458,13 @@ impl<'a> Applet<'a> {
 /// The data of a response that must be 9000.
 fn ok(step: Step, response: Response) -> Result<Vec<u8>, AppletError> {
     if response.status() == StatusWord::OK { Ok(response.into_data()) } else { Err(refused(step, &response)) }
+}
+
+/// Whether a card of some other kind says that it does not know such a command: ISO/IEC 7816-4, 5.6, wrong length,
+/// function of the class, parameters, instruction or class.
+fn is_not_understood(status: StatusWord) -> bool {
+    let [sw1, _] = status.raw().to_be_bytes();
+    matches!(sw1, 0x67 | 0x68 | 0x6a | 0x6b | 0x6d | 0x6e)
 }
 
 /// The error for an answer that is not the one hoped for.
