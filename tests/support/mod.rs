@@ -5,6 +5,7 @@
 //! - [`memory`]: secret pages that tests can look into;
 //! - [`fixture`]: a world, a card and a module, and short helpers;
 //! - [`calls`]: every call that talks to the card, ready to be disturbed;
+//! - [`logged`]: what the module writes to its log;
 //! - [`invariants`]: what holds at the end of every test, above all that no try is lost;
 //! - [`signatures`]: checks of signatures that do not go through the module.
 //!
@@ -33,6 +34,7 @@
 pub mod calls;
 pub mod fixture;
 pub mod invariants;
+pub mod logged;
 pub mod memory;
 pub mod signatures;
 pub mod transport;
