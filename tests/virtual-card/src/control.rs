@@ -97,7 +97,7 @@ pub fn execute(stack: &mut Stack, identity: &Identity, line: &str) -> Answer {
 }
 
 fn insert(stack: &Stack, reader: usize, profile: Option<Profile>, identity: &Identity) -> io::Result<()> {
-    let card = match (profile, stack.find_card(reader)) {
+    let card = match (profile, stack.find_card(reader).or_else(|| stack.taken_card(reader))) {
         (None, Some(card)) => card,
         (profile, _) => VirtualCard::new(profile.unwrap_or_else(Profile::full), identity.clone()),
     };

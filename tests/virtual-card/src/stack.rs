@@ -132,6 +132,11 @@ impl Stack {
         self.slots[reader].card()
     }
 
+    /// The card that was taken out of a reader last, if any was.
+    pub fn taken_card(&self, reader: usize) -> Option<VirtualCard> {
+        self.slots[reader].taken()
+    }
+
     /// Puts a card into a reader, in place of any other, and waits until the daemon has seen it.
     ///
     /// # Errors

@@ -79,6 +79,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     card: Option<VirtualCard>,
+    /// The card that was taken out last.
+    taken: Option<VirtualCard>,
     /// How often the driver has looked at the card since the last change.
     looks: u64,
     connection: Option<TcpStream>,
@@ -105,6 +107,11 @@ impl Slot {
         self.shared.state().card.clone()
     }
 
+    /// The card that was taken out last, if any was.
+    pub(crate) fn taken(&self) -> Option<VirtualCard> {
+        self.shared.state().taken.clone()
+    }
+
     /// Puts a card into the empty slot.
     pub(crate) fn put(&self, card: VirtualCard) {
         card.insert();
@@ -120,6 +127,7 @@ impl Slot {
         let mut state = self.shared.state();
         if let Some(card) = state.card.take() {
             card.remove();
+            state.taken = Some(card);
         }
         if let Some(connection) = &state.connection {
             let _ = connection.shutdown(Shutdown::Write);

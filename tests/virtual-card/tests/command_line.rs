@@ -64,6 +64,10 @@ fn cards_come_and_go_and_faults_are_scripted_by_control() {
     let temporary = tempfile::tempdir().unwrap();
     let directory = temporary.path();
     let running = Running::start(directory, &["--seed", "1"]);
+    control(directory, "set-tries auth 2").unwrap();
+    control(directory, "remove").unwrap();
+    control(directory, "insert").unwrap();
+    assert_eq!(control(directory, "tries auth").unwrap(), "2", "the same card");
     for command in [
         "remove",
         "insert under-15",
