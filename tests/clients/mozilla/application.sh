@@ -1,0 +1,90 @@
+# shellcheck shell=bash
+# What firefox.sh and thunderbird.sh have in common. To be sourced after lib.sh, in its directory of files.
+
+# The module under its three names.
+link_module() {
+    ln -s "$MODULE" jpki-pkcs11.so
+    ln -s "$MODULE" jpki-pkcs11-auth.so
+    ln -s "$MODULE" jpki-pkcs11-sign.so
+}
+
+# new_profile NAME [CA-FILE TRUST]...: an empty profile that knows these CAs; PROFILE is set to it.
+new_profile() {
+    PROFILE=$PWD/$1
+    shift
+    mkdir "$PROFILE"
+    cp "$CLIENTS/mozilla/quiet.js" "$PROFILE/user.js"
+    certutil -N -d "sql:$PROFILE" --empty-password
+    while (($#)); do
+        certutil -A -d "sql:$PROFILE" -n "$(basename "$1" .pem)" -i "$1" -t "$2"
+        shift 2
+    done
+}
+
+# add_module LIBRARY [MODUTIL-OPTION...]: into the profile, as a user does it in a shell.
+add_module() {
+    local library=$PWD/$1
+    shift
+    modutil -force -dbdir "sql:$PROFILE" -add JPKI -libfile "$library" "$@" >modutil.log 2>&1 ||
+        die "modutil: $(cat modutil.log)"
+}
+
+# start PROGRAM: with PROFILE and without a display, and waits until it takes commands.
+start() {
+    rm -f "$PROFILE/MarionetteActivePort"
+    background "$PROFILE.log" env MOZ_CRASHREPORTER_DISABLE=1 \
+        "$1" --headless --no-remote --marionette --remote-allow-system-access --profile "$PROFILE"
+    APPLICATION=$!
+    wait_until test -s "$PROFILE/MarionetteActivePort" || die "$1 does not start: $(cat "$PROFILE.log")"
+}
+
+# Ends it as its menu does; its status is left in the file `status`.
+quit() {
+    drive quit
+    wait_until all_gone "$APPLICATION" || die "it does not end"
+    wait "$APPLICATION" && echo 0 >status || echo $? >status
+}
+
+ended_well() {
+    equal 0 "$(cat status)"
+}
+
+# Has the application do something, see drive.py; what was shown is in the file `seen`.
+drive() {
+    python3 "$CLIENTS/mozilla/drive.py" "$PROFILE" "$@" >seen || {
+        cat seen
+        return 1
+    }
+    cat seen
+}
+
+# shows PATTERN...: each was to be seen.
+shows() {
+    local pattern
+    for pattern in "$@"; do
+        grep -Eq -- "$pattern" seen || {
+            printf 'not to be seen: %s\n' "$pattern"
+            return 1
+        }
+    done
+}
+
+# asked_for TOKEN...: there was one PIN dialog for each of these, in this order, and no other.
+asked_for() {
+    equal "$(IFS=,; printf '%s' "$*")" "$(sed -n 's/^PIN: .*(\(.*\)).*/\1/p' seen | paste -s -d,)"
+}
+
+# The token is there, as Security Devices shows it. NSS looks once a second at most.
+has_token() {
+    drive mozilla/devices.js
+    shows "$1: (NOT_LOGGED_IN|LOGGED_IN)"
+}
+
+# since MARK: says and keeps within MOST how many commands the card got.
+exchanges_within() {
+    local mark=$1 most=$2 count
+    count=$(card count commands since "$mark")
+    printf '%s\n' "$count" >exchanges
+    printf '%s exchanges\n' "$count"
+    ((count <= most))
+}

@@ -1,0 +1,11 @@
+// The button "Log In" of Security Devices.
+const [name, ...pins] = arguments;
+const person = new Person(pins);
+const token = await tokenOfSlot(name);
+let failure = "";
+try {
+  token.login();
+} catch (error) {
+  failure = error.name;
+}
+return [...person.leave(), failure ? `failed: ${failure}` : `logged in: ${token.isLoggedIn}`];
