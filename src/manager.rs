@@ -21,13 +21,14 @@ pub mod error;
 mod login;
 mod pins;
 mod reading;
+mod recognition;
 mod signing;
 
 use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use log::{debug, info, warn};
+use log::{debug, info};
 use parking_lot::Mutex;
 
 use self::card::{Card, Epoch, Identity, PerCredential};
@@ -36,17 +37,13 @@ use self::login::Login;
 pub use self::pins::PinStatus;
 pub use self::signing::Authorization;
 use crate::handle::HandleCounter;
-use crate::iso7816::status::Status;
-use crate::jpki::applet::{Applet, AppletError, Features, Step};
+use crate::jpki::applet::{Applet, Features, Step};
 use crate::jpki::layout::Credential;
 use crate::jpki::pin::SecretMemory;
 use crate::transport::{Connection, Continuity, Leave, ReaderName, ReaderState, Transport, TransportError};
 
 /// How often an operation begins again because another program reset the card, before it gives up.
 const MAX_ATTEMPTS: usize = 5;
-
-/// The label of a juki card's token information; a My Number card says `JPKIAPICCTOKEN2`.
-const JUKI_LABEL: &[u8] = b"JPKIAPICCTOKEN";
 
 /// What the configuration says about every card.
 #[derive(Debug, Clone, Copy)]
@@ -225,98 +222,6 @@ impl CardManager {
     fn clear_logins(&self) {
         let mut logins = self.logins.lock();
         Credential::ALL.into_iter().for_each(|credential| logins.of_mut(credential).log_out());
-    }
-
-    /// Connects to the card in the reader and finds out what it is.
-    fn recognise(&self, io: &mut Option<Live>, with_signature: bool) -> Result<Arc<Card>, CardError> {
-        *io = None;
-        let Ok(Some(ReaderState { card_present: true, changes })) = self.transport.reader_state(&self.reader)
-        else {
-            return Err(CardError::NoCard);
-        };
-        let epoch = Epoch::new(self.epochs.take());
-        let connection = self.transport.connect(&self.reader).map_err(|error| match error {
-            TransportError::Removed => CardError::NoCard,
-            other => CardError::from(other),
-        })?;
-        let mut live = Live { connection, epoch, features: Features::default(), suspect: false };
-        let found = self.transact(&mut live, None, |applet| self.examine(applet, epoch, with_signature));
-        let card = match found {
-            Ok(card) => Some(Arc::new(card)),
-            Err(CardError::NotJpki) => None,
-            Err(error) => {
-                debug!("{}: the card cannot be recognised: {error}", self.reader);
-                return Err(error);
-            }
-        };
-        *self.known.lock() = Some(Known { changes, card: card.clone() });
-        let card = card.ok_or(CardError::NotJpki)?;
-        info!("{}: a card with the JPKI application", self.reader);
-        *io = Some(live);
-        Ok(card)
-    }
-
-    /// What kind of card it is. The application is selected.
-    fn examine(
-        &self,
-        applet: &mut Applet<'_>,
-        epoch: Epoch,
-        with_signature: bool,
-    ) -> Result<Card, CardError> {
-        let token_info = applet.token_info_at_once()?;
-        if let Some(info) = &token_info {
-            self.refuse_juki_card(info)?;
-        }
-        let certificate = applet.certificate(Credential::UserAuthentication.certificate());
-        if let Ok(certificate) = certificate {
-            self.warn_about_expiry(Credential::UserAuthentication, &certificate);
-            let card = Card::with_certificate(epoch, certificate);
-            self.examine_signature(applet, &card, with_signature)?;
-            return Ok(card);
-        }
-        // No authentication certificate to know the card by: what is it?
-        let unusual = match certificate {
-            Err(AppletError::Refused { status, .. }) => match status.classify() {
-                Status::SecurityStatus => Card::with_private_certificate,
-                Status::NotFound => Card::without_certificate,
-                _ => return Err(CardError::Refused { step: Step::Read, status }),
-            },
-            Err(AppletError::NoCertificate) | Ok(_) => Card::with_unusable_certificate,
-            Err(error) => return Err(error.into()),
-        };
-        let token_info = match token_info {
-            Some(info) => info,
-            None => applet.token_info()?,
-        };
-        self.refuse_juki_card(&token_info)?;
-        let card = unusual(epoch, token_info);
-        self.examine_signature(applet, &card, with_signature)?;
-        Ok(card)
-    }
-
-    /// Whether the card carries a signature certificate, if that is wanted now. An answer that tells nothing leaves
-    /// the question open: authentication must not suffer from it.
-    fn examine_signature(&self, applet: &mut Applet<'_>, card: &Card, wanted: bool) -> Result<(), CardError> {
-        if !wanted {
-            return Ok(());
-        }
-        match applet.has_certificate(Credential::DigitalSignature) {
-            Ok(present) => card.set_present(Credential::DigitalSignature, present),
-            Err(error @ AppletError::Transport { .. }) => return Err(error.into()),
-            Err(error) => warn!("{}: which certificates the card has is not known: {error}", self.reader),
-        }
-        Ok(())
-    }
-
-    /// The card of the former 住民基本台帳 network has the same application, and no certificate that is still valid.
-    fn refuse_juki_card(&self, token_info: &[u8]) -> Result<(), CardError> {
-        let label = token_info.get(..32).unwrap_or(token_info).trim_ascii();
-        let label = label.split(|&byte| byte == 0).next().unwrap_or_default();
-        if label == JUKI_LABEL {
-            warn!("{}: a juki card (住民基本台帳カード); its certificates have all expired", self.reader);
-            return Err(CardError::NotJpki);
-        }
-        Ok(())
     }
 
     /// Runs `work` in one transaction on the card of `epoch`.

@@ -145,6 +145,21 @@ fn pss_is_asked_for_once() {
 }
 
 #[test]
+fn keys_allow_the_mechanisms_of_the_card_from_the_beginning() {
+    for (profile, offered) in [(Profile::full(), true), (Profile::conservative(), false)] {
+        let fixture = Fixture::with(profile);
+        let session = fixture.logged_in(Credential::Authentication);
+        let allowed = fixture.attribute(session, fixture.key(session), ck::CKA_ALLOWED_MECHANISMS);
+        let allowed: Vec<u8> = allowed.expect("present");
+        let has = |mechanism: ck::CK_MECHANISM_TYPE| {
+            allowed.chunks(8).any(|entry| entry == mechanism.to_ne_bytes())
+        };
+        assert!(has(ck::CKM_RSA_PKCS) && has(ck::CKM_SHA512_RSA_PKCS));
+        assert_eq!(has(ck::CKM_RSA_PKCS_PSS), offered);
+    }
+}
+
+#[test]
 fn a_card_without_pss_refuses_it_at_the_beginning() {
     let fixture = Fixture::with(Profile::conservative());
     let session = fixture.logged_in(Credential::Authentication);

@@ -55,6 +55,8 @@ pub enum Step {
     ChangePin,
     /// The sign command.
     Sign,
+    /// The sign command without a PIN, to see what it is refused for.
+    AskForPss,
     /// GET CHALLENGE.
     Challenge,
 }
@@ -125,6 +127,12 @@ impl<'a> Applet<'a> {
     #[must_use]
     pub fn verify_sent(&self) -> bool {
         self.verify_sent
+    }
+
+    /// Whether the card is known to take short file identifiers.
+    #[must_use]
+    pub fn knows_short_file_ids(&self) -> bool {
+        self.features.short_file_ids == Some(true)
     }
 
     /// Selects the JPKI application. `false` when the card has none, or is of a kind that does not know the command.
@@ -236,7 +244,7 @@ impl<'a> Applet<'a> {
     /// # Errors
     /// When no answer came.
     pub fn tries_left(&mut self, credential: Credential) -> Result<Option<TriesLeft>, AppletError> {
-        if self.features.short_file_ids == Some(true) {
+        if self.knows_short_file_ids() {
             let query = Command::new(0x00, 0x20, 0x00, 0x80 | credential.pin().short());
             if let Some(tries) = count(&self.exchange(Step::CountTries, &query)?) {
                 return Ok(Some(tries));
@@ -290,7 +298,7 @@ impl<'a> Applet<'a> {
             ToBeSigned::Pkcs1(input) => (SIGN_PKCS1, input),
             ToBeSigned::Pss(hash) => (SIGN_PSS, hash.as_slice()),
         };
-        let response = self.sign_command(credential, p1, input)?;
+        let response = self.sign_command(Step::Sign, credential, p1, input)?;
         ok(Step::Sign, response)
     }
 
@@ -300,7 +308,8 @@ impl<'a> Applet<'a> {
     /// # Errors
     /// When no answer came.
     pub fn offers_pss(&mut self, credential: Credential) -> Result<PssAnswer, AppletError> {
-        let response = self.sign_command(credential, SIGN_PSS, &[0; PSS_HASH_LENGTH])?;
+        let input = [0; PSS_HASH_LENGTH];
+        let response = self.sign_command(Step::AskForPss, credential, SIGN_PSS, &input)?;
         Ok(match response.status().classify() {
             // 9000: another program left the card verified. The signature over a hash without a message is dropped.
             Status::SecurityStatus | Status::Ok => PssAnswer::Offered,
@@ -323,19 +332,20 @@ impl<'a> Applet<'a> {
     /// form may follow.
     fn sign_command(
         &mut self,
+        step: Step,
         credential: Credential,
         p1: u8,
         input: &[u8],
     ) -> Result<Response, AppletError> {
         let command = |p2| Command::new(0x80, 0x2a, p1, p2).data(input).expect(Expected::Short(CHUNK));
-        if self.features.short_file_ids == Some(true) {
-            let response = self.exchange(Step::Sign, &command(0x80 | credential.key().short()))?;
+        if self.knows_short_file_ids() {
+            let response = self.exchange(step, &command(0x80 | credential.key().short()))?;
             if !matches!(response.status().classify(), Status::NotFound | Status::WrongParameters) {
                 return Ok(response);
             }
         }
         self.select_file(credential.key(), Step::Read)?;
-        self.exchange(Step::Sign, &command(0x80))
+        self.exchange(step, &command(0x80))
     }
 
     /// VERIFY for the PIN file that is selected.
@@ -398,7 +408,7 @@ impl<'a> Applet<'a> {
     fn read_rest_extended(&mut self, bytes: &mut Vec<u8>, length: usize) -> Result<(), AppletError> {
         let rest = length - bytes.len();
         let Ok(wanted @ 257..) = u16::try_from(rest) else { return Ok(()) };
-        if self.features.short_file_ids != Some(true) || self.features.extended_length == Some(false) {
+        if !self.knows_short_file_ids() || self.features.extended_length == Some(false) {
             return Ok(());
         }
         let answer = self.read_on(bytes.len(), Expected::Extended(wanted));

@@ -113,7 +113,7 @@ impl From<TransportError> for CardError {
 /// made twice.
 fn is_repeatable(step: Step) -> bool {
     match step {
-        Step::SelectApplication | Step::Read | Step::CountTries | Step::Challenge => true,
+        Step::SelectApplication | Step::Read | Step::CountTries | Step::AskForPss | Step::Challenge => true,
         Step::Verify | Step::ChangePin | Step::Sign => false,
     }
 }
