@@ -1,0 +1,175 @@
+//! The PIN of a login: in one page that is locked, neither dumped nor inherited, and nowhere once the login has ended.
+
+mod process;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use process::child::Child;
+use process::memory::{self, Canary, Find};
+use process::stack;
+use virtual_card::stack::Stack;
+use virtual_card::{Credential, VirtualCard};
+
+/// A host that is logged in with a password that nobody else has in his memory, and has signed.
+struct Scene {
+    stack: Stack,
+    host: Child,
+    canary: Canary,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let (stack, canary) = (stack(true), Canary::new());
+        stack.card(0).set_pin(Credential::Signature, canary.text());
+        let host = Child::with(&stack, |command| {
+            command.current_dir(stack.directory());
+        });
+        let mut scene = Self { stack, host, canary };
+        scene.log_in();
+        scene
+    }
+
+    fn log_in(&mut self) {
+        self.host.expect_ok(&["initialize", "open signature"]);
+        self.host.tell("login signature secret");
+        self.host.send(self.canary.bytes());
+        assert_eq!(self.host.answer(), "CKR_OK");
+        self.host.expect("sign signature", "CKR_OK");
+    }
+
+    fn card(&self) -> VirtualCard {
+        self.stack.card(0)
+    }
+
+    fn finds(&self) -> Vec<Find> {
+        self.canary.find_in_process(self.host.pid())
+    }
+
+    /// The one place where the PIN is.
+    fn page(&self) -> usize {
+        let finds = self.finds();
+        let [Find { address, length: 16, .. }] = finds[..] else { panic!("not in one place: {finds:#?}") };
+        address
+    }
+
+    fn assert_gone(&self, after: &str) {
+        let finds = self.finds();
+        assert!(finds.is_empty(), "after {after}: {finds:#?}");
+    }
+}
+
+#[test]
+fn the_pin_of_a_login_is_in_one_page_that_is_locked_not_dumped_and_not_inherited() {
+    let scene = Scene::new();
+    let flags = memory::flags(scene.host.pid(), scene.page());
+    for (flag, meaning) in [("lo", "locked"), ("dd", "not dumped"), ("wf", "wiped on fork")] {
+        assert!(flags.iter().any(|own| own == flag), "{meaning}: {flags:?}");
+    }
+}
+
+#[test]
+fn the_pin_is_gone_after_each_way_to_end_a_login() {
+    let mut scene = Scene::new();
+    for end in ["logout signature", "close signature", "close-all signature"] {
+        scene.page();
+        scene.host.expect(end, "CKR_OK");
+        scene.assert_gone(end);
+        scene.host.expect("finalize", "CKR_OK");
+        scene.log_in();
+    }
+    scene.page();
+    scene.host.expect("finalize", "CKR_OK");
+    scene.assert_gone("finalize");
+}
+
+#[test]
+fn the_pin_is_gone_when_the_removal_of_the_card_is_noticed() {
+    let mut scene = Scene::new();
+    scene.page();
+    scene.stack.remove(0).unwrap();
+    scene.host.expect("session-info signature", "CKR_DEVICE_REMOVED");
+    scene.assert_gone("the card was removed");
+}
+
+#[test]
+fn the_pin_is_gone_when_the_card_refuses_it() {
+    let mut scene = Scene::new();
+    scene.page();
+    scene.card().set_pin(Credential::Signature, "CHANGED1");
+    scene.host.expect("sign signature", "CKR_USER_NOT_LOGGED_IN");
+    scene.assert_gone("it was changed elsewhere");
+    assert_eq!(scene.card().tries_left(Credential::Signature), 4);
+}
+
+#[test]
+fn a_pin_that_is_refused_at_login_leaves_nothing() {
+    let (stack, canary) = (stack(true), Canary::new());
+    let mut host = Child::start(&stack);
+    host.expect_ok(&["initialize", "open signature"]);
+    host.tell("login signature secret");
+    host.send(canary.bytes());
+    assert_eq!(host.answer(), "CKR_PIN_INCORRECT");
+    let finds = canary.find_in_process(host.pid());
+    assert!(finds.is_empty(), "{finds:#?}");
+}
+
+#[test]
+fn of_a_change_only_the_new_pin_stays_and_only_while_logged_in() {
+    let mut scene = Scene::new();
+    let (old, new) = (scene.canary.clone(), Canary::new());
+    scene.host.tell("set-pin signature secret");
+    scene.host.send(&[old.bytes(), new.bytes()].concat());
+    assert_eq!(scene.host.answer(), "CKR_OK");
+    scene.assert_gone("another PIN was set");
+    scene.canary = new;
+    scene.page();
+    scene.host.expect("sign signature", "CKR_OK");
+    scene.host.expect("logout signature", "CKR_OK");
+    scene.assert_gone("logout");
+}
+
+#[test]
+fn a_forked_child_finds_zeros_where_the_pin_is() {
+    let mut scene = Scene::new();
+    let page = scene.page();
+    scene.host.expect("fork-and-pause", "forked");
+    let fork: u32 = scene.host.ask("fork-pid").parse().unwrap();
+    let finds = scene.canary.find_in_process(fork);
+    assert!(finds.is_empty(), "in the fork: {finds:#?}");
+    assert_eq!(memory::read(fork, page, 16), [0; 16]);
+    assert_eq!(scene.page(), page, "the parent keeps it");
+    scene.host.expect("sign signature", "CKR_OK");
+    scene.host.expect("fork-end", "ended");
+}
+
+/// The core file of a process that was aborted in this directory, or of one that still runs where the system gives
+/// core files to a program.
+fn core_of(host: &mut Child, directory: &Path) -> Vec<u8> {
+    let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+    if pattern.starts_with(['|', '/']) {
+        let name = directory.join("core");
+        let made = Command::new("gcore").arg("-o").arg(&name).arg(host.pid().to_string()).output();
+        assert!(made.expect("gcore, where cores go to a program").status.success());
+    } else {
+        host.abort();
+    }
+    let is_core = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("core"));
+    let mut files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let core = files.find(|path| path.is_file() && is_core(path)).expect("a core file");
+    fs::read(core).unwrap()
+}
+
+#[test]
+fn a_core_file_has_no_pin_in_it() {
+    let remembered = Canary::new();
+    let mut scene = Scene::new();
+    scene.host.expect("limit core most", "done");
+    scene.host.expect(&format!("remember {}", remembered.text()), "done");
+    scene.page();
+    let core = core_of(&mut scene.host, scene.stack.directory());
+    assert!(!remembered.find_in(&core).is_empty(), "the core file has the rest of the memory");
+    let finds = scene.canary.find_in(&core);
+    assert!(finds.is_empty(), "{finds:?}");
+}
