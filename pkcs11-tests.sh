@@ -11,7 +11,7 @@ readonly BUILD_PACKAGES=(
     cc:build-essential pkg-config:pkg-config /usr/include/PCSC/winscard.h:libpcsclite-dev
 )
 readonly TEST_PACKAGES=(
-    shellcheck:shellcheck
+    shellcheck:shellcheck dpkg-shlibdeps:dpkg-dev
     pkcs11-tool:opensc openssl:openssl curl:curl git:git ssh-keygen:openssh-client
     '/usr/lib/*/engines-3/pkcs11.so:libengine-pkcs11-openssl'
     certtool:gnutls-bin certutil:libnss3-tools pdfsig:poppler-utils javac:default-jdk-headless
@@ -30,8 +30,9 @@ Commands:
   client NAME...   install, build, and run only these scripts of tests/clients
   demo             install, build, then list and sign with both keys of a virtual card
   stack            keep a private pcscd with a virtual card up, to try programs by hand
-  install          install the module for p11-kit and everybody else
+  install          install the module that cargo has built, for p11-kit and everybody else
   uninstall        remove what install has put there
+  package          build a Debian package, and print where it is
 
 Options of install and uninstall:
   --prefix PREFIX  where to, /usr if not given
@@ -250,12 +251,18 @@ command_stack() {
     exec "$ROOT/tests/stack.sh" "$@"
 }
 
+command_package() {
+    install_packages "${BUILD_PACKAGES[@]}" dpkg-shlibdeps:dpkg-dev
+    build
+    exec "$ROOT/conf/install.sh" package "$@"
+}
+
 main() {
     local name=${1:-test}
     (($# == 0)) || shift
     case $name in
-    test | prepare | client | demo | stack) "command_$name" "$@" ;;
-    install | uninstall) exec bash "$ROOT/conf/$name.sh" "$@" ;;
+    test | prepare | client | demo | stack | package) "command_$name" "$@" ;;
+    install | uninstall) exec "$ROOT/conf/install.sh" "$name" "$@" ;;
     help | --help | -h) usage ;;
     *)
         usage >&2

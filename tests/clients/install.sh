@@ -1,0 +1,195 @@
+#!/usr/bin/env bash
+# What a user installs: the Debian package and `pkcs11-tests.sh install`, used by pkcs11-tool from where they put the
+# module, under each of its names, and taken away again without a rest.
+source "$(dirname "$0")/lib.sh"
+
+readonly INSTALL=$ROOT/conf/install.sh
+readonly BOTH="$AUTH_TOKEN $SIGN_TOKEN"
+
+# tokens MODULE...: the labels that pkcs11-tool shows, in their order.
+tokens() {
+    pkcs11-tool --module "$1" --list-token-slots | sed -n 's/.*token label *: //p' | paste -s -d ' '
+}
+
+# The folder of the modules below DIRECTORY.
+modules_in() {
+    dirname "$(find "$1" -name jpki-pkcs11-auth.so -type f)"
+}
+
+each_name_shows_its_slots() {
+    local folder
+    folder=$(modules_in "$1")
+    equal "$BOTH" "$(tokens "$folder/jpki-pkcs11.so")"
+    equal "$AUTH_TOKEN" "$(tokens "$folder/jpki-pkcs11-auth.so")"
+    equal "$SIGN_TOKEN" "$(tokens "$folder/jpki-pkcs11-sign.so")"
+}
+
+# The loader finds a name without a directory beside the system's libraries; here it must be told where that is.
+bare_names_work() {
+    local folder
+    folder=$(dirname "$(modules_in "$1")")
+    equal "$BOTH" "$(LD_LIBRARY_PATH=$folder tokens jpki-pkcs11.so)"
+    equal "$AUTH_TOKEN" "$(LD_LIBRARY_PATH=$folder tokens jpki-pkcs11-auth.so)"
+    equal "$SIGN_TOKEN" "$(LD_LIBRARY_PATH=$folder tokens jpki-pkcs11-sign.so)"
+}
+
+# What ssh-agent does with a module's name.
+names_are_no_symbolic_links() {
+    local folder name
+    folder=$(modules_in "$1")
+    for name in jpki-pkcs11.so jpki-pkcs11-auth.so jpki-pkcs11-sign.so; do
+        equal "$(realpath "$folder")/$name" "$(realpath "$folder/$name")"
+    done
+    equal 1 "$(stat -c %i "$folder"/*.so | sort -u | wc -l)"
+}
+
+# signs_from DIRECTORY NAME TOKEN PIN CERTIFICATE
+signs_from() {
+    pkcs11-tool --module "$(modules_in "$1")/$2" --token-label "$3" --login --pin "$4" --sign \
+        --mechanism SHA256-RSA-PKCS --input-file message --output-file signature
+    verified_by "$WORK/identity/$5.pem" signature message
+}
+
+both_keys_sign() {
+    signs_from "$1" jpki-pkcs11-auth.so "$AUTH_TOKEN" "$AUTH_PIN" authentication
+    signs_from "$1" jpki-pkcs11-sign.so "$SIGN_TOKEN" "$SIGN_PIN" signature
+}
+
+# The examples name files and folders that are installed.
+examples_fit() {
+    local file path
+    file=$(find "$1" -name openssl.cnf)
+    path=$(sed -n 's/^pkcs11-module-path = //p' "$file")
+    [[ -r $1$path ]] || { printf '%s: %s is missing\n' "$file" "$path" && return 1; }
+    JPKI_PKCS11_LOG=warn JPKI_PKCS11_CONF=$(find "$1" -name jpki-pkcs11.toml) tokens "$1$path" >output 2>&1
+    equal "$BOTH" "$(cat output)"
+}
+
+p11_kit_file_fits() {
+    local file=$1/$2 module
+    module=$(sed -n 's/^module: //p' "$file")
+    [[ $module == /* ]] || module=$(modules_in "$1" | sed "s|^$1||")/$module
+    [[ -r $1$module ]]
+}
+
+nobody_else_may_write() {
+    [[ -z $(find "$1" ! -type l -perm /022) ]] && [[ -z $(find "$1" ! -type l ! -perm -444) ]]
+}
+
+is_empty() {
+    local rest
+    rest=$(find "$1" -mindepth 1 2>/dev/null || true)
+    equal '' "$rest"
+}
+
+# --- the Debian package -----------------------------------------------------------------------------------------
+
+builds_the_package() {
+    "$INSTALL" package >package.path
+    cat package.path
+    [[ -s $(<package.path) ]]
+}
+
+package_says_what_it_needs() {
+    dpkg-deb --field "$(<package.path)" >control
+    cat control
+    grep -q '^Depends: .*libpcsclite1' control
+    grep -q '^Recommends: pcscd' control
+    grep -q "^Architecture: $(dpkg --print-architecture)$" control
+}
+
+# Everything that the package needs is in this distribution.
+apt_would_install_it() {
+    apt-get install --simulate -o Debug::NoLocking=true "$(<package.path)" >output 2>&1
+    cat output
+    grep -q '^Inst jpki-pkcs11 ' output
+}
+
+# dpkg with a database of its own, in which no other package is installed.
+private_dpkg() {
+    mkdir -p dpkg/updates dpkg/info dpkg/triggers
+    touch dpkg/status dpkg/available
+    PATH=$PATH:/usr/sbin:/sbin dpkg --root="$PWD/root" --admindir="$PWD/dpkg" --log=/dev/null --force-depends \
+        --force-not-root '--path-include=*' "$@"
+}
+
+installs_the_package() {
+    mkdir root
+    private_dpkg --install "$(<package.path)"
+    equal 'install ok installed' "$(dpkg-query --admindir="$PWD/dpkg" --show --showformat '${Status}' jpki-pkcs11)"
+}
+
+# Also reports what differs from the package.
+is_intact() {
+    equal '' "$(private_dpkg --verify jpki-pkcs11)"
+}
+
+removes_the_package() {
+    private_dpkg --purge jpki-pkcs11
+    is_empty root
+}
+
+# --- pkcs11-tests.sh install ------------------------------------------------------------------------------------
+
+run() {
+    "$ROOT/pkcs11-tests.sh" "$@"
+}
+
+install_keeps_what_is_there() {
+    mkdir -p kept/usr/share/doc/other
+    chmod 700 kept/usr/share
+    echo theirs >kept/usr/share/doc/other/README
+    run install --destdir "$PWD/kept"
+    run install --destdir "$PWD/kept"
+    equal 700 "$(stat -c %a kept/usr/share)"
+    run uninstall --destdir "$PWD/kept"
+    equal kept/usr/share/doc/other/README "$(find kept ! -type d)"
+    run uninstall --destdir "$PWD/kept"
+}
+
+begin
+echo message >message
+
+if command -v dpkg-deb >/dev/null; then
+    check "the package is built" builds_the_package
+    check "the package says what it needs" package_says_what_it_needs
+    check "apt would install it" apt_would_install_it
+    check "dpkg installs it" installs_the_package
+    check "what is installed is the package's" is_intact
+    check "package: each name shows its slots" each_name_shows_its_slots root
+    check "package: names without a directory" bare_names_work root
+    check "package: names are no symbolic links" names_are_no_symbolic_links root
+    check "package: both keys sign" both_keys_sign root
+    check "package: the p11-kit file names the module" p11_kit_file_fits root usr/share/p11-kit/modules/jpki.module
+    check "dpkg removes it without a rest" removes_the_package
+fi
+
+check "install" run install --destdir "$PWD/usr"
+check "each name shows its slots" each_name_shows_its_slots usr
+check "names without a directory" bare_names_work usr
+check "names are no symbolic links" names_are_no_symbolic_links usr
+check "both keys sign" both_keys_sign usr
+check "the p11-kit file names the module" p11_kit_file_fits usr usr/share/p11-kit/modules/jpki.module
+check "the examples fit" examples_fit usr
+check "everybody may read, nobody else may write" nobody_else_may_write usr
+check "uninstall" run uninstall --destdir "$PWD/usr"
+check "nothing is left" is_empty usr
+
+check "install --prefix /usr/local" run install --prefix /usr/local --destdir "$PWD/local"
+check "each name shows its slots, /usr/local" each_name_shows_its_slots local
+check "the p11-kit file names the module, /usr/local" p11_kit_file_fits local etc/pkcs11/modules/jpki.module
+check "the examples fit, /usr/local" examples_fit local
+check "uninstall --prefix /usr/local" run uninstall --prefix /usr/local --destdir "$PWD/local"
+check "nothing is left of /usr/local" is_empty local
+
+check "install --prefix, without --destdir" run install --prefix "$PWD/own"
+check "each name shows its slots, own prefix" each_name_shows_its_slots own
+check "uninstall --prefix, without --destdir" run uninstall --prefix "$PWD/own"
+check "no file is left in the own prefix" equal '' "$(find own ! -type d)"
+
+check "files of others stay" install_keeps_what_is_there
+refused "an option that does not exist" 'no option --prefx' run install --prefx /usr
+refused "a relative prefix" 'wants a path' run install --prefix usr
+JPKI_TEST_MODULE=$PWD/missing refused "a module that was not built" 'Build it first' "$INSTALL" install --destdir "$PWD/no"
+
+finish
