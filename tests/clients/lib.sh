@@ -171,6 +171,19 @@ count_check() {
     fi
 }
 
+# check_within MOST NAME COMMAND...: the command succeeds, and the card gets no more commands than that meanwhile. Says
+# how many it got.
+check_within() {
+    local most=$1 name=$2 before count
+    shift 2
+    before=$(card count commands)
+    check "$name" "$@"
+    count=$(($(card count commands) - before))
+    printf 'exchanges: %s\n' "$count"
+    printf 'the card got %s commands\n' "$count" >"$WORK/check.log"
+    count_check "$name: at most $most exchanges" "$((count > most))"
+}
+
 # equal EXPECTED ACTUAL, for use in checks.
 equal() {
     [[ $1 == "$2" ]] || {

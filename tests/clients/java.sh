@@ -1,0 +1,222 @@
+#!/usr/bin/env bash
+# Java's SunPKCS11: keytool, jarsigner, and a program that is a TLS client and signs; what they say when things go wrong.
+source "$(dirname "$0")/lib.sh"
+
+# The example configuration for both keys, with the path of this place.
+prepare() {
+    sed "s|^library = .*|library = $MODULE|" "$ROOT/conf/java-pkcs11.cfg" >auth.cfg
+    sed -e 's|^name = .*|name = JPKI-sign|' -e 's|^slotListIndex = .*|slotListIndex = 1|' auth.cfg >sign.cfg
+    mkdir classes jar
+    javac -Xlint:all -Werror -d classes "$CLIENTS/java/CardClient.java"
+    echo 'a letter' >jar/letter
+    openssl req -x509 -newkey rsa:2048 -noenc -keyout ca.key -out ca.pem -subj /CN=test-ca -days 2 2>/dev/null
+    openssl req -newkey rsa:2048 -noenc -keyout server.key -subj /CN=localhost 2>/dev/null |
+        openssl x509 -req -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out server.pem 2>/dev/null \
+            -extfile <(printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\n')
+    serve TLSv1.2 -tls1_2
+    serve TLSv1.3 -tls1_3
+    serve old -tls1_2 -client_sigalgs RSA+SHA256
+}
+
+# keys CONFIGURATION PIN [OPTION...]: the key store's list.
+keys() {
+    local configuration=$1 pin=$2
+    shift 2
+    keytool -list -keystore NONE -storetype PKCS11 -addprovider SunPKCS11 -providerarg "$configuration" \
+        -storepass "$pin" "$@"
+}
+
+sign_jar() {
+    jarsigner -keystore NONE -storetype PKCS11 -providerClass sun.security.pkcs11.SunPKCS11 -providerArg sign.cfg \
+        -storepass "$@" signed.jar 'Digital Signature Certificate'
+}
+
+# --- keytool and jarsigner --------------------------------------------------------------------------------------
+
+# lists CREDENTIAL ALIAS COMMAND...: its list has the key of this credential under this alias, and no other.
+lists() {
+    local credential=$1 alias=$2
+    shift 2
+    "$@" >list
+    cat list
+    grep -qx 'Your keystore contains 1 entry' list
+    grep -qix "$alias, PrivateKeyEntry, " list
+    grep -qF "$(openssl x509 -in "$WORK/identity/$credential.pem" -noout -fingerprint -sha256 | cut -d= -f2)" list
+}
+
+lists_after_asking() {
+    lists authentication 'User Authentication Certificate' keytool -list -keystore NONE -storetype PKCS11 \
+        -addprovider SunPKCS11 -providerarg auth.cfg <<<"$AUTH_PIN"
+}
+
+# The provider stands in a list of providers, and no option names it.
+lists_by_security_properties() {
+    echo "security.provider.13=SunPKCS11 $PWD/auth.cfg" >security
+    lists authentication 'User Authentication Certificate' keytool -J-Djava.security.properties="$PWD/security" \
+        -list -keystore NONE -storetype PKCS11 -storepass "$AUTH_PIN"
+}
+
+has_the_chain() {
+    keys auth.cfg "$AUTH_PIN" -rfc >list
+    cat list
+    for certificate in authentication authentication-ca; do
+        openssl x509 -in "$WORK/identity/$certificate.pem" | grep -v -e ----- >expected
+        tr -d '\r' <list | grep -qF "$(sed -n 2p expected)"
+    done
+    grep -qx 'Certificate chain length: 2' list
+}
+
+signs_jar() {
+    jar --create --file signed.jar -C jar letter
+    sign_jar "$SIGN_PIN"
+}
+
+verifies_jar() {
+    jarsigner -verify -verbose -certs signed.jar >output
+    cat output
+    grep -q '^jar verified' output
+    grep -Eq '^sm .* letter$' output
+    grep -q 'X.509, CN=TEST' output
+}
+
+# The signature is right for others too, as is its chain. For Java's own check of the chain see the next test.
+openssl_verifies_jar() {
+    rm -rf unpacked
+    mkdir unpacked
+    (cd unpacked && jar --extract --file ../signed.jar)
+    openssl cms -verify -inform DER -in unpacked/META-INF/*.RSA -content unpacked/META-INF/*.SF -binary -purpose any \
+        -CAfile "$WORK/identity/signature-ca.pem" -out /dev/null
+}
+
+# The critical certificatePolicies extension of JPKI's certificates has a qualifier.
+strict_verification() {
+    keytool -importcert -noprompt -alias ca -file "$WORK/identity/signature-ca.pem" -keystore authorities.p12 \
+        -storepass changeit
+    jarsigner -verify -strict -keystore authorities.p12 -storepass changeit signed.jar
+}
+
+# --- a program --------------------------------------------------------------------------------------------------
+
+# serve NAME OPTION...: a server that insists on a certificate of the authentication CA; its page tells who came.
+serve() {
+    local name=$1
+    shift
+    background "$name.log" openssl s_server -www -accept 127.0.0.1:0 -cert server.pem -key server.key "$@" \
+        -Verify 1 -verify_return_error -CAfile "$WORK/identity/authentication-ca.pem" -no_ticket -num_tickets 0 -no_cache
+    wait_until grep -q '^ACCEPT' "$name.log" || die "$(cat "$name.log")"
+    sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' "$name.log" >"$name.port"
+}
+
+start_program() {
+    mkfifo commands
+    java -cp classes CardClient auth.cfg ca.pem <commands >answers 2>&1 &
+    remember "$!"
+    exec {to_program}>commands
+}
+
+# has_answered COUNT: the program has carried out that many commands.
+has_answered() {
+    (($(grep -c -e '^done$' -e '^failed: ' answers) >= $1))
+}
+
+# program COMMAND...: has the program do this; its answer is in the file `answer`. Fails if it does.
+program() {
+    local lines commands
+    lines=$(wc -l <answers)
+    commands=$(grep -c -e '^done$' -e '^failed: ' answers) || true
+    echo "$*" >&"$to_program"
+    wait_until has_answered $((commands + 1))
+    tail -n +$((lines + 1)) answers >answer
+    cat answer
+    [[ $(tail -n 1 answer) == 'done' ]]
+}
+
+# gets SERVER VERSION SIGNATURE-TYPE: the page, as the owner of the card, with a signature of this type.
+gets() {
+    program get "$(<"$1.port")" "$2"
+    grep -q "Peer signature type: $3$" answer
+    grep -q 'Verify return code: 0 (ok)' answer
+    sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' answer | openssl x509 -outform DER |
+        cmp - "$WORK/identity/authentication.der"
+}
+
+signs() {
+    program sign "$1"
+    grep -qx 'good: true' answer
+}
+
+logs_in() {
+    program login "$AUTH_PIN"
+    grep -qx 'aliases: \[User Authentication Certificate\]' answer
+}
+
+gets_with_card_pulled_out() {
+    card fault on 2a remove
+    program get "$(<TLSv1.3.port)" TLSv1.3
+}
+
+# Java looks for a card every other second.
+comes_back() {
+    card insert
+    wait_until logs_in
+    gets TLSv1.3 TLSv1.3 RSA-PSS
+}
+
+# --- PINs -------------------------------------------------------------------------------------------------------
+
+tries_left() {
+    equal "$1 $2" "$(card tries auth) $(card tries sign)"
+}
+
+without_reader() {
+    PCSCLITE_CSOCK_NAME=$PWD/nobody keys auth.cfg "$AUTH_PIN"
+}
+
+begin
+prepare
+
+check_within 16 "keytool lists the authentication key" \
+    lists authentication 'User Authentication Certificate' keys auth.cfg "$AUTH_PIN"
+check "keytool lists the signature key" lists signature 'Digital Signature Certificate' keys sign.cfg "$SIGN_PIN"
+check "keytool asks for the PIN" lists_after_asking
+check "the provider in the security properties" lists_by_security_properties
+check "the chain ends with the CA" has_the_chain
+check_within 24 "jarsigner signs" signs_jar
+check "jarsigner verifies" verifies_jar
+check "openssl verifies what jarsigner signed" openssl_verifies_jar
+refused "Java's strict check accepts no JPKI certificate" 'critical policy qualifiers present' strict_verification
+
+start_program
+check_within 20 "a program loads the key store" logs_in
+check_within 5 "TLS 1.3" gets TLSv1.3 TLSv1.3 RSA-PSS
+check_within 5 "TLS 1.2" gets TLSv1.2 TLSv1.2 RSA-PSS
+check "TLS 1.2 with a server that does not know PSS" gets old TLSv1.2 RSA
+for algorithm in SHA1withRSA SHA224withRSA SHA256withRSA SHA384withRSA SHA512withRSA; do
+    check "$algorithm" signs "$algorithm"
+done
+
+refused "the card is pulled out during a signature" 'PKCS11Exception: CKR_DEVICE_' gets_with_card_pulled_out
+refused "without the card" 'failed: .*Token has been removed|certificate_required' signs SHA256withRSA
+refused "no key store without the card" 'KeyStoreException: PKCS11 not found' logs_in
+check "the card is back" comes_back
+
+check "no PIN try was used up" tries_left 3 5
+refused "a malformed PIN" '^Caused by: .*PKCS11Exception: CKR_PIN_INCORRECT$' keys auth.cfg 12a4 -v
+refused "the other key's PIN" '^Caused by: .*PKCS11Exception: CKR_PIN_INCORRECT$' keys auth.cfg "$SIGN_PIN" -v
+check "they cost no try" tries_left 3 5
+refused "a wrong PIN" '^Caused by: .*PKCS11Exception: CKR_PIN_INCORRECT$' keys auth.cfg 1111 -v
+refused "a wrong PIN for jarsigner" 'jarsigner error: .*keystore load: load failed' sign_jar WRONG123
+check "each cost one try" tries_left 2 4
+check "the right PIN" lists authentication 'User Authentication Certificate' keys auth.cfg "$AUTH_PIN"
+check "it restored the tries" tries_left 3 4
+card set-tries auth 0
+refused "a blocked PIN" '^Caused by: .*PKCS11Exception: CKR_PIN_LOCKED$' keys auth.cfg "$AUTH_PIN" -v
+card set-tries auth 3
+
+card remove
+refused "no card" 'KeyStoreException: PKCS11 not found' keys auth.cfg "$AUTH_PIN"
+refused "no card for jarsigner" 'unable to instantiate keystore class: PKCS11 not found' sign_jar "$SIGN_PIN"
+refused "no reader" 'ProviderException: Initialization failed' without_reader
+card insert
+
+finish 2
