@@ -163,6 +163,8 @@ impl Transaction for PcscTransaction<'_> {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
         let transaction = self.transaction.as_ref().ok_or(TransportError::Removed)?;
         match transaction.transmit(command, self.answer) {
+            // Some reader drivers (vsmartcard's, for one) report success and no bytes for a card that is being pulled.
+            Ok([]) if has_left(self.context, self.reader) => Err(TransportError::Removed),
             Ok(answer) => Ok(answer.to_vec()),
             Err(error) => Err(match transport_error(error) {
                 TransportError::Failed(_) if has_left(self.context, self.reader) => TransportError::Removed,
