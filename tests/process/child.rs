@@ -5,12 +5,15 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use virtual_card::stack::Stack;
 
 use super::PATIENCE;
 use super::role::{ANSWER, MARK};
+
+/// What has to happen by itself happens within this time.
+const SOON: Duration = Duration::from_secs(2);
 
 /// A process that plays a role. Killed when dropped.
 pub struct Child {
@@ -98,6 +101,15 @@ impl Child {
     /// Says something that must have this answer.
     pub fn expect(&mut self, line: &str, answer: &str) {
         assert_eq!(self.ask(line), answer, "{line}");
+    }
+
+    /// Says something again and again, until it has this answer.
+    pub fn expect_soon(&mut self, line: &str, answer: &str) {
+        let end = Instant::now() + SOON;
+        while self.ask(line) != answer {
+            assert!(Instant::now() < end, "{line} is never {answer}");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Says several things that must be CKR_OK.

@@ -112,13 +112,17 @@ impl Host {
             ck::CKR_OK => {}
             value => return Err(value),
         }
-        let mut slots = vec![0; usize::try_from(count).expect("a count")];
-        match call!(self, C_GetSlotList, present, slots.as_mut_ptr(), &raw mut count) {
-            ck::CKR_OK => {
-                slots.truncate(usize::try_from(count).expect("a count"));
-                Ok(slots)
+        loop {
+            let mut slots = vec![0; usize::try_from(count).expect("a count")];
+            match call!(self, C_GetSlotList, present, slots.as_mut_ptr(), &raw mut count) {
+                ck::CKR_OK => {
+                    slots.truncate(usize::try_from(count).expect("a count"));
+                    return Ok(slots);
+                }
+                // A card came in between.
+                ck::CKR_BUFFER_TOO_SMALL => {}
+                value => return Err(value),
             }
-            value => Err(value),
         }
     }
 
@@ -132,6 +136,18 @@ impl Host {
             Ok(slot) => call!(self, C_GetTokenInfo, slot, &mut ck::CK_TOKEN_INFO::default()),
             Err(value) => value,
         }
+    }
+
+    /// Asks the authentication token of a reader for its state, in a session of its own.
+    pub fn reader(&self, number: usize) -> CK_RV {
+        let Ok(Some(slot)) = self.slots(false).map(|slots| slots.get(2 * number).copied()) else {
+            return ck::CKR_SLOT_ID_INVALID;
+        };
+        let mut session = 0;
+        let flags = ck::CKF_SERIAL_SESSION;
+        check!(call!(self, C_GetTokenInfo, slot, &mut ck::CK_TOKEN_INFO::default()));
+        check!(call!(self, C_OpenSession, slot, flags, ptr::null_mut(), None, &raw mut session));
+        call!(self, C_CloseSession, session)
     }
 
     pub fn wait_for_slot_event(&self) -> CK_RV {

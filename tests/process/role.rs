@@ -184,6 +184,8 @@ fn call(words: &[&str]) -> String {
         ["tokens"] => return counted(host().count(true)),
         ["slots"] => return counted(host().count(false)),
         ["token-info", token] => host().token_info(named(token)),
+        // The authentication token of that reader.
+        ["reader", number] => host().reader(number.parse().expect("a number")),
         ["wait"] => host().wait_for_slot_event(),
         ["open", token] => host().open(named(token)),
         ["close", token] => host().close(named(token)),
