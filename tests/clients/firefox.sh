@@ -96,13 +96,6 @@ five_more() {
     done
 }
 
-five_more_cost() {
-    local mark
-    mark=$(card mark)
-    signed 5 five_more
-    exchanges_within "$mark" 25
-}
-
 two_sites() {
     page_without_pin "$SECOND_SITE"
     shows '^certificates: TEST'
@@ -208,47 +201,26 @@ unblocked_pin() {
 
 # --- Change Password ----------------------------------------------------------------------------------------------
 
-# change_password OLD NEW ANSWER
-change_password() {
-    drive mozilla/change-password.js "$AUTH_TOKEN" "$1" "$2"
-    shows "^alert: $3"
-}
-
 wrong_old_pin() {
-    change_password 9876 2580 'You did not enter the correct current password'
+    change_password "$AUTH_TOKEN" 9876 2580 'You did not enter the correct current password'
     equal 1 "$(card count failed-verifies auth since "$mark")"
 }
 
 malformed_new_pin() {
-    change_password "$AUTH_PIN" 25801 'Unable to change password'
+    change_password "$AUTH_TOKEN" "$AUTH_PIN" 25801 'Unable to change password'
 }
 
 changed_pin_works() {
-    change_password "$AUTH_PIN" 2580 'Password successfully changed'
+    change_password "$AUTH_TOKEN" "$AUTH_PIN" 2580 'Password successfully changed'
     page_without_pin "$TLS_13"
     log_out
     visit "$TLS_13" 2580
     asked_for "$AUTH_TOKEN"
     page_is_for_the_card
-    change_password 2580 "$AUTH_PIN" 'Password successfully changed'
+    change_password "$AUTH_TOKEN" 2580 "$AUTH_PIN" 'Password successfully changed'
 }
 
 # --- ways to make the module known ----------------------------------------------------------------------------------
-
-# Firefox reads policies next to its program: a copy of that, with everything large linked.
-copy_firefox() {
-    local from file
-    from=$(dirname "$(readlink -f "$(command -v "$FIREFOX")")")
-    mkdir -p application/distribution
-    for file in "$from"/*; do
-        case ${file##*/} in
-        distribution) ;;
-        firefox*) cp "$file" application/ ;;
-        *) ln -s "$file" application/ ;;
-        esac
-    done
-    sed "s|\"/[^\"]*/|\"$PWD/|" "$ROOT/conf/firefox-policies.json" >application/distribution/policies.json
-}
 
 policy_loads_the_module() {
     has_token "$AUTH_TOKEN"
@@ -287,12 +259,6 @@ both_slots_friendly() {
 
 # --------------------------------------------------------------------------------------------------------------------
 
-# marked NAME COMMAND...: a check that knows the ledger's end before it.
-marked() {
-    mark=$(card mark)
-    check "$@"
-}
-
 begin
 FIREFOX=$(type -P firefox-esr || type -P firefox || die "Firefox is missing")
 link_module
@@ -314,10 +280,8 @@ mark=$(card mark)
 start "$FIREFOX"
 check "modutil: the authentication token is there" has_token "$AUTH_TOKEN"
 check "TLS 1.3: a page after one PIN dialog, signed with PSS" first_page
-check "from Firefox's start to its first page" exchanges_within "$mark" 30
-printf '        %s exchanges\n' "$(cat exchanges)"
-check "five more connections: a signature each, no dialog" five_more_cost
-printf '        %s exchanges\n' "$(cat exchanges)"
+within_since "$mark" 24 "from Firefox's start to its first page"
+check_within 25 "five more connections: a signature each, no dialog" signed 5 five_more
 check "TLS 1.2: no dialog, signed with PSS" page_without_pin "$TLS_12" 'Protocol +: TLSv1.2' 'Peer signature type: RSA-PSS'
 check "TLS 1.2: no dialog, signed with PKCS #1 v1.5" \
     page_without_pin "$TLS_12_PKCS1" 'Protocol +: TLSv1.2' 'Peer signature type: RSA$'
@@ -339,10 +303,10 @@ check "pcscd gone and back: one PIN dialog" without_pcscd
 quit
 check "Firefox ends by itself" ended_well
 
-copy_firefox
+copy_application "$FIREFOX" "$ROOT/conf/firefox-policies.json"
 new_profile policy server-ca.pem C,,
 card remove
-start application/"$(basename "$FIREFOX")"
+start "$COPY"
 check "policy: a card that comes later, one PIN dialog" card_comes_after_firefox
 check "policy: the module is that of the policy" policy_loads_the_module
 quit

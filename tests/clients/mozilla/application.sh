@@ -29,6 +29,26 @@ add_module() {
         die "modutil: $(cat modutil.log)"
 }
 
+# copy_application PROGRAM POLICIES: an application reads policies next to its program, so this makes a copy of it, with
+# everything large linked, and with these policies for the module that is tested. COPY is set to it.
+copy_application() {
+    local from file name
+    from=$(readlink -f "$1")
+    name=${from##*/}
+    from=${from%/*}
+    mkdir -p application/distribution
+    for file in "$from"/*; do
+        case ${file##*/} in
+        distribution) ;;
+        "$name"*) cp "$file" application/ ;;
+        *) ln -s "$file" application/ ;;
+        esac
+    done
+    sed "s|\"/.*/\(jpki[^\"/]*\)\"|\"$PWD/\1\"|" "$2" >application/distribution/policies.json
+    # shellcheck disable=SC2034  # for the caller
+    COPY=$PWD/application/$name
+}
+
 # start PROGRAM: with PROFILE and without a display, and waits until it takes commands.
 start() {
     rm -f "$PROFILE/MarionetteActivePort"
@@ -69,6 +89,12 @@ shows() {
     done
 }
 
+# change_password TOKEN OLD NEW ANSWER: what Change Password of Security Devices answers.
+change_password() {
+    drive mozilla/change-password.js "$1" "$2" "$3"
+    shows "^alert: $4"
+}
+
 # asked_for TOKEN...: there was one PIN dialog for each of these, in this order, and no other.
 asked_for() {
     equal "$(IFS=,; printf '%s' "$*")" "$(sed -n 's/^PIN: .*(\(.*\)).*/\1/p' seen | paste -s -d,)"
@@ -80,11 +106,18 @@ has_token() {
     shows "$1: (NOT_LOGGED_IN|LOGGED_IN)"
 }
 
-# since MARK: says and keeps within MOST how many commands the card got.
-exchanges_within() {
-    local mark=$1 most=$2 count
-    count=$(card count commands since "$mark")
-    printf '%s\n' "$count" >exchanges
-    printf '%s exchanges\n' "$count"
-    ((count <= most))
+# within_since MARK MOST NAME: the card got no more commands than that since then. Says how many it got.
+within_since() {
+    local count
+    count=$(card count commands since "$1")
+    printf 'exchanges: %s\n' "$count"
+    printf 'the card got %s commands\n' "$count" >"$WORK/check.log"
+    count_check "$3: at most $2 exchanges" "$((count > $2))"
+}
+
+# marked NAME COMMAND...: a check that finds the ledger's end before it in `mark`.
+marked() {
+    # shellcheck disable=SC2034  # for the check
+    mark=$(card mark)
+    check "$@"
 }

@@ -1,7 +1,7 @@
 // The person in front of the application: types PINs, picks the first certificate, notes what was shown.
 // Comes before every script. PINs are typed in order; "-" stands for Cancel, and so does their end.
 class Person {
-  static topics = ["common-dialog-loaded", "cert-dialog-loaded"];
+  static topics = ["common-dialog-loaded", "cert-dialog-loaded", "domwindowopened"];
 
   constructor(pins = []) {
     this.pins = [...pins];
@@ -16,6 +16,15 @@ class Person {
   }
 
   observe(subject, topic) {
+    if (topic == "domwindowopened") {
+      // Thunderbird does not announce its certificate picker in another way.
+      subject.addEventListener("load", () => {
+        if (subject.location.href.endsWith("/certpicker.xhtml")) {
+          setTimeout(this.pickCertificate(subject.document.getElementById("certPicker")), 0);
+        }
+      });
+      return;
+    }
     const answer = topic == "cert-dialog-loaded" ? this.pickCertificate(subject) : this.answer(subject.Dialog);
     // A dialog must have finished loading before it can be closed.
     setTimeout(answer, 0);
@@ -38,6 +47,17 @@ class Person {
     const items = [...dialog.ownerDocument.getElementById("nicknames").menupopup.children];
     this.seen.push(`certificates: ${items.map(item => item.label).join(", ")}`);
     return () => dialog.getButton("accept").click();
+  }
+}
+
+// Waits until a function returns something true, and returns that.
+async function until(condition) {
+  for (;;) {
+    const result = condition();
+    if (result) {
+      return result;
+    }
+    await new Promise(resolve => setTimeout(resolve, 20));
   }
 }
 

@@ -1,4 +1,5 @@
 // Preferences of a profile (user.js): nothing in the background, nothing that leaves the loopback interface.
+user_pref("marionette.port", 0);
 user_pref("network.proxy.type", 1);
 user_pref("network.proxy.http", "127.0.0.1");
 user_pref("network.proxy.http_port", 9);
