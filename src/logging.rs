@@ -8,7 +8,8 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::{LevelFilter, Log, Metadata, Record, warn};
 use parking_lot::RwLock;
@@ -17,6 +18,9 @@ use crate::config::{Config, Environment};
 
 /// The `log` crate wants one logger for the whole life of the library; where it writes to can change.
 static SINK: Sink = Sink(RwLock::new(None));
+
+/// How many milliseconds to wait for lines that are being written.
+const PATIENCE: usize = 50;
 
 struct Sink(RwLock<Option<File>>);
 
@@ -33,12 +37,26 @@ pub fn start(config: &Config, environment: &mut Environment) {
     } else {
         environment.stderr.take()
     };
-    *SINK.0.write() = file;
+    SINK.replace(file);
     // Set before, by an earlier C_Initialize or by the host of the library's tests.
     let _ = log::set_logger(&SINK);
     log::set_max_level(config.log_level);
     for line in config.complaints.iter().chain(&problem) {
         warn!("configuration: {line}");
+    }
+}
+
+impl Sink {
+    /// Writes to this file from now on. Lines are written in microseconds, so a lock that stays taken belongs to a
+    /// thread that a fork did not copy: then the log goes on where the parent's went, or is silent.
+    fn replace(&self, file: Option<File>) {
+        for _ in 0..PATIENCE {
+            if let Some(mut sink) = self.0.try_write() {
+                *sink = file;
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
