@@ -71,7 +71,7 @@ ended_well() {
 
 # Has the application do something, see drive.py; what was shown is in the file `seen`.
 drive() {
-    python3 "$CLIENTS/mozilla/drive.py" "$PROFILE" "$@" >seen || {
+    python3 -B "$CLIENTS/mozilla/drive.py" "$PROFILE" "$@" >seen || {
         cat seen
         return 1
     }
