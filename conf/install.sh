@@ -40,6 +40,7 @@ stage() {
     work=$(mktemp -d)
     trap 'rm -rf -- "$work"' EXIT
     stage=$work/tree
+    mkdir "$stage"
     modules=$prefix${system_modules#/usr}
     install -D -m 644 "$1" "$stage$modules/${NAMES[0]}"
     # No symbolic links: ssh-agent follows them, and then all names are the first.
@@ -88,12 +89,17 @@ require_library() {
 }
 
 command_install() {
+    local name
     require_library
     stage "$MODULE"
-    mkdir -p "$destdir/"
-    # Files in use are replaced, not written over; directories that exist stay as they are.
-    tar -C "$stage" -c . | tar -C "$destdir/" -x --no-same-owner --preserve-permissions --no-overwrite-dir \
-        --keep-directory-symlink
+    # Files in use are replaced, not written over, and directories that exist stay as they are.
+    find "$stage" ! -type d -printf '/%P\0' | while IFS= read -r -d '' name; do
+        mkdir -p "$(dirname "$destdir$name")"
+        cp -P --remove-destination "$stage$name" "$destdir$name"
+    done
+    for name in "${NAMES[@]:1}"; do
+        ln -f "$destdir$modules/${NAMES[0]}" "$destdir$modules/$name"
+    done
     printf 'installed %s\n' "${NAMES[@]/#/$destdir$modules/}"
     case $prefix in
     /usr | /usr/local) ;;
