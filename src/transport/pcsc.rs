@@ -8,6 +8,8 @@
 //!   by hand, leaving the card as it is.
 //! - `SCARD_W_RESET_CARD` stays until `SCardReconnect`. It is renewed without a reset: two programs that answer a
 //!   reset with a reset would never stop.
+//! - That notice gets lost when resets follow each other closely; what is left of it is `SCARD_E_PROTO_MISMATCH` at the
+//!   next command, and at every one until the connection is renewed.
 //! - `SCardCancel` is lost on a context that does not wait yet: waits are cut into slices.
 //! - The crate panics on an answer longer than its buffer, and in debug builds on a code it does not know. The C
 //!   boundary catches that; a transaction that ends so takes the card's power.
@@ -42,6 +44,8 @@ struct PcscConnection {
     /// `None` only while it is dropped.
     card: Option<Card>,
     answer: Vec<u8>,
+    /// The service has lost the protocol of the connection: see [`PcscTransaction::transmit`].
+    stale: bool,
 }
 
 /// A transaction on it.
@@ -51,6 +55,7 @@ struct PcscTransaction<'a> {
     /// `None` once it has ended.
     transaction: Option<pcsc::Transaction<'a>>,
     answer: &'a mut Vec<u8>,
+    stale: &'a mut bool,
 }
 
 impl Pcsc {
@@ -103,6 +108,7 @@ impl Transport for Pcsc {
             reader: reader.clone(),
             card: Some(card),
             answer: vec![0; MAX_ANSWER],
+            stale: false,
         }))
     }
 
@@ -131,11 +137,16 @@ impl Transport for Pcsc {
 impl Connection for PcscConnection {
     fn begin(&mut self) -> Result<(Box<dyn Transaction + '_>, Continuity), TransportError> {
         let card = self.card.as_mut().ok_or(TransportError::Removed)?;
+        let was_stale = self.stale;
+        if was_stale {
+            renew(card)?;
+            self.stale = false;
+        }
         let (transaction, continuity) = match card.transaction2() {
+            Ok(transaction) if was_stale => (transaction, Continuity::WasReset),
             Ok(transaction) => (transaction, Continuity::Undisturbed),
             Err((card, Error::ResetCard | Error::UnpoweredCard)) => {
-                card.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard)
-                    .map_err(transport_error)?;
+                renew(card)?;
                 (card.transaction().map_err(transport_error)?, Continuity::WasReset)
             }
             Err((_, error)) => return Err(transport_error(error)),
@@ -145,6 +156,7 @@ impl Connection for PcscConnection {
             reader: &self.reader,
             transaction: Some(transaction),
             answer: &mut self.answer,
+            stale: &mut self.stale,
         };
         Ok((Box::new(transaction), continuity))
     }
@@ -166,6 +178,13 @@ impl Transaction for PcscTransaction<'_> {
             // Some reader drivers (vsmartcard's, for one) report success and no bytes for a card that is being pulled.
             Ok([]) if has_left(self.context, self.reader) => Err(TransportError::Removed),
             Ok(answer) => Ok(answer.to_vec()),
+            // The trace of a reset that pcscd forgot to tell: when two resets by other programs follow each other
+            // closely, renewing the connection after the first takes the notice of the second away. The protocol has
+            // to be negotiated anew. The command has not reached the card.
+            Err(Error::ProtoMismatch) => {
+                *self.stale = true;
+                Err(TransportError::Reset)
+            }
             Err(error) => Err(match transport_error(error) {
                 TransportError::Failed(_) if has_left(self.context, self.reader) => TransportError::Removed,
                 other => other,
@@ -198,6 +217,11 @@ impl Drop for PcscTransaction<'_> {
         // Only a panic comes here without having ended the transaction.
         let _ = self.close(Leave::Unpowered);
     }
+}
+
+/// Takes up a connection to a card that was reset, without a further reset.
+fn renew(card: &mut Card) -> Result<(), TransportError> {
+    card.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard).map_err(transport_error)
 }
 
 /// A context of its own for whoever needs one.
