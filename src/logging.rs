@@ -46,6 +46,12 @@ pub fn start(config: &Config, environment: &mut Environment) {
     }
 }
 
+/// Closes the log: a host may unload the library next, and that closes no file.
+pub fn stop() {
+    log::set_max_level(LevelFilter::Off);
+    SINK.replace(None);
+}
+
 impl Sink {
     /// Writes to this file from now on. Lines are written in microseconds, so a lock that stays taken belongs to a
     /// thread that a fork did not copy: then the log goes on where the parent's went, or is silent.

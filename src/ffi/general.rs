@@ -37,7 +37,9 @@ pub(super) unsafe extern "C" fn C_Initialize(init_args: ck::CK_VOID_PTR) -> CK_R
 pub(super) unsafe extern "C" fn C_Finalize(reserved: ck::CK_VOID_PTR) -> CK_RV {
     call("C_Finalize", |_| {
         ptr::reserved(reserved)?;
-        global::finalize()
+        global::finalize()?;
+        logging::stop();
+        Ok(())
     })
 }
 
