@@ -303,7 +303,8 @@ impl CardManager {
         let forgotten = !applet.verify_sent() || applet.leave();
         let leave = if forgotten { Leave::AsIs } else { Leave::Unpowered };
         if let Err(error) = transaction.end(leave) {
-            // The work is done or not done all the same; what it did stands.
+            // The work is done or not done all the same; what it did stands. Somebody may have reset the card.
+            live.suspect = true;
             debug!("{}: the transaction did not end well: {error}", self.reader);
         }
         result

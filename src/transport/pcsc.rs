@@ -204,9 +204,18 @@ impl PcscTransaction<'_> {
             Leave::Unpowered => Disposition::UnpowerCard,
         };
         let Some(transaction) = self.transaction.take() else { return Ok(()) };
-        transaction.end(disposition).map_err(|(transaction, error)| {
-            // The card may hold a login. Its power is the last thing left to take; dropping would leave it as it is.
-            let _ = transaction.end(Disposition::UnpowerCard).map_err(|(transaction, _)| drop(transaction));
+        transaction.end(disposition).map_err(|(mut transaction, error)| {
+            let last = if matches!(error, Error::ResetCard | Error::UnpoweredCard) {
+                // After a reset in the middle the service takes nothing, not even the end, before the connection is
+                // renewed; and a card may keep a login over a reset.
+                let _ = transaction.reconnect(ShareMode::Shared, Protocols::ANY, disposition);
+                Disposition::LeaveCard
+            } else {
+                // The card may hold a login. Its power is the last thing left to take; dropping would leave it as it
+                // is.
+                Disposition::UnpowerCard
+            };
+            let _ = transaction.end(last).map_err(|(transaction, _)| drop(transaction));
             transport_error(error)
         })
     }

@@ -15,9 +15,6 @@ use pcsc_stand_in::world::{
 
 const PROTOCOLS: u32 = protocol::T0 | protocol::T1;
 
-/// How often a connection is renewed at the begin of one transaction.
-const MAX_RENEWALS: usize = 5;
-
 /// A cancel that comes before its wait is lost, as with the real service: waits are cut into slices.
 const SLICE: Duration = Duration::from_millis(50);
 
@@ -149,22 +146,18 @@ impl WorldConnection {
 
 impl Connection for WorldConnection {
     fn begin(&mut self) -> Result<(Box<dyn Transaction + '_>, Continuity), TransportError> {
-        let mut continuity = Continuity::Undisturbed;
-        for _ in 0..=MAX_RENEWALS {
-            match self.world().begin_transaction(self.card) {
-                Ok(()) => {
-                    return Ok((Box::new(WorldTransaction { connection: self, open: true }), continuity));
-                }
-                Err(Code::RESET_CARD) => {
-                    continuity = Continuity::WasReset;
-                    self.world()
-                        .reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave)
-                        .map_err(transport_error)?;
-                }
-                Err(code) => return Err(transport_error(code)),
+        let continuity = match self.world().begin_transaction(self.card) {
+            Ok(()) => Continuity::Undisturbed,
+            Err(Code::RESET_CARD) => {
+                self.world()
+                    .reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave)
+                    .map_err(transport_error)?;
+                self.world().begin_transaction(self.card).map_err(transport_error)?;
+                Continuity::WasReset
             }
-        }
-        Err(TransportError::Reset)
+            Err(code) => return Err(transport_error(code)),
+        };
+        Ok((Box::new(WorldTransaction { connection: self, open: true }), continuity))
     }
 }
 
@@ -188,7 +181,13 @@ impl WorldTransaction<'_> {
         let (world, card) = (self.connection.world(), self.connection.card);
         world.end_transaction(card, disposition).map_err(|code| {
             // As the real transport does: the card may hold a login.
-            let _ = world.end_transaction(card, Disposition::Unpower);
+            let last = if code == Code::RESET_CARD {
+                let _ = world.reconnect(card, ShareMode::Shared, PROTOCOLS, disposition);
+                Disposition::Leave
+            } else {
+                Disposition::Unpower
+            };
+            let _ = world.end_transaction(card, last);
             transport_error(code)
         })
     }
