@@ -60,6 +60,7 @@ impl Foreign {
             ["steal"] => return self.steal(),
             ["thieve"] => return self.thieve(told),
             ["disturb"] => return self.disturb(told),
+            ["storm"] => return self.storm(told),
             ["verify", file, pin] => return self.verify(file, pin),
             _ => panic!("a foreign program does not know {words:?}"),
         };
@@ -150,23 +151,35 @@ impl Foreign {
         answers
     }
 
-    /// Resets the card and selects other applications, until the next line.
+    /// Resets the card and selects other applications, in transactions, until the next line.
     fn disturb(&mut self, told: impl Fn() -> bool) -> String {
         let (mut resets, mut selects) = (0, 0);
         while !told() {
-            if self.connect(ShareMode::Shared).is_err() {
-                continue;
-            }
+            self.connect(ShareMode::Shared).expect("connected");
             let other = OTHERS[usize::from(self.dice.throw().is_multiple_of(2))];
-            let mut answer = [0; 300];
-            let card = self.card.as_ref().expect("connected");
-            selects += usize::from(card.transmit(&select(other), &mut answer).is_ok());
             let reset = self.dice.throw().is_multiple_of(2);
-            let disposition = if reset { Disposition::ResetCard } else { Disposition::LeaveCard };
-            resets += usize::from(self.disconnect(disposition).is_ok() && reset);
+            let card = self.card.as_mut().expect("connected");
+            if let Ok(transaction) = card.transaction() {
+                selects += usize::from(transaction.transmit(&select(other), &mut [0; 300]).is_ok());
+                let disposition = if reset { Disposition::ResetCard } else { Disposition::LeaveCard };
+                resets += usize::from(transaction.end(disposition).is_ok() && reset);
+            }
+            self.disconnect(Disposition::LeaveCard).expect("disconnected");
             thread::sleep(Duration::from_micros(self.dice.throw() % 1000));
         }
         format!("{resets} {selects}")
+    }
+
+    /// Resets the card without a transaction, until the next line.
+    fn storm(&mut self, told: impl Fn() -> bool) -> String {
+        let mut resets = 0;
+        while !told() {
+            if self.connect(ShareMode::Shared).is_ok() {
+                resets += usize::from(self.disconnect(Disposition::ResetCard).is_ok());
+            }
+            thread::sleep(Duration::from_micros(self.dice.throw() % 1000));
+        }
+        resets.to_string()
     }
 
     /// Logs in to the card itself and leaves it like that.
