@@ -1,0 +1,312 @@
+//! A reader whose card is a virtual one with a script: at some commands something else comes back, or nothing.
+//!
+//! Whatever the script does, two things are checked at every command: no transaction is longer than it may be, and the
+//! card does not stay verified unless the script itself says that it was left when it was not.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::CString;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use jpki_pkcs11::transport::{
+    Connection, Continuity, Leave, MAX_ANSWER, ReaderName, ReaderState, Transaction, Transport,
+    TransportError,
+};
+use virtual_card::{CertificateFile, Credential, Identity, Profile, Reply, VirtualCard};
+
+use crate::input::Input;
+
+/// The most commands of one transaction.
+const MAX_COMMANDS: usize = 64;
+
+const VERIFY: u8 = 0x20;
+const SIGN: u8 = 0x2a;
+const SELECT_APPLICATION: [u8; 3] = [0x00, 0xa4, 0x04];
+const OK: [u8; 2] = [0x90, 0x00];
+
+const ERRORS: [TransportError; 7] = [
+    TransportError::Removed,
+    TransportError::Reset,
+    TransportError::Busy,
+    TransportError::NoService,
+    TransportError::AccessDenied,
+    TransportError::BadLength,
+    TransportError::Failed(0x8010_002f),
+];
+
+/// What happens to one command.
+#[derive(Debug, Clone)]
+pub enum Twist {
+    /// The card does not see it, and this comes back.
+    Answer(Vec<u8>),
+    /// The status word is another one.
+    Status(u16),
+    /// More or less data in front of the status word.
+    Data(Vec<u8>),
+    /// One byte of the answer is another one.
+    Byte(u16, u8),
+    /// The card does not see it.
+    FailBefore(TransportError),
+    /// The card has carried it out.
+    FailAfter(TransportError),
+}
+
+/// The reader. Clones are the same reader.
+#[derive(Clone)]
+pub struct Reader(Arc<Mutex<State>>);
+
+struct State {
+    card: VirtualCard,
+    present: bool,
+    changes: u32,
+    was_reset: bool,
+    /// By the number of the command from now on.
+    script: BTreeMap<usize, Twist>,
+    commands: usize,
+    in_transaction: usize,
+    refused_verifies: usize,
+    /// The script told the module something of the card's state that is not true.
+    lied: bool,
+}
+
+impl Twist {
+    /// Reads one.
+    pub fn read(input: &mut Input<'_>) -> Option<Self> {
+        Some(match input.byte()? % 6 {
+            0 => Self::Answer(input.bytes()?.to_vec()),
+            1 => Self::Status(input.number()?),
+            2 => Self::Data(input.bytes()?.to_vec()),
+            3 => Self::Byte(input.number()?, input.byte()?),
+            4 => Self::FailBefore(input.choice(&ERRORS)?),
+            _ => Self::FailAfter(input.choice(&ERRORS)?),
+        })
+    }
+}
+
+impl Reader {
+    /// A reader with a card of one of the virtual card's profiles, or with none.
+    pub fn new(profile: u8) -> Self {
+        static PROFILES: OnceLock<Vec<Profile>> = OnceLock::new();
+        let profiles =
+            PROFILES.get_or_init(|| Profile::all().into_iter().map(with_ready_certificates).collect());
+        let profile = &profiles[usize::from(profile) % profiles.len()];
+        let card = VirtualCard::new(profile.clone(), Identity::shared());
+        Self(Arc::new(Mutex::new(State {
+            card,
+            present: true,
+            changes: 1,
+            was_reset: false,
+            script: BTreeMap::new(),
+            commands: 0,
+            in_transaction: 0,
+            refused_verifies: 0,
+            lied: false,
+        })))
+    }
+
+    /// The card.
+    pub fn card(&self) -> VirtualCard {
+        self.state().card.clone()
+    }
+
+    /// Adds a twist to the script, so many commands from now.
+    pub fn twist(&self, after: u8, twist: Twist) {
+        let mut state = self.state();
+        let at = state.commands + usize::from(after);
+        state.script.insert(at, twist);
+    }
+
+    /// Takes the card out or puts it in again.
+    pub fn turn(&self) {
+        let mut state = self.state();
+        state.present = !state.present;
+        state.changes += 1;
+        if state.present { state.card.insert() } else { state.card.remove() }
+    }
+
+    /// Another program resets the card.
+    pub fn reset(&self) {
+        let mut state = self.state();
+        state.was_reset = true;
+        state.card.warm_reset();
+    }
+
+    /// VERIFYs with a PIN that were not answered 9000, since this was asked last.
+    pub fn take_refused_verifies(&self) -> usize {
+        std::mem::take(&mut self.state().refused_verifies)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
+        self.in_transaction += 1;
+        assert!(self.in_transaction <= MAX_COMMANDS, "a transaction without an end");
+        let twist = self.script.remove(&self.commands);
+        self.commands += 1;
+        let select = command.starts_with(&SELECT_APPLICATION);
+        let result = self.twisted(twist, command);
+        if select && matches!(&result, Ok(answer) if answer.as_slice() == OK) && self.is_verified() {
+            self.lied = true;
+        }
+        let verify = command.get(1) == Some(&VERIFY) && command.len() > 5;
+        if verify && !matches!(&result, Ok(answer) if answer.as_slice() == OK) {
+            self.refused_verifies += 1;
+        }
+        result
+    }
+
+    fn twisted(&mut self, twist: Option<Twist>, command: &[u8]) -> Result<Vec<u8>, TransportError> {
+        let mut answer = match &twist {
+            Some(Twist::Answer(bytes)) => return Ok(bytes.clone()),
+            Some(Twist::FailBefore(error)) => return Err(*error),
+            Some(_) | None => self.carry_out(command)?,
+        };
+        let data = answer.len().saturating_sub(2);
+        match twist {
+            Some(Twist::Status(status)) => answer.splice(data.., status.to_be_bytes()).for_each(drop),
+            Some(Twist::Data(bytes)) => answer.splice(..data, bytes).for_each(drop),
+            Some(Twist::Byte(at, byte)) => {
+                let at = usize::from(at) % answer.len().max(1);
+                answer[at] = byte;
+            }
+            Some(Twist::FailAfter(error)) => return Err(error),
+            _ => {}
+        }
+        if answer.len() > MAX_ANSWER { Err(TransportError::BadLength) } else { Ok(answer) }
+    }
+
+    /// The card's own answer. It signs each message once in the life of the process: that takes the most time.
+    fn carry_out(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
+        static SIGNATURES: Mutex<Option<HashMap<Vec<u8>, Vec<u8>>>> = Mutex::new(None);
+        let signs = command.get(1) == Some(&SIGN) && self.is_verified();
+        let mut signatures = SIGNATURES.lock().unwrap_or_else(PoisonError::into_inner);
+        let signatures = signatures.get_or_insert_default();
+        // Both keys sign with the same command where the key was selected before.
+        let key: Vec<u8> = Credential::ALL.map(|credential| u8::from(self.card.verified(credential))).into();
+        let key = [key.as_slice(), command].concat();
+        if let Some(signature) = signatures.get(&key).filter(|_| signs) {
+            return Ok(signature.clone());
+        }
+        match self.card.transmit(command) {
+            Reply::Answer(answer) => {
+                if signs && answer.ends_with(&OK) && signatures.len() < 1024 {
+                    signatures.insert(key, answer.clone());
+                }
+                Ok(answer)
+            }
+            Reply::Removed => Err(TransportError::Removed),
+            Reply::Reset => Err(TransportError::Reset),
+            Reply::Mute => Err(TransportError::Failed(0x8010_0066)),
+            Reply::TransportError(code) => Err(TransportError::Failed(code.cast_unsigned())),
+        }
+    }
+
+    fn is_verified(&self) -> bool {
+        Credential::ALL.into_iter().any(|credential| self.card.verified(credential))
+    }
+
+    fn end(&mut self, leave: Leave) {
+        if leave == Leave::Unpowered {
+            self.card.power_off();
+            self.card.power_on();
+        }
+        assert!(self.lied || !self.is_verified(), "the card is left verified\n{}", self.card.ledger());
+        // Whoever was told that the card forgot does not look again.
+        if self.lied {
+            self.card.warm_reset();
+            self.card.power_off();
+            self.card.power_on();
+            self.lied = false;
+        }
+        self.in_transaction = 0;
+    }
+}
+
+impl Transport for Reader {
+    fn readers(&self) -> Result<Vec<ReaderName>, TransportError> {
+        Ok(vec![ReaderName::from(CString::from(c"Reader"))])
+    }
+
+    fn reader_state(&self, _: &ReaderName) -> Result<Option<ReaderState>, TransportError> {
+        let state = self.state();
+        Ok(Some(ReaderState { card_present: state.present, changes: state.changes }))
+    }
+
+    fn connect(&self, _: &ReaderName) -> Result<Box<dyn Connection>, TransportError> {
+        let state = self.state();
+        if !state.present {
+            return Err(TransportError::Removed);
+        }
+        Ok(Box::new(Wire { reader: self.clone(), changes: state.changes }))
+    }
+
+    fn wait_for_change(&self, _: &[(ReaderName, ReaderState)], _: Duration) {}
+
+    fn interrupt(&self) {}
+}
+
+/// A connection, good for one insertion, and a transaction on it.
+struct Wire {
+    reader: Reader,
+    changes: u32,
+}
+
+impl Connection for Wire {
+    fn begin(&mut self) -> Result<(Box<dyn Transaction + '_>, Continuity), TransportError> {
+        let mut state = self.reader.state();
+        if state.changes != self.changes {
+            return Err(TransportError::Removed);
+        }
+        let was_reset = std::mem::take(&mut state.was_reset);
+        drop(state);
+        let continuity = if was_reset { Continuity::WasReset } else { Continuity::Undisturbed };
+        Ok((Box::new(Exchange { reader: &self.reader, open: true }), continuity))
+    }
+}
+
+struct Exchange<'a> {
+    reader: &'a Reader,
+    open: bool,
+}
+
+impl Transaction for Exchange<'_> {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
+        self.reader.state().transmit(command)
+    }
+
+    fn end(mut self: Box<Self>, leave: Leave) -> Result<(), TransportError> {
+        self.open = false;
+        self.reader.state().end(leave);
+        Ok(())
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        if self.open && !std::thread::panicking() {
+            self.reader.state().end(Leave::Unpowered);
+        }
+    }
+}
+
+/// Makes the certificates now, so that a new card of this profile costs nothing.
+fn with_ready_certificates(mut profile: Profile) -> Profile {
+    for credential in Credential::ALL {
+        if profile.credential(credential).is_none() {
+            continue;
+        }
+        let part = profile.credential_mut(credential);
+        if let CertificateFile::Present = part.certificate {
+            let der = Identity::shared().certificate(credential, part.validity);
+            part.certificate = CertificateFile::Bytes(der);
+        }
+        if let CertificateFile::Present = part.ca_certificate {
+            part.ca_certificate = CertificateFile::Bytes(Identity::ca_certificate(credential));
+        }
+    }
+    profile
+}
