@@ -126,6 +126,16 @@ prepare() {
     build
 }
 
+# pyHanko, from PyPI, in the versions that its file names.
+install_pyhanko() {
+    local requirements=$CLIENTS/pyhanko/requirements.txt directory=$TARGET/pyhanko
+    cmp -s "$requirements" "$directory/requirements.txt" && return 0
+    say "installing pyHanko into $directory"
+    python3 -m venv --clear "$directory"
+    "$directory/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+    cp "$requirements" "$directory/"
+}
+
 build() {
     command -v cargo >/dev/null || die "please install Rust, see https://rustup.rs"
     say "building"
@@ -219,6 +229,7 @@ finish() {
 
 command_prepare() {
     prepare "${TEST_PACKAGES[@]}"
+    install_pyhanko
 }
 
 command_test() {

@@ -195,7 +195,7 @@ for algorithm in SHA1withRSA SHA224withRSA SHA256withRSA SHA384withRSA SHA512wit
     check "$algorithm" signs "$algorithm"
 done
 
-refused "the card is pulled out during a signature" 'PKCS11Exception: CKR_DEVICE_' gets_with_card_pulled_out
+refused "the card is pulled out during a signature" 'PKCS11Exception: CKR_DEVICE_REMOVED' gets_with_card_pulled_out
 refused "without the card" 'failed: .*Token has been removed|certificate_required' signs SHA256withRSA
 refused "no key store without the card" 'KeyStoreException: PKCS11 not found' logs_in
 check "the card is back" comes_back

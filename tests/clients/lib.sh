@@ -207,6 +207,18 @@ nobody_is_verified() {
     equal "false false" "$(card verified auth) $(card verified sign)"
 }
 
+# pulled_out COMMAND...: a command that signs is run once, and once more with the card pulled out just when it is to make
+# the signature.
+pulled_out() {
+    local mark number
+    mark=$(card mark)
+    "$@" >/dev/null 2>&1
+    number=$(card ledger since "$mark" | grep -E '^[^ ]+ [0-9A-F]{8} ' | grep -n 'signed with' | head -n 1)
+    [[ $number ]] || die "it did not sign"
+    card fault at "${number%%:*}" remove
+    "$@"
+}
+
 # verified_by CERTIFICATE SIGNATURE FILE [DGST-OPTION...]: openssl finds the signature good.
 verified_by() {
     local certificate=$1 signature=$2 file=$3

@@ -214,11 +214,6 @@ insert_card() {
     wait_until card_is_seen
 }
 
-pulled_out() {
-    card fault on 2a remove
-    "$@"
-}
-
 fails_without_a_word() {
     local status=0
     "$@" >output 2>&1 || status=$?
@@ -287,7 +282,7 @@ card set-tries sign 5
 
 refused "the card is pulled out, cmsutil" SEC_ERROR_NO_TOKEN pulled_out sign_cms
 insert_card
-refused "the card is pulled out, tstclnt" 'tstclnt: .*SSL_ERROR' pulled_out get tls1.2 tls1.2
+refused "the card is pulled out, tstclnt" 'tstclnt: .*(SSL_ERROR|SEC_ERROR_NO_TOKEN)' pulled_out get tls1.2 tls1.2
 refused "no card, cmsutil" SEC_ERROR_NO_TOKEN sign_cms
 refused "no card, tstclnt" SSL_ERROR_HANDSHAKE_FAILURE_ALERT get tls1.2 tls1.2
 refused "no reader, cmsutil" SEC_ERROR_NO_TOKEN without_pcscd sign_cms
