@@ -4,10 +4,12 @@ mod process;
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::thread;
+use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
-use process::child::Child;
+use process::child::{Child, Dialogue};
 use process::gate::Gate;
 use process::stack;
 use virtual_card::stack::{Options, Stack};
@@ -184,7 +186,7 @@ fn nonsense_from_a_daemon_is_no_reader() {
         }
         host.expect("info", "CKR_OK");
         host.expect("finalize", "CKR_OK");
-        std::fs::remove_file(&socket).unwrap();
+        fs::remove_file(&socket).unwrap();
     }
 }
 
@@ -245,6 +247,38 @@ fn a_card_that_somebody_holds_for_himself_is_no_token_until_he_lets_go() {
     host.expect("open authentication", "CKR_TOKEN_NOT_PRESENT");
     foreign.expect("foreign disconnect", "done");
     assert_works_again(&mut host);
+}
+
+/// GnuPG's smart card daemon, if it is installed or JPKI_TEST_SCDAEMON tells where it is.
+fn find_scdaemon() -> Option<PathBuf> {
+    let named = env::var_os("JPKI_TEST_SCDAEMON").map(PathBuf::from);
+    named.or_else(|| Some("/usr/lib/gnupg/scdaemon".into())).filter(|path| path.exists())
+}
+
+/// Has it look for a card, for which it asks the service for exclusive use, and returns its last word.
+fn look_for_card(scdaemon: &mut Dialogue) -> String {
+    scdaemon.ask("SERIALNO", |line| line.starts_with("OK") || line.starts_with("ERR"))
+}
+
+#[test]
+fn gnupg_that_looks_for_its_own_card_before_and_after_stops_no_signature() {
+    let Some(program) = find_scdaemon() else {
+        println!("skipped: no scdaemon");
+        return;
+    };
+    let stack = stack(true);
+    fs::write(stack.directory().join("scdaemon.conf"), "disable-ccid\npcsc-driver libpcsclite.so.1\n")
+        .unwrap();
+    let mut command = stack.command(program);
+    command.arg("--server").arg("--homedir").arg(stack.directory()).stderr(Stdio::null());
+    let mut scdaemon = Dialogue::start(command, |line| line.starts_with("OK"));
+    assert!(look_for_card(&mut scdaemon).starts_with("ERR"), "no card that it knows");
+    let mut host = Child::start(&stack);
+    host.expect("initialize", "CKR_OK");
+    assert_works_again(&mut host);
+    assert!(look_for_card(&mut scdaemon).starts_with("ERR"), "the card is in use");
+    host.expect("sign signature", "CKR_OK");
+    assert_no_try_was_lost(&stack.card(0));
 }
 
 // --- cards come and go ------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 //! The test's end of a process that plays a role.
 
 use std::env;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -146,5 +146,42 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Another program that is talked to in lines. Killed when dropped.
+pub struct Dialogue {
+    process: std::process::Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Dialogue {
+    /// Starts it and waits for its greeting.
+    pub fn start(mut command: Command, is_last: impl Fn(&str) -> bool) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("the program can be started");
+        let output = BufReader::new(process.stdout.take().expect("a pipe"));
+        let mut dialogue = Self { process, output };
+        dialogue.read(is_last);
+        dialogue
+    }
+
+    /// Says a line and returns the last one of the answer.
+    pub fn ask(&mut self, line: &str, is_last: impl Fn(&str) -> bool) -> String {
+        let input = self.process.stdin.as_mut().expect("a pipe");
+        writeln!(input, "{line}").expect("the program listens");
+        self.read(is_last)
+    }
+
+    fn read(&mut self, is_last: impl Fn(&str) -> bool) -> String {
+        let mut lines = self.output.by_ref().lines().map_while(Result::ok);
+        lines.find(|line| is_last(line)).expect("the program answers")
+    }
+}
+
+impl Drop for Dialogue {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }

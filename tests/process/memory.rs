@@ -77,7 +77,7 @@ impl Canary {
         let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("the process is there");
         let memory = File::open(format!("/proc/{pid}/mem")).expect("the process may be looked into");
         let mut finds = Vec::new();
-        for mapping in maps.lines() {
+        for mapping in maps.lines().filter(|mapping| !is_unchanged_file(mapping)) {
             let Some((start, end)) = bounds(mapping) else { continue };
             for chunk in (start..end).step_by(CHUNK) {
                 let mut bytes = vec![0; (end - chunk).min(CHUNK)];
@@ -99,6 +99,12 @@ impl fmt::Debug for Canary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Canary")
     }
+}
+
+/// Whether a mapping is of a file and cannot be written to: programs, of which debug builds have a lot.
+fn is_unchanged_file(mapping: &str) -> bool {
+    let writable = mapping.split(' ').nth(1).is_some_and(|rights| rights.contains('w'));
+    !writable && mapping.contains('/')
 }
 
 /// First address and the one after the last, of a readable mapping.
