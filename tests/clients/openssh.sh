@@ -2,17 +2,13 @@
 # OpenSSH: the key's public half, logins to an sshd by ssh and by ssh-agent, the agent's list of allowed modules, commits
 # signed with git, files signed with the signature key, and what a user reads when something is wrong.
 source "$(dirname "$0")/lib.sh"
-
-# sshd runs as a user without rights, who needs neither its own user nor /run/sshd, and who must get to its files.
-new_directory() {
-    mktemp -d "/tmp/$1.XXXXXX"
-}
+# shellcheck source=sshd.sh
+source "$CLIENTS/sshd.sh"
 
 readonly CA_KEYS=2
 
 # Everything that a user would have installed, and the other side.
 prepare() {
-    chmod 711 "$WORK" "$WORK/files"
     "$ROOT/conf/install.sh" install --destdir "$PWD/system" >/dev/null
     LIBRARIES=$(dirname "$(find "$PWD/system" -name jpki-pkcs11-auth.so -type f)")
     BOTH=$LIBRARIES/jpki-pkcs11.so AUTH=$LIBRARIES/jpki-pkcs11-auth.so SIGN=$LIBRARIES/jpki-pkcs11-sign.so
@@ -21,8 +17,6 @@ prepare() {
     prepare_askpass
     public_key authentication >auth.pub
     public_key signature >sign.pub
-    prepare_server
-    prepare_client
 }
 
 # The PIN comes from the file `pin`, and what ssh asked is in the file `prompts`.
@@ -43,68 +37,6 @@ pin() {
 public_key() {
     openssl x509 -in "$WORK/identity/$1.pem" -noout -pubkey >"$1.spki"
     ssh-keygen -i -m PKCS8 -f "$1.spki"
-}
-
-prepare_server() {
-    local id=$EUID
-    ((id != 0)) || id=65534
-    SERVER=$PWD/server
-    mkdir "$SERVER"
-    PORT=$(free_port)
-    ssh-keygen -q -t ed25519 -N '' -f "$SERVER/host_key"
-    cp auth.pub "$SERVER/authorized_keys"
-    printf 'somebody:x:%s:%s::%s:/bin/sh\n' "$id" "$id" "$SERVER" >"$SERVER/passwd"
-    printf 'somebody:x:%s:\n' "$id" >"$SERVER/group"
-    cat >"$SERVER/config" <<END_OF_CONFIG
-ListenAddress 127.0.0.1:$PORT
-HostKey $SERVER/host_key
-PidFile none
-AuthorizedKeysFile $SERVER/authorized_keys
-AuthenticationMethods publickey
-UsePAM no
-StrictModes no
-LogLevel VERBOSE
-END_OF_CONFIG
-    prepare_sshd
-    chown -R "$id:$id" "$SERVER"
-}
-
-# An sshd that was unpacked must be copied, because the target directory may be closed to others. Newer ones consist of
-# several programs.
-prepare_sshd() {
-    local unpacked=$TARGET/sshd/usr part
-    SSHD=/usr/sbin/sshd
-    [[ ! -x $SSHD ]] || return 0
-    SSHD=$SERVER/sshd
-    cp "$unpacked/sbin/sshd" "$SSHD" || die "sshd is missing"
-    for part in Session Auth; do
-        [[ -x $unpacked/lib/openssh/sshd-${part,,} ]] || continue
-        cp "$unpacked/lib/openssh/sshd-${part,,}" "$SERVER"
-        printf 'Sshd%sPath %s\n' "$part" "$SERVER/sshd-${part,,}" >>"$SERVER/config"
-    done
-}
-
-serve() {
-    local wrapper change=()
-    wrapper=$(compgen -G '/usr/lib/*/libnss_wrapper.so' || compgen -G '/usr/lib64/libnss_wrapper.so')
-    ((EUID != 0)) || change=(setpriv --reuid 65534 --regid 65534 --clear-groups)
-    background sshd.log "${change[@]}" env LD_PRELOAD="$wrapper" NSS_WRAPPER_PASSWD="$SERVER/passwd" \
-        NSS_WRAPPER_GROUP="$SERVER/group" "$SSHD" -D -e -f "$SERVER/config"
-    wait_until is_listening "$PORT"
-}
-
-prepare_client() {
-    printf '[127.0.0.1]:%s %s\n' "$PORT" "$(<"$SERVER/host_key.pub")" >known_hosts
-    cat >config <<END_OF_CONFIG
-Host server
-    HostName 127.0.0.1
-    Port $PORT
-    User somebody
-    UserKnownHostsFile $PWD/known_hosts
-    PreferredAuthentications publickey
-    IdentityFile none
-    NumberOfPasswordPrompts 1
-END_OF_CONFIG
 }
 
 # exchanges WHAT: how many commands the card got for it, as the last check has found.
@@ -154,7 +86,7 @@ prints_signature_key() {
 
 # Whoever is on the other side says so.
 reaches() {
-    ssh -F config "$@" server 'echo $USER' >output
+    ssh -F ssh_config "$@" server 'echo $USER' >output
     cat output
     equal somebody "$(<output)"
 }
@@ -172,14 +104,14 @@ logs_in() {
 }
 
 logs_in_by_configuration() {
-    printf '    PKCS11Provider %s\n' "$AUTH" | cat config - >provider-config
+    printf '    PKCS11Provider %s\n' "$AUTH" | cat ssh_config - >provider-config
     ssh -F provider-config server true
 }
 
 uploads_a_file() {
     head -c 100000 /dev/urandom >file
-    ssh -F config -I "$AUTH" server 'cat >upload' <file
-    cmp file "$SERVER/upload"
+    ssh -F ssh_config -I "$AUTH" server 'cat >upload' <file
+    cmp file server/upload
 }
 
 # --- ssh-agent --------------------------------------------------------------------------------------------------
@@ -225,7 +157,7 @@ logs_in_by_agent() {
 four_logins_at_once() {
     local i pids=()
     for i in 1 2 3 4; do
-        ssh -F config server true &
+        ssh -F ssh_config server true &
         pids+=("$!")
     done
     for i in "${pids[@]}"; do wait "$i"; done
@@ -320,7 +252,7 @@ tries_left() {
 # tries_pin PIN
 tries_pin() {
     pin "$1"
-    ssh -F config -o IdentityAgent=none -I "$AUTH" server true
+    ssh -F ssh_config -o IdentityAgent=none -I "$AUTH" server true
 }
 
 logs_in_with_right_pin() {
@@ -329,7 +261,7 @@ logs_in_with_right_pin() {
 }
 
 signs_by_agent() {
-    SSH_ASKPASS_REQUIRE=never ssh -F config server true
+    SSH_ASKPASS_REQUIRE=never ssh -F ssh_config server true
 }
 
 lists_keys() {
@@ -353,7 +285,7 @@ check "one key of the authentication slot" prints_one_key "$AUTH"
 exchanges "ssh-keygen -D"
 check "the signature key after its PIN" prints_signature_key
 
-check "sshd is up" serve
+check "sshd is up" start_sshd auth.pub
 pin "$AUTH_PIN"
 check "a login by ssh -I" logs_in "$AUTH"
 exchanges "ssh -I"

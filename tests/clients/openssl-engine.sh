@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # OpenSSL by way of libp11's engine, which curl and programs older than OpenSSL's providers use: signatures, requests,
-# CMS, TLS logins; and what a user reads when something is wrong. After a wrong PIN libp11 0.4.12 crashes by itself.
+# CMS, TLS logins; and what a user reads when something is wrong.
 source "$(dirname "$0")/lib.sh"
 
 readonly AUTH_KEY='pkcs11:token=JPKI%20User%20Authentication;type=private'
@@ -136,6 +136,10 @@ for version in 1_2 1_3; do
 done
 check "no PIN try was used up" equal '3 5' "$(card tries auth) $(card tries sign)"
 
+refused "a malformed PIN" 'PKCS#11 module:ERR_CKR_error:PIN incorrect' sign "$AUTH_KEY" "$SIGN_PIN"
+check "it cost no try" equal 3 "$(card tries auth)"
+refused "a wrong PIN" 'PKCS#11 module:ERR_CKR_error:PIN incorrect' sign "$AUTH_KEY" 1111
+check "one try is used up" equal 2 "$(card tries auth)"
 card set-tries auth 0
 refused "a blocked PIN" 'PKCS#11 module:ERR_CKR_error:PIN locked' sign "$AUTH_KEY" "$AUTH_PIN"
 refused "a blocked PIN for curl" 'curl: \(58\) failed to load private key from crypto engine' \
@@ -147,4 +151,4 @@ card insert
 check "the card is back" signs "$AUTH_KEY" "$AUTH_PIN" authentication sha256
 PCSCLITE_CSOCK_NAME=$PWD/nobody refused "no pcscd" 'Failed to enumerate slots' sign "$AUTH_KEY" "$AUTH_PIN"
 
-finish
+finish 1

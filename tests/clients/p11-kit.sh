@@ -2,19 +2,12 @@
 # p11-kit: the module file, the proxy with both slots, the server that lends the card to other processes and, by ssh, to
 # other machines, and modules at the end of a pipe.
 source "$(dirname "$0")/lib.sh"
-
-# p11-kit does not read root's own configuration, so root becomes somebody else, who must get to the files.
-new_directory() {
-    mktemp -d "/tmp/$1.XXXXXX"
-}
-
-# as_user COMMAND...: without root's rights.
-as_user() {
-    if ((EUID == 0)); then setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; else "$@"; fi
-}
+# shellcheck source=sshd.sh
+source "$CLIENTS/sshd.sh"
 
 # The module as installed, and the file for p11-kit where a user puts it. Only that: what else is installed on this
-# machine (OpenSC sees the same card) is left out.
+# machine (OpenSC sees the same card) is left out. p11-kit does not read root's own configuration, so everything runs
+# without root's rights.
 prepare() {
     local file name
     "$ROOT/conf/install.sh" install --prefix "$PWD/prefix" >/dev/null
@@ -28,13 +21,15 @@ prepare() {
     echo 'user-config: only' >"$XDG_CONFIG_HOME/pkcs11/pkcs11.conf"
     cp "$PWD/prefix/share/p11-kit/modules/jpki.module" "$XDG_CONFIG_HOME/pkcs11/modules"
     head -c 1000 /dev/urandom >message
-    chmod 711 "$WORK"
+    chmod 711 "$WORK" "$WORK/files"
+    ssh-keygen -q -t ed25519 -N '' -f key
+    start_sshd key.pub
     ((EUID != 0)) || chown -R 65534:65534 "$WORK/home" "$WORK/run" "$WORK/files"
 }
 
 # tool MODULE OPTION...: pkcs11-tool
 tool() {
-    as_user pkcs11-tool --module "$@"
+    "${WITHOUT_ROOT[@]}" pkcs11-tool --module "$@"
 }
 
 # tokens COMMAND...: the labels in what it prints.
@@ -57,7 +52,7 @@ exchanges() {
 # --- the module file --------------------------------------------------------------------------------------------
 
 lists_the_module() {
-    as_user p11-kit list-modules >modules
+    "${WITHOUT_ROOT[@]}" p11-kit list-modules >modules
     cat modules
     grep -qx "jpki: $BOTH" modules
     equal "$AUTH_TOKEN,$SIGN_TOKEN" "$(sed -n 's/^ *token: //p' modules | paste -s -d ,)"
@@ -65,10 +60,10 @@ lists_the_module() {
 
 # Other programs find the tokens without being told where the module is.
 gnutls_finds_the_tokens() {
-    as_user p11tool --batch --list-token-urls >urls
+    "${WITHOUT_ROOT[@]}" p11tool --batch --list-token-urls >urls
     cat urls
     equal 2 "$(grep -c 'token=JPKI' urls)"
-    GNUTLS_PIN=$AUTH_PIN as_user p11tool --batch --login --test-sign \
+    GNUTLS_PIN=$AUTH_PIN "${WITHOUT_ROOT[@]}" p11tool --batch --login --test-sign \
         'pkcs11:token=JPKI%20User%20Authentication;id=%01;type=private'
 }
 
@@ -83,7 +78,7 @@ hidden_from() {
     local directory=$PWD/$1.directory
     mkdir -p "$directory"
     cp "$(command -v pkcs11-tool)" "$directory/$1"
-    as_user "$directory/$1" --module "$PROXY" --list-slots >slots 2>&1 || true
+    "${WITHOUT_ROOT[@]}" "$directory/$1" --module "$PROXY" --list-slots >slots 2>&1 || true
     cat slots
     ! grep JPKI slots
 }
@@ -92,7 +87,7 @@ hidden_from() {
 
 # start_server URI...: its address goes into the file `address`. Its own processes outlive the command.
 start_server() {
-    as_user p11-kit server --provider "$BOTH" "$@" >variables
+    "${WITHOUT_ROOT[@]}" p11-kit server --provider "$BOTH" "$@" >variables
     cat variables
     sed -n 's/^P11_KIT_SERVER_ADDRESS=\(.*\); export.*/\1/p' variables >address
     remember "$(sed -n 's/^P11_KIT_SERVER_PID=\([0-9]*\).*/\1/p' variables)"
@@ -130,9 +125,22 @@ three_clients_at_once() {
     for i in 1 2 3; do verified_by "$WORK/identity/authentication.pem" "signature$i" message; done
 }
 
+# As a user does it who works on another machine: ssh makes the server's socket appear there. What runs there has no
+# pcscd.
+signs_on_the_other_machine() {
+    local far=$PWD/server/card.socket address
+    address=$(<address)
+    rm -f "$far"
+    "${WITHOUT_ROOT[@]}" ssh -F ssh_config -i key -R "$far:${address#unix:path=}" server "
+        export P11_KIT_SERVER_ADDRESS=unix:path=$far PCSCLITE_CSOCK_NAME=/nobody
+        pkcs11-tool --module $CLIENT --token-label '$AUTH_TOKEN' --login --pin $AUTH_PIN --sign \
+            --mechanism SHA256-RSA-PKCS --output-file far-signature" <message
+    verified_by "$WORK/identity/authentication.pem" server/far-signature message
+}
+
 # --- a module at the end of a pipe ------------------------------------------------------------------------------
 
-# As with `remote: |ssh host p11-kit remote MODULE`.
+# The same the other way round, with the card in the other machine: `remote: |ssh host p11-kit remote MODULE`.
 pipe_shows_one() {
     printf 'remote: |p11-kit remote %s\n' "$AUTH" >"$XDG_CONFIG_HOME/pkcs11/modules/jpki.module"
     equal "$AUTH_TOKEN" "$(tokens tool "$PROXY" --list-token-slots)"
@@ -164,6 +172,9 @@ check "three clients at the same time" three_clients_at_once
 refused "a wrong PIN by way of the server" CKR_PIN_INCORRECT client_logs_in 1111
 check "the client signs with the right PIN" client_signs "$AUTH_TOKEN" "$AUTH_PIN" authentication
 check "nobody is logged in when the client has gone" nobody_is_verified
+mark=$(card mark)
+check "a signature on the other side of ssh" signs_on_the_other_machine
+exchanges "pkcs11-tool --sign on the other side of ssh" "$mark"
 check "a server for both tokens" start_server 'pkcs11:token=JPKI%20User%20Authentication' \
     'pkcs11:token=JPKI%20Digital%20Signature'
 check "the client sees both tokens" client_shows "$AUTH_TOKEN,$SIGN_TOKEN"
