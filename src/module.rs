@@ -197,7 +197,9 @@ impl Module {
         user: ck::CK_USER_TYPE,
         pin: PinEntry<'_>,
     ) -> Result<(), Error> {
-        self.live_session(session)?.login(user, pin)
+        let found = self.live_session(session)?;
+        found.login(user, pin)?;
+        self.sessions.end_login_without_session(found.token())
     }
 
     /// PKCS #11, C_Logout.

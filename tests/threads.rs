@@ -117,7 +117,9 @@ fn a_signature_that_is_interrupted_between_any_two_commands_ends_well_and_leaves
             let fixture = Fixture::new();
             let session = fixture.logged_in(Credential::Signature);
             let key = fixture.key(session);
-            let code = while_signing(&fixture, session, key, command, || interrupt(&fixture, session));
+            fixture.sign_init(session, MECHANISM, key).expect("logged in");
+            let call = || rv(&fixture.finish_sign(session, b"data"));
+            let code = interrupted(&fixture, command, call, || interrupt(&fixture, session));
             assert!(allowed.contains(&code), "{name} before command {command}: {code:#x}");
             // A card that went away unnoticed is noticed by the next call.
             let _ = fixture.module().session_info(session);
@@ -138,12 +140,11 @@ fn commands_of_a_signature() -> u64 {
     fixture.world().calls(Function::Transmit) - before
 }
 
-/// Signs in a thread of its own, which stops before one of its commands until `interruption` is over.
-fn while_signing(
+/// Runs `call` in a thread of its own, which stops before one of its commands until `interruption` is over.
+fn interrupted(
     fixture: &Fixture,
-    session: SessionHandle,
-    key: jpki_pkcs11::handle::ObjectHandle,
     command: u64,
+    call: impl FnOnce() -> ck::CK_RV + Send,
     interruption: impl FnOnce(),
 ) -> ck::CK_RV {
     let gate = Arc::new(Barrier::new(2));
@@ -152,15 +153,49 @@ fn while_signing(
         inside.wait();
         inside.wait();
     });
-    fixture.sign_init(session, MECHANISM, key).expect("logged in");
     fixture.world().inject(Function::Transmit, When::nth(command), stop);
     thread::scope(|scope| {
-        let signing = scope.spawn(|| rv(&fixture.finish_sign(session, b"data")));
+        let calling = scope.spawn(call);
         gate.wait();
         interruption();
         gate.wait();
-        signing.join().expect("no panic")
+        calling.join().expect("no panic")
     })
+}
+
+/// How many commands a login takes, on a card that is known.
+fn commands_of_a_login() -> u64 {
+    let fixture = Fixture::new();
+    let session = fixture.open(fixture.sign_slot());
+    let before = fixture.world().calls(Function::Transmit);
+    fixture.login(session, SIGN_PIN).expect("the right PIN");
+    fixture.world().calls(Function::Transmit) - before
+}
+
+#[test]
+fn a_login_that_is_interrupted_between_any_two_commands_leaves_no_pin() {
+    let allowed = [
+        ck::CKR_OK,
+        ck::CKR_SESSION_HANDLE_INVALID,
+        ck::CKR_CRYPTOKI_NOT_INITIALIZED,
+        ck::CKR_DEVICE_REMOVED,
+    ];
+    for (name, interrupt, _) in INTERRUPTIONS.into_iter().filter(|(name, ..)| *name != "C_Logout") {
+        for command in 1..=commands_of_a_login() {
+            let fixture = Fixture::new();
+            let session = fixture.open(fixture.sign_slot());
+            let other = fixture.open(fixture.auth_slot());
+            let call = || rv(&fixture.login(session, SIGN_PIN));
+            let code = interrupted(&fixture, command, call, || {
+                interrupt(&fixture, session);
+                // Another thread is the first to notice what has become of the card.
+                let _ = fixture.module().session_info(other);
+            });
+            assert!(allowed.contains(&code), "{name} before command {command}: {code:#x}");
+            assert_eq!(fixture.memory().live_pages(), 0, "{name} before command {command}");
+            fixture.check_card();
+        }
+    }
 }
 
 #[test]

@@ -61,8 +61,10 @@ impl CardManager {
         let pin = self.check_pin(&mut io, epoch, credential, entry, true)?;
         let kept = (!self.asks_each_time(credential)).then(|| Arc::new(pin));
         self.logins.lock().of_mut(credential).accept(epoch, kept, credential.tries());
-        // C_Finalize does not wait for the card: whoever comes after it cleans up behind it.
-        self.check_running().inspect_err(|_| self.log_out(credential))
+        // C_Finalize does not wait for the card, nor does whoever notices that it is gone: the last cleans up.
+        self.check_running()
+            .and_then(|()| self.known_card(epoch).map(drop))
+            .inspect_err(|_| self.log_out(credential))
     }
 
     /// Checks a PIN for one use of a key that asks each time, and hands it back.

@@ -58,6 +58,17 @@ impl SessionTable {
         Ok(())
     }
 
+    /// Ends a login of a token that has no session any more: whoever closed the last one while the card thought about
+    /// the PIN had nobody to log out.
+    pub(super) fn end_login_without_session(&self, token: &Arc<Token>) -> Result<(), Error> {
+        let sessions = self.sessions.read();
+        if sessions.values().any(|session| Arc::ptr_eq(session.token(), token)) {
+            return Ok(());
+        }
+        log_out(token);
+        Err(Error::SessionHandleInvalid)
+    }
+
     /// Closes every session of a slot.
     pub(super) fn close_all(&self, slot: SlotId) {
         self.end(|session| session.slot() == slot);
