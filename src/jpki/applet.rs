@@ -299,11 +299,12 @@ impl<'a> Applet<'a> {
     /// Le. A command with a PIN is sent once, whatever the answer.
     fn exchange(&mut self, step: Step, command: &Command) -> Result<Response, AppletError> {
         let mut response = self.transmit(step, command)?;
-        if let (Status::WrongLe(le), true) = (response.status().classify(), step != Step::Verify) {
+        let sends_a_pin = matches!(step, Step::Verify | Step::ChangePin);
+        if let (Status::WrongLe(le), false) = (response.status().classify(), sends_a_pin) {
             response = self.transmit(step, &command.clone().expect(Expected::Short(le)))?;
         }
         let mut data = Vec::new();
-        while let (Status::MoreData(more), true) = (response.status().classify(), step != Step::Verify) {
+        while let (Status::MoreData(more), false) = (response.status().classify(), sends_a_pin) {
             data.extend_from_slice(response.data());
             if data.len() > MAX_FILE {
                 return Err(AppletError::Malformed(step));
