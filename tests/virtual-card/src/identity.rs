@@ -92,11 +92,20 @@ impl Identity {
         certificates.entry((credential, validity)).or_insert_with(make).clone()
     }
 
-    /// The certificate of the CA above, DER.
+    /// The certificate of the CA above, DER; made once per process.
     pub fn ca_certificate(credential: Credential) -> Vec<u8> {
-        let today = Day::today();
-        let period = Period { first: today.new_year(-7), last: today.new_year(8) };
-        certificate::ca(credential, ca_key(credential), period)
+        static AUTHENTICATION: OnceLock<Vec<u8>> = OnceLock::new();
+        static SIGNATURE: OnceLock<Vec<u8>> = OnceLock::new();
+        let made = match credential {
+            Credential::Authentication => &AUTHENTICATION,
+            Credential::Signature => &SIGNATURE,
+        };
+        let make = || {
+            let today = Day::today();
+            let period = Period { first: today.new_year(-7), last: today.new_year(8) };
+            certificate::ca(credential, ca_key(credential), period)
+        };
+        made.get_or_init(make).clone()
     }
 
     /// The private half of the holder's key.
