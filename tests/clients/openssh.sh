@@ -184,7 +184,7 @@ prepare_repository() {
 [user]
     name = Somebody
     email = somebody@example.org
-    signingKey = key::$(<auth.pub)
+    signingKey = key::$(ssh-keygen -D "$AUTH" | sed -n 1p)
 [gpg]
     format = ssh
 [gpg "ssh"]

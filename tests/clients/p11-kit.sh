@@ -73,6 +73,10 @@ proxy_shows_both() {
     equal "$AUTH_TOKEN,$SIGN_TOKEN" "$(tokens tool "$PROXY" --list-token-slots)"
 }
 
+proxy_shows_nothing() {
+    equal '' "$(tokens tool "$PROXY" --list-token-slots)"
+}
+
 # A program of that name does not see the module.
 hidden_from() {
     local directory=$PWD/$1.directory
@@ -181,7 +185,7 @@ check "the client sees both tokens" client_shows "$AUTH_TOKEN,$SIGN_TOKEN"
 check "the client signs with the signature key" client_signs "$SIGN_TOKEN" "$SIGN_PIN" signature
 
 card remove
-check "no card: no token in the proxy" equal '' "$(tokens tool "$PROXY" --list-token-slots)"
+check "no card: no token in the proxy" proxy_shows_nothing
 check "no card: no token at the client" client_shows ''
 refused "no card: no login" 'No slots' client_logs_in "$AUTH_PIN"
 card insert
@@ -189,8 +193,7 @@ check "the client signs when the card is back" client_signs "$AUTH_TOKEN" "$AUTH
 card set-tries auth 0
 refused "a blocked PIN by way of the server" CKR_PIN_LOCKED client_logs_in "$AUTH_PIN"
 card set-tries auth 3
-check "no pcscd: no token" equal '' "$(PCSCLITE_CSOCK_NAME=$PWD/nobody \
-    tokens tool "$PROXY" --list-token-slots)"
+PCSCLITE_CSOCK_NAME=$PWD/nobody check "no pcscd: no token" proxy_shows_nothing
 
 check "a module at the end of a pipe" pipe_shows_one
 check "it signs" signs "$PROXY" "$AUTH_TOKEN" "$AUTH_PIN" authentication
