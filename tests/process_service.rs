@@ -12,7 +12,7 @@ use std::{env, fs, thread};
 use process::child::{Child, Dialogue};
 use process::gate::Gate;
 use process::stack;
-use virtual_card::stack::{Options, Stack};
+use virtual_card::stack::Stack;
 use virtual_card::{Credential, Fault, VirtualCard};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -208,8 +208,7 @@ fn a_signature_waits_for_the_end_of_a_foreign_transaction() {
 
 #[test]
 fn a_foreign_transaction_without_end_stops_only_what_needs_the_card() {
-    let stack =
-        Stack::start(Options::readers(vec![Some(process::card(true)), Some(process::card(true))])).unwrap();
+    let stack = process::stack_of(vec![Some(process::card(true)), Some(process::card(true))]);
     let mut host = Child::logged_in(&stack, &["signature"]);
     let mut foreign = Child::start(&stack);
     foreign.expect("foreign connect", "done");

@@ -4,7 +4,9 @@ use std::ffi::CString;
 use std::thread;
 use std::time::Duration;
 
-use pcsc::{Card, Context, Disposition, Error, Protocols, Scope, ShareMode};
+use pcsc::{Card, Context, Disposition, Error, Protocols, ReaderState, Scope, ShareMode, State};
+
+use super::PATIENCE;
 
 /// The JPKI application.
 const JPKI: &[u8] = &[0xd3, 0x92, 0xf0, 0x00, 0x26, 0x01, 0x00, 0x00, 0x00, 0x01];
@@ -52,6 +54,7 @@ impl Foreign {
     /// Understands one line.
     pub fn run(&mut self, words: &[&str], told: impl Fn() -> bool) -> String {
         let done = match words {
+            ["see"] => self.see(),
             ["connect"] => self.connect(ShareMode::Shared),
             ["connect", "exclusive"] => self.connect(ShareMode::Exclusive),
             ["disconnect"] => self.disconnect(Disposition::LeaveCard),
@@ -65,6 +68,16 @@ impl Foreign {
             _ => panic!("a foreign program does not know {words:?}"),
         };
         done.map_or_else(|error| format!("{error:?}"), |()| "done".to_owned())
+    }
+
+    /// Waits until there is a card.
+    fn see(&self) -> Result<(), Error> {
+        let mut states = [ReaderState::new(self.reader.clone(), State::UNAWARE)];
+        while !states[0].event_state().contains(State::PRESENT) {
+            states[0].sync_current_state();
+            self.context.get_status_change(PATIENCE, &mut states)?;
+        }
+        Ok(())
     }
 
     fn connect(&mut self, mode: ShareMode) -> Result<(), Error> {

@@ -31,6 +31,7 @@ pub mod role;
 
 use std::time::{Duration, Instant};
 
+use child::Child;
 use virtual_card::stack::{Options, Stack};
 use virtual_card::{Identity, Profile, VirtualCard};
 
@@ -43,9 +44,17 @@ pub fn card(keeps_verified: bool) -> VirtualCard {
     VirtualCard::new(profile, Identity::shared())
 }
 
-/// A stack with that card in its only reader.
+/// A stack with that card in its only reader, seen by clients.
 pub fn stack(keeps_verified: bool) -> Stack {
-    Stack::start(Options::card(card(keeps_verified))).expect("pcscd and the reader driver are unpacked")
+    stack_of(vec![Some(card(keeps_verified))])
+}
+
+/// A stack with these cards, the first of which is seen by clients.
+pub fn stack_of(cards: Vec<Option<VirtualCard>>) -> Stack {
+    let stack = Stack::start(Options::readers(cards)).expect("pcscd and the reader driver are unpacked");
+    // On a busy machine the driver knows of the card a little before the clients do.
+    Child::start(&stack).expect("foreign see", "done");
+    stack
 }
 
 /// Waits until something holds, and tells how long that took.
