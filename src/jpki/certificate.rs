@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use x509_parser::asn1_rs::Any;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey as ParsedKey;
 use x509_parser::time::ASN1Time;
@@ -41,7 +42,7 @@ impl Certificate {
     #[must_use]
     pub fn parse(der: Vec<u8>) -> Option<Self> {
         let (rest, parsed) = X509Certificate::from_der(&der).ok()?;
-        if !rest.is_empty() {
+        if !rest.is_empty() || !holds_three_elements(&der) {
             return None;
         }
         let fields = Self {
@@ -137,6 +138,18 @@ impl fmt::Display for Date {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
     }
+}
+
+/// Whether the certificate is its three elements and nothing after them: a header that says more than there is would
+/// take in the file's filler, which the parser passes over.
+fn holds_three_elements(der: &[u8]) -> bool {
+    let Ok((_, certificate)) = Any::from_der(der) else { return false };
+    let mut rest = certificate.data;
+    for _ in 0..3 {
+        let Ok((after, _)) = Any::from_der(rest) else { return false };
+        rest = after;
+    }
+    rest.is_empty()
 }
 
 /// The content of an INTEGER with its tag and length put back. RFC 5280 allows 20 bytes; what a card says is bounded
