@@ -66,7 +66,7 @@ impl Applet<'_> {
     /// # Errors
     /// When it cannot be read or is no certificate.
     pub fn certificate(&mut self, file: FileId) -> Result<Certificate, AppletError> {
-        let mut bytes = self.read_start(file, CHUNK)?;
+        let mut bytes = self.read_start(file, CHUNK).map_err(none_past_the_end)?;
         if bytes.is_empty() {
             return Err(AppletError::Malformed(Step::Read));
         }
@@ -78,7 +78,8 @@ impl Applet<'_> {
         }
         while bytes.len() < length {
             let wanted = u16::try_from(length - bytes.len()).map_or(CHUNK, |rest| rest.min(CHUNK));
-            let piece = ok(Step::Read, self.read_on(bytes.len(), Expected::Short(wanted))?)?;
+            let response = self.read_on(bytes.len(), Expected::Short(wanted))?;
+            let piece = ok(Step::Read, response).map_err(none_past_the_end)?;
             if piece.is_empty() {
                 return Err(AppletError::Malformed(Step::Read));
             }
@@ -137,5 +138,15 @@ impl Applet<'_> {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+}
+
+/// A file that ends before its certificate does holds none.
+fn none_past_the_end(error: AppletError) -> AppletError {
+    match error {
+        AppletError::Refused { status, .. } if status.classify() == Status::WrongParameters => {
+            AppletError::NoCertificate
+        }
+        other => other,
     }
 }
