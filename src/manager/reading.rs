@@ -8,6 +8,7 @@ use log::{debug, warn};
 use super::CardManager;
 use super::card::{Card, Epoch, Holder};
 use super::error::CardError;
+use crate::iso7816::status::Status;
 use crate::jpki::applet::{Applet, AppletError, PssAnswer};
 use crate::jpki::certificate::Certificate;
 use crate::jpki::layout::Credential;
@@ -47,7 +48,7 @@ impl CardManager {
         })
     }
 
-    /// Reads a certificate within a transaction and remembers it.
+    /// Reads a certificate within a transaction and remembers it, or that there is none.
     pub(super) fn read_certificate(
         &self,
         applet: &mut Applet<'_>,
@@ -62,6 +63,9 @@ impl CardManager {
             }
             Err(error @ (AppletError::Refused { .. } | AppletError::NoCertificate)) => {
                 warn!("{}: a certificate ({credential:?}, {holder:?}) cannot be read: {error}", self.reader);
+                if !is_lasting(error) {
+                    return Ok(None);
+                }
                 None
             }
         };
@@ -133,5 +137,15 @@ impl CardManager {
                 self.reader
             );
         }
+    }
+}
+
+/// Whether a certificate that could not be read need not be asked for again: it is not there, or is none. Any other
+/// refusal may be a passing one.
+fn is_lasting(error: AppletError) -> bool {
+    match error {
+        AppletError::Refused { status, .. } => status.classify() == Status::NotFound,
+        AppletError::NoCertificate => true,
+        AppletError::Malformed(_) | AppletError::Transport { .. } => false,
     }
 }

@@ -37,8 +37,8 @@ pub(super) struct Object {
     private: bool,
     /// What is known without reading the card.
     known: Attributes,
-    /// All there is to know; `None` inside when the card does not have it in a usable form.
-    read: OnceCell<Option<Attributes>>,
+    /// All there is to know, once it was read.
+    read: OnceCell<Attributes>,
 }
 
 /// The objects of a token, in the order in which they are found.
@@ -116,11 +116,12 @@ impl Object {
             ObjectKind::Certificate(holder) => holder,
             ObjectKind::PublicKey | ObjectKind::PrivateKey => Holder::User,
         };
-        let read = self.read.get_or_try_init(|| {
-            let certificate = manager.certificate(card.epoch(), credential, holder)?;
-            Ok::<_, CardError>(certificate.and_then(|certificate| self.described_by(&certificate)))
-        })?;
-        Ok(read.as_ref())
+        if let Some(read) = self.read.get() {
+            return Ok(Some(read));
+        }
+        let certificate = manager.certificate(card.epoch(), credential, holder)?;
+        let described = certificate.and_then(|certificate| self.described_by(&certificate));
+        Ok(described.map(|attributes| self.read.get_or_init(|| attributes)))
     }
 
     /// Everything that the certificate says about this object.
