@@ -74,8 +74,8 @@ impl Host {
     pub fn open_on(&self, slot: CK_SLOT_ID) -> Result<CK_SESSION_HANDLE, Rv> {
         let mut session = 0;
         let flags = ck::CKF_SERIAL_SESSION | ck::CKF_RW_SESSION;
-        let rv = c!(self.p11, C_OpenSession(slot, flags, ptr::null_mut(), None, &raw mut session));
-        if rv == ck::CKR_OK { Ok(session) } else { Err(rv) }
+        c!(self.p11, C_OpenSession(slot, flags, ptr::null_mut(), None, &raw mut session)).result()?;
+        Ok(session)
     }
 
     /// A session with the authentication key's slot.
@@ -96,14 +96,22 @@ impl Host {
 
     /// The first object of a class that this session sees.
     pub fn find(&self, session: CK_SESSION_HANDLE, class: ck::CK_OBJECT_CLASS) -> CK_OBJECT_HANDLE {
+        self.try_find(session, class).unwrap()
+    }
+
+    fn try_find(
+        &self,
+        session: CK_SESSION_HANDLE,
+        class: ck::CK_OBJECT_CLASS,
+    ) -> Result<CK_OBJECT_HANDLE, Rv> {
         let mut value = class.to_ne_bytes();
         let mut template = attribute(ck::CKA_CLASS, &mut value);
-        c!(self.p11, C_FindObjectsInit(session, &raw mut template, 1)).ok();
+        c!(self.p11, C_FindObjectsInit(session, &raw mut template, 1)).result()?;
         let (mut object, mut count) = (0, 0);
-        c!(self.p11, C_FindObjects(session, &raw mut object, 1, &raw mut count)).ok();
-        c!(self.p11, C_FindObjectsFinal(session)).ok();
+        c!(self.p11, C_FindObjects(session, &raw mut object, 1, &raw mut count)).result()?;
+        c!(self.p11, C_FindObjectsFinal(session)).result()?;
         assert_eq!(count, 1, "an object of class {class}");
-        object
+        Ok(object)
     }
 
     pub fn private_key(&self, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
@@ -127,15 +135,14 @@ impl Host {
         let data_length = ulong(data.len());
         let data = data.as_ptr().cast_mut();
         let rv = c!(self.p11, C_Sign(session, data, data_length, signature.as_mut_ptr(), &raw mut length));
-        if rv == ck::CKR_OK { Ok(signature) } else { Err(rv) }
+        rv.result().map(|()| signature)
     }
 
     /// Finds the key, and signs with SHA-256.
     pub fn sign_sha256(&self, session: CK_SESSION_HANDLE, data: &[u8]) -> Result<Vec<u8>, Rv> {
-        match self.sign_init(session, ck::CKM_SHA256_RSA_PKCS, self.private_key(session)) {
-            Rv(ck::CKR_OK) => self.sign(session, data),
-            rv => Err(rv),
-        }
+        let key = self.try_find(session, ck::CKO_PRIVATE_KEY)?;
+        self.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key).result()?;
+        self.sign(session, data)
     }
 
     /// Logs in and signs, from nothing.

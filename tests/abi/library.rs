@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, c_void};
 use std::fs;
 use std::mem;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::ptr;
 
 use cryptoki_sys as ck;
@@ -50,7 +50,12 @@ impl Library {
     }
 
     pub fn load() -> Self {
-        let path = CString::new(Self::path().as_os_str().as_bytes()).unwrap();
+        Self::load_from(&Self::path())
+    }
+
+    /// Loads a copy, which has the static to itself.
+    pub fn load_from(path: &Path) -> Self {
+        let path = CString::new(path.as_os_str().as_bytes()).unwrap();
         // SAFETY: the path is a string; the library's initialisers are the Rust runtime's.
         let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
         assert!(!handle.is_null(), "{path:?} cannot be loaded");

@@ -53,6 +53,11 @@ impl Rv {
     pub fn ok(self) {
         assert_eq!(self, ck::CKR_OK);
     }
+
+    /// For `?`.
+    pub fn result(self) -> Result<(), Self> {
+        if self == ck::CKR_OK { Ok(()) } else { Err(self) }
+    }
 }
 
 impl PartialEq<ck::CK_RV> for Rv {

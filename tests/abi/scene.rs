@@ -40,14 +40,15 @@ pub fn supported(host: &Host) -> Vec<(Function, Row)> {
 
 impl<'host> Scene<'host> {
     pub fn new(host: &'host Host) -> Self {
-        let anchor = host.logged_in();
-        Self {
-            host,
-            slots: host.both_slots(),
-            anchor,
-            private_key: host.private_key(anchor),
-            public_key: host.find(anchor, ck::CKO_PUBLIC_KEY),
-        }
+        Self::at(host, host.both_slots())
+    }
+
+    /// With these slots: of the authentication key, and of the signature key.
+    pub fn at(host: &'host Host, slots: [CK_SLOT_ID; 2]) -> Self {
+        let anchor = host.open_on(slots[0]).unwrap();
+        host.login(anchor, AUTHENTICATION_PIN).ok();
+        let (private_key, public_key) = (host.private_key(anchor), host.find(anchor, ck::CKO_PUBLIC_KEY));
+        Self { host, slots, anchor, private_key, public_key }
     }
 
     /// Prepares a call of the function that is called `name`. What goes wrong here shows in what the call returns.
