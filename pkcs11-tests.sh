@@ -15,7 +15,7 @@ readonly TEST_PACKAGES=(
     pkcs11-tool:opensc openssl:openssl curl:curl git:git ssh-keygen:openssh-client
     '/usr/lib/*/engines-3/pkcs11.so:libengine-pkcs11-openssl'
     certtool:gnutls-bin certutil:libnss3-tools pdfsig:poppler-utils javac:default-jdk-headless
-    p11-kit:p11-kit '/usr/lib/*/pkcs11/p11-kit-client.so:p11-kit-modules'
+    p11-kit:p11-kit '/usr/lib/*/pkcs11/p11-kit-client.so:p11-kit-modules' /usr/lib/gnupg/scdaemon:scdaemon
     '/usr/lib/*/libnss_wrapper.so:libnss-wrapper' '/usr/lib/*/libwrap.so.0:libwrap0'
     '/usr/lib/python3*/ensurepip:python3-venv'
 )

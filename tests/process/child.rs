@@ -44,7 +44,7 @@ impl Child {
 
     /// Starts a command whose program is this test program or a copy of it.
     pub fn spawn(mut command: Command) -> Self {
-        command.args(["--exact", "process::role", "--ignored", "--nocapture", "--test-threads=1"]);
+        command.args(["--exact", "process::role", "--nocapture", "--test-threads=1"]);
         command.env(MARK, "1").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("the test program can be started");
         let (input, output) = (process.stdin.take(), process.stdout.take().expect("a pipe"));
