@@ -10,6 +10,8 @@ user_pref("network.proxy.socks_port", 9);
 user_pref("network.proxy.socks_remote_dns", true);
 user_pref("network.proxy.no_proxies_on", "localhost, 127.0.0.1");
 user_pref("network.dns.disableIPv6", true);
+user_pref("network.dns.forceResolve", "127.0.0.1");
+user_pref("network.dns.native_https_query", false);
 user_pref("network.dns.disablePrefetch", true);
 user_pref("network.prefetch-next", false);
 user_pref("network.http.speculative-parallel-limit", 0);
