@@ -14,6 +14,7 @@ readonly TEST_PACKAGES=(
     shellcheck:shellcheck dpkg-shlibdeps:dpkg-dev
     pkcs11-tool:opensc openssl:openssl curl:curl git:git ssh-keygen:openssh-client
     '/usr/lib/*/engines-3/pkcs11.so:libengine-pkcs11-openssl'
+    firefox-esr:firefox-esr thunderbird:thunderbird
     certtool:gnutls-bin certutil:libnss3-tools pdfsig:poppler-utils javac:default-jdk-headless
     p11-kit:p11-kit '/usr/lib/*/pkcs11/p11-kit-client.so:p11-kit-modules' /usr/lib/gnupg/scdaemon:scdaemon
     '/usr/lib/*/libnss_wrapper.so:libnss-wrapper' '/usr/lib/*/libwrap.so.0:libwrap0'
