@@ -249,10 +249,10 @@ refused "a blocked PIN" 'PKCS #11 PIN locked' test_signs "$AUTH_KEY" "$AUTH_PIN"
 refused "a blocked PIN for gnutls-cli" 'PKCS #11 PIN locked' log_in_with_pin "$AUTH_PIN"
 check "the certificate is still shown" exports "$AUTH_CERT" authentication
 card set-tries auth 3
-card remove
+take_card_out
 refused "no card" 'The requested PKCS #11 object is not available' test_signs "$AUTH_KEY" "$AUTH_PIN"
 refused "no card for gnutls-cli" 'Error loading cert file' log_in_with_pin "$AUTH_PIN"
-card insert
+put_card_in
 check "the card is back" test_signs "$AUTH_KEY" "$AUTH_PIN"
 PCSCLITE_CSOCK_NAME=$PWD/nobody check "no pcscd, no token" lists_no_token
 

@@ -199,6 +199,25 @@ card() {
     "$VIRTUAL_CARD" control "$WORK/card" "$@"
 }
 
+# Takes the card out, or puts it in again, and waits until a program sees that.
+take_card_out() {
+    card remove
+    wait_until no_token_is_listed
+}
+
+put_card_in() {
+    card insert
+    wait_until a_token_is_listed
+}
+
+a_token_is_listed() {
+    pkcs11-tool --module "$MODULE" --list-token-slots | grep JPKI
+}
+
+no_token_is_listed() {
+    ! a_token_is_listed
+}
+
 failed_verifies() {
     printf '%s\n' $(($(card count failed-verifies auth) + $(card count failed-verifies sign)))
 }

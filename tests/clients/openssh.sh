@@ -328,10 +328,10 @@ check "another try is used up" tries_left 2
 check "the right PIN for the agent" adds "$AUTH" "$AUTH_PIN"
 check "it restored the tries" tries_left 3
 
-card remove
+take_card_out
 refused "no card, by the agent" 'Permission denied' signs_by_agent
 refused "no card" 'cannot read public key from pkcs11' lists_keys
-card insert
+put_card_in
 refused "the login has gone with the card" 'Permission denied' signs_by_agent
 check "the PIN, once more, makes the agent log in" adds_again
 card set-tries auth 0

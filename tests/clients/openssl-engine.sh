@@ -145,9 +145,9 @@ refused "a blocked PIN" 'PKCS#11 module:ERR_CKR_error:PIN locked' sign "$AUTH_KE
 refused "a blocked PIN for curl" 'curl: \(58\) failed to load private key from crypto engine' \
     curl_logs_in 1_3 auth.pem --key "$AUTH_KEY;pin-value=$AUTH_PIN"
 card set-tries auth 3
-card remove
+take_card_out
 refused "no card" 'No matching initialized token was found for private key' sign "$AUTH_KEY" "$AUTH_PIN"
-card insert
+put_card_in
 check "the card is back" signs "$AUTH_KEY" "$AUTH_PIN" authentication sha256
 PCSCLITE_CSOCK_NAME=$PWD/nobody refused "no pcscd" 'Failed to enumerate slots' sign "$AUTH_KEY" "$AUTH_PIN"
 

@@ -184,11 +184,11 @@ check "a server for both tokens" start_server 'pkcs11:token=JPKI%20User%20Authen
 check "the client sees both tokens" client_shows "$AUTH_TOKEN,$SIGN_TOKEN"
 check "the client signs with the signature key" client_signs "$SIGN_TOKEN" "$SIGN_PIN" signature
 
-card remove
+take_card_out
 check "no card: no token in the proxy" proxy_shows_nothing
 check "no card: no token at the client" client_shows ''
 refused "no card: no login" 'No slots' client_logs_in "$AUTH_PIN"
-card insert
+put_card_in
 check "the client signs when the card is back" client_signs "$AUTH_TOKEN" "$AUTH_PIN" authentication
 card set-tries auth 0
 refused "a blocked PIN by way of the server" CKR_PIN_LOCKED client_logs_in "$AUTH_PIN"
