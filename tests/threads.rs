@@ -1,287 +1,238 @@
-//! Threads: every signature is right, every code is one that the standard has, and no PIN stays behind.
-//!
-//! `JPKI_THREAD_SIGNATURES` sets how many signatures each thread makes.
+//! Many threads at one module.
 
 mod support;
 
-use std::env;
-use std::sync::{Arc, Barrier};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 
 use cryptoki_sys as ck;
-use jpki_pkcs11::error::Error;
 use jpki_pkcs11::handle::SessionHandle;
+use jpki_pkcs11::module::Module;
+use jpki_pkcs11::token::template::TemplateEntry;
 use pcsc_stand_in::world::{Disposition, Fault, Function, When};
-use support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
+use support::calls::{Call, rv};
+use support::fixture::{Fixture, READER};
 use support::signatures::assert_sha256_signature;
-use virtual_card::Credential;
+use virtual_card::{Credential, Profile};
 
 const THREADS: usize = 16;
 
-const MECHANISM: ck::CK_MECHANISM_TYPE = ck::CKM_SHA256_RSA_PKCS;
-
-/// Signatures of each thread.
-fn each() -> usize {
-    env::var("JPKI_THREAD_SIGNATURES").ok().and_then(|text| text.parse().ok()).unwrap_or(12)
-}
-
-fn rv<T>(result: &Result<T, Error>) -> ck::CK_RV {
-    result.as_ref().err().map_or(ck::CKR_OK, |error| error.return_value())
-}
-
-/// Runs `work` in so many threads at the same time, with the number of each.
-fn at_once(threads: usize, work: impl Fn(usize) + Sync) {
-    let barrier = Barrier::new(threads);
+#[test]
+fn of_16_threads_each_with_its_session_everyone_gets_its_own_signatures() {
+    let fixture = Fixture::new();
+    fixture.logged_in(Credential::Authentication);
+    fixture.logged_in(Credential::Signature);
     thread::scope(|scope| {
-        for number in 0..threads {
-            let (barrier, work) = (&barrier, &work);
+        for number in 0..THREADS {
+            let fixture = &fixture;
             scope.spawn(move || {
-                barrier.wait();
-                work(number);
+                let credential = Credential::ALL[number % 2];
+                let session = fixture.open(fixture.slot_of(credential));
+                for round in 0..12 {
+                    let data = format!("thread {number}, round {round}");
+                    let signature = fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, data.as_bytes()).unwrap();
+                    assert_sha256_signature(fixture.card(), credential, data.as_bytes(), &signature);
+                }
+                fixture.module().close_session(session).unwrap();
             });
         }
     });
+    assert_eq!(fixture.card().signatures(), THREADS * 12);
 }
 
 #[test]
-fn threads_with_a_session_each_sign_at_both_slots_and_every_signature_verifies() {
+fn of_16_threads_among_resets_everyone_gets_its_own_signatures() {
     let fixture = Fixture::new();
-    let main = Credential::ALL.map(|credential| fixture.logged_in(credential));
-    let keys = main.map(|session| fixture.key(session));
-    at_once(THREADS, |number| {
-        let credential = Credential::ALL[number % 2];
-        let session = fixture.open(fixture.slot_of(credential));
-        for round in 0..each() {
-            let data = [number, round].map(|value| value.to_le_bytes()).concat();
-            fixture.sign_init(session, MECHANISM, keys[number % 2]).expect("logged in");
-            let signature = fixture.finish_sign(session, &data).expect("a signature");
-            assert_sha256_signature(fixture.card(), credential, &data, &signature);
+    fixture.logged_in(Credential::Authentication);
+    let left = AtomicUsize::new(4);
+    thread::scope(|scope| {
+        for number in 0..4 {
+            let (fixture, left) = (&fixture, &left);
+            scope.spawn(move || {
+                let session = fixture.open(fixture.auth_slot());
+                for round in 0..10 {
+                    let data = format!("thread {number}, round {round}");
+                    let signature = fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, data.as_bytes()).unwrap();
+                    let credential = Credential::Authentication;
+                    assert_sha256_signature(fixture.card(), credential, data.as_bytes(), &signature);
+                }
+                left.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+        // A program that resets the card whenever it gets at it: between two transactions.
+        while left.load(Ordering::Relaxed) > 0 {
+            let program = fixture.foreign().connect(READER).unwrap();
+            program.begin().unwrap();
+            program.end(Disposition::Reset).unwrap();
         }
     });
-    assert_eq!(fixture.card().signatures(), THREADS * each());
+    assert_eq!(fixture.card().signatures(), 40);
 }
 
 #[test]
-fn threads_on_one_session_get_a_right_signature_or_hear_that_an_operation_is_or_is_not_active() {
+fn on_one_session_shared_by_16_threads_each_signature_is_right_or_refused() {
     let fixture = Fixture::new();
     let session = fixture.logged_in(Credential::Authentication);
     let key = fixture.key(session);
-    at_once(THREADS, |number| {
-        for round in 0..each() {
-            let data = [number, round].map(|value| value.to_le_bytes()).concat();
-            let begun = rv(&fixture.sign_init(session, MECHANISM, key));
-            assert!([ck::CKR_OK, ck::CKR_OPERATION_ACTIVE].contains(&begun), "{begun:#x}");
-            match fixture.finish_sign(session, &data) {
-                Ok(signature) => {
-                    assert_sha256_signature(fixture.card(), Credential::Authentication, &data, &signature);
-                }
-                Err(error) => assert_eq!(error.return_value(), ck::CKR_OPERATION_NOT_INITIALIZED),
-            }
-        }
-    });
-    assert!(fixture.card().signatures() > 0);
-}
-
-/// What another thread does to one that signs.
-type Interruption = (&'static str, fn(&Fixture, SessionHandle), &'static [ck::CK_RV]);
-
-const INTERRUPTIONS: [Interruption; 6] = [
-    ("C_Logout", logout, &[ck::CKR_OK, ck::CKR_USER_NOT_LOGGED_IN]),
-    ("C_CloseSession", close, &[ck::CKR_OK, ck::CKR_USER_NOT_LOGGED_IN]),
-    ("C_CloseAllSessions", close_all, &[ck::CKR_OK, ck::CKR_USER_NOT_LOGGED_IN]),
-    ("C_Finalize", finalize, &[ck::CKR_OK, ck::CKR_USER_NOT_LOGGED_IN, ck::CKR_CRYPTOKI_NOT_INITIALIZED]),
-    ("removal", |fixture, _| fixture.remove_card(), &[ck::CKR_OK, ck::CKR_DEVICE_REMOVED]),
-    ("out and in", |fixture, _| fixture.world().out_and_in(READER), &[ck::CKR_OK, ck::CKR_DEVICE_REMOVED]),
-];
-
-fn logout(fixture: &Fixture, session: SessionHandle) {
-    fixture.module().logout(session).expect("logged in");
-}
-
-fn close(fixture: &Fixture, session: SessionHandle) {
-    fixture.module().close_session(session).expect("a session");
-}
-
-fn close_all(fixture: &Fixture, _: SessionHandle) {
-    fixture.module().close_all_sessions(fixture.sign_slot()).expect("a slot");
-}
-
-fn finalize(fixture: &Fixture, _: SessionHandle) {
-    fixture.module().shut_down();
-}
-
-#[test]
-fn a_signature_that_is_interrupted_between_any_two_commands_ends_well_and_leaves_no_pin() {
-    for (name, interrupt, allowed) in INTERRUPTIONS {
-        for command in 1..=commands_of_a_signature() {
-            let fixture = Fixture::new();
-            let session = fixture.logged_in(Credential::Signature);
-            let key = fixture.key(session);
-            fixture.sign_init(session, MECHANISM, key).expect("logged in");
-            let call = || rv(&fixture.finish_sign(session, b"data"));
-            let code = interrupted(&fixture, command, call, || interrupt(&fixture, session));
-            assert!(allowed.contains(&code), "{name} before command {command}: {code:#x}");
-            // A card that went away unnoticed is noticed by the next call.
-            let _ = fixture.module().session_info(session);
-            assert_eq!(fixture.memory().live_pages(), 0, "{name} before command {command}");
-            fixture.check_card();
-        }
-    }
-}
-
-/// How many commands a signature takes.
-fn commands_of_a_signature() -> u64 {
-    let fixture = Fixture::new();
-    let session = fixture.logged_in(Credential::Signature);
-    let key = fixture.key(session);
-    let before = fixture.world().calls(Function::Transmit);
-    fixture.sign_init(session, MECHANISM, key).expect("logged in");
-    fixture.finish_sign(session, b"data").expect("a signature");
-    fixture.world().calls(Function::Transmit) - before
-}
-
-/// Runs `call` in a thread of its own, which stops before one of its commands until `interruption` is over.
-fn interrupted(
-    fixture: &Fixture,
-    command: u64,
-    call: impl FnOnce() -> ck::CK_RV + Send,
-    interruption: impl FnOnce(),
-) -> ck::CK_RV {
-    let gate = Arc::new(Barrier::new(2));
-    let inside = gate.clone();
-    let stop = Fault::before(move |_| {
-        inside.wait();
-        inside.wait();
-    });
-    fixture.world().inject(Function::Transmit, When::nth(command), stop);
+    let barrier = Barrier::new(THREADS);
+    let made = AtomicUsize::new(0);
     thread::scope(|scope| {
-        let calling = scope.spawn(call);
-        gate.wait();
-        interruption();
-        gate.wait();
-        calling.join().expect("no panic")
-    })
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                barrier.wait();
+                for _ in 0..10 {
+                    let begun = rv(fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key));
+                    assert!([ck::CKR_OK, ck::CKR_OPERATION_ACTIVE].contains(&begun), "{begun:#x}");
+                    let result = fixture.finish_sign(session, b"data");
+                    if let Ok(signature) = &result {
+                        // Whoever began it: there is only one thing that is signed here.
+                        assert_sha256_signature(
+                            fixture.card(),
+                            Credential::Authentication,
+                            b"data",
+                            signature,
+                        );
+                        made.fetch_add(1, Ordering::Relaxed);
+                    }
+                    let code = rv(result);
+                    assert!([ck::CKR_OK, ck::CKR_OPERATION_NOT_INITIALIZED].contains(&code), "{code:#x}");
+                }
+            });
+        }
+    });
+    let made = made.into_inner();
+    assert!(made > 0);
+    assert_eq!(fixture.card().signatures(), made, "a signature was made and nobody got it");
 }
 
-/// How many commands a login takes, on a card that is known.
-fn commands_of_a_login() -> u64 {
-    let fixture = Fixture::new();
-    let session = fixture.open(fixture.sign_slot());
-    let before = fixture.world().calls(Function::Transmit);
-    fixture.login(session, SIGN_PIN).expect("the right PIN");
-    fixture.world().calls(Function::Transmit) - before
-}
+/// What one thread does while another one waits for the card.
+type Interruption = fn(&Module, SessionHandle, &Fixture) -> ck::CK_RV;
 
 #[test]
-fn a_login_that_is_interrupted_between_any_two_commands_leaves_no_pin() {
-    let allowed = [
-        ck::CKR_OK,
-        ck::CKR_SESSION_HANDLE_INVALID,
-        ck::CKR_CRYPTOKI_NOT_INITIALIZED,
-        ck::CKR_DEVICE_REMOVED,
+fn a_login_may_end_at_any_moment_of_a_signature_in_another_thread() {
+    let interruptions: [Interruption; 3] = [
+        |module, session, _| rv(module.logout(session)),
+        |module, session, _| rv(module.close_session(session)),
+        |module, _, fixture| rv(module.close_all_sessions(fixture.auth_slot())),
     ];
-    for (name, interrupt, _) in INTERRUPTIONS.into_iter().filter(|(name, ..)| *name != "C_Logout") {
-        for command in 1..=commands_of_a_login() {
-            let fixture = Fixture::new();
-            let session = fixture.open(fixture.sign_slot());
-            let other = fixture.open(fixture.auth_slot());
-            let call = || rv(&fixture.login(session, SIGN_PIN));
-            let code = interrupted(&fixture, command, call, || {
-                interrupt(&fixture, session);
-                // Another thread is the first to notice what has become of the card.
-                let _ = fixture.module().session_info(other);
+    let call = Call::Sign(Credential::Authentication);
+    for interrupt in interruptions {
+        for number in 1..=call.commands(&Profile::full()).len() {
+            let ready = call.ready(&Profile::full());
+            let (fixture, session) = (&ready.fixture, ready.session());
+            let (reached, at_command) = mpsc::channel();
+            let (go_on, interrupted) = mpsc::channel();
+            let interrupted = Mutex::new(interrupted);
+            let pause = Fault::before(move |_| {
+                reached.send(()).unwrap();
+                interrupted.lock().unwrap().recv().unwrap();
             });
-            assert!(allowed.contains(&code), "{name} before command {command}: {code:#x}");
-            assert_eq!(fixture.memory().live_pages(), 0, "{name} before command {command}");
-            fixture.check_card();
+            fixture.world().inject(Function::Transmit, When::nth(u64::try_from(number).unwrap()), pause);
+            thread::scope(|scope| {
+                let signer = scope.spawn(|| ready.make());
+                at_command.recv().unwrap();
+                assert_eq!(interrupt(fixture.module(), session, fixture), ck::CKR_OK);
+                go_on.send(()).unwrap();
+                let code = rv(signer.join().unwrap());
+                let allowed = [
+                    ck::CKR_OK,
+                    ck::CKR_USER_NOT_LOGGED_IN,
+                    ck::CKR_SESSION_CLOSED,
+                    ck::CKR_SESSION_HANDLE_INVALID,
+                ];
+                assert!(allowed.contains(&code), "command {number}: {code:#x}");
+            });
+            assert_eq!(fixture.memory().live_pages(), 0, "a PIN outlives its login");
+            assert!(!fixture.card().verified(Credential::Authentication));
+            ready.assert_slot_works();
         }
     }
 }
 
 #[test]
-fn logins_and_logouts_of_many_threads_end_with_nobody_logged_in_and_every_try_there() {
-    let fixture = Fixture::new();
-    let stay = fixture.open(fixture.auth_slot());
-    at_once(THREADS, |_| {
-        let session = fixture.open(fixture.auth_slot());
-        for _ in 0..each() {
-            let code = rv(&fixture.login(session, AUTH_PIN));
-            assert!([ck::CKR_OK, ck::CKR_USER_ALREADY_LOGGED_IN].contains(&code), "{code:#x}");
-            let code = rv(&fixture.module().logout(session));
-            assert!([ck::CKR_OK, ck::CKR_USER_NOT_LOGGED_IN].contains(&code), "{code:#x}");
+fn the_module_may_end_at_any_moment_of_any_call_in_another_thread() {
+    let profile = Profile::full();
+    for call in Call::all_on(&profile) {
+        for number in 1..=call.commands(&profile).len() {
+            let ready = call.ready(&profile);
+            let (reached, at_command) = mpsc::channel();
+            let (go_on, ended) = mpsc::channel();
+            let ended = Mutex::new(ended);
+            let pause = Fault::before(move |_| {
+                reached.send(()).unwrap();
+                ended.lock().unwrap().recv().unwrap();
+            });
+            ready.fixture.world().inject(
+                Function::Transmit,
+                When::nth(u64::try_from(number).unwrap()),
+                pause,
+            );
+            thread::scope(|scope| {
+                let caller = scope.spawn(|| ready.make());
+                at_command.recv().unwrap();
+                // C_Finalize does not wait for the card.
+                ready.fixture.module().shut_down();
+                go_on.send(()).unwrap();
+                let code = rv(caller.join().unwrap());
+                let allowed = [
+                    ck::CKR_OK,
+                    ck::CKR_CRYPTOKI_NOT_INITIALIZED,
+                    ck::CKR_USER_NOT_LOGGED_IN,
+                    ck::CKR_SESSION_HANDLE_INVALID,
+                    ck::CKR_TOKEN_NOT_PRESENT,
+                ];
+                assert!(allowed.contains(&code), "{call:?}, command {number}: {code:#x}");
+            });
+            assert_eq!(ready.fixture.memory().live_pages(), 0, "{call:?}, command {number}");
         }
-        fixture.module().close_session(session).expect("a session");
-    });
-    let info = fixture.module().session_info(stay).expect("a session");
-    assert_eq!(info.state, ck::CKS_RO_PUBLIC_SESSION);
-    assert_eq!(fixture.memory().live_pages(), 0);
-    assert_eq!(fixture.tries_left(Credential::Authentication), 3);
+    }
 }
 
 #[test]
-fn threads_that_call_everything_do_not_disturb_those_that_sign_while_the_card_is_reset() {
-    let fixture = Fixture::new();
-    let main = Credential::ALL.map(|credential| fixture.logged_in(credential));
-    let keys = main.map(|session| fixture.key(session));
-    at_once(8, |number| {
-        let slot = fixture.slot_of(Credential::ALL[number % 2]);
-        let session = fixture.open(slot);
-        for _ in 0..each() {
-            match number / 2 {
-                0 | 1 => {
-                    fixture.sign_init(session, MECHANISM, keys[number % 2]).expect("logged in");
-                    fixture.finish_sign(session, b"data").expect("a signature");
+fn threads_that_do_everything_at_once_end_and_leave_nothing() {
+    let fixture = Arc::new(Fixture::new());
+    let slots = [fixture.auth_slot(), fixture.sign_slot()];
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let fixture = &fixture;
+            scope.spawn(move || {
+                let credential = Credential::ALL[number % 2];
+                let slot = slots[number % 2];
+                for _ in 0..8 {
+                    let Ok(session) = fixture.module().open_session(slot, ck::CKF_SERIAL_SESSION) else {
+                        continue;
+                    };
+                    let pin = if number % 2 == 0 { &b"1234"[..] } else { b"ABC123" };
+                    let _ = fixture.login(session, pin);
+                    let _ = fixture.module().token_info(slot);
+                    for object in fixture.find_by(session, &[]).unwrap_or_default() {
+                        let _ = fixture.module().object_size(session, object);
+                    }
+                    let class = ck::CKO_PRIVATE_KEY.to_ne_bytes();
+                    let template = TemplateEntry { kind: ck::CKA_CLASS, value: &class };
+                    if let Ok([key]) = fixture.find_by(session, &[template]).as_deref()
+                        && fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, *key).is_ok()
+                        && let Ok(signature) = fixture.finish_sign(session, b"data")
+                    {
+                        assert_sha256_signature(fixture.card(), credential, b"data", &signature);
+                    }
+                    if number % 4 < 2 {
+                        let _ = fixture.module().logout(session);
+                    }
+                    let _ = fixture.module().close_session(session);
                 }
-                2 => look_around(&fixture, session),
-                _ => disturb(&fixture),
-            }
+            });
+        }
+        for _ in 0..10 {
+            fixture.world().disturb(READER);
+            fixture.module().count_slots(true).unwrap();
+            fixture.world().out_and_in(READER);
+            fixture.module().count_slots(true).unwrap();
         }
     });
-    assert_eq!(fixture.card().signatures(), 4 * each());
-}
-
-/// Everything that reads.
-fn look_around(fixture: &Fixture, session: SessionHandle) {
-    let module = fixture.module();
-    assert_eq!(module.count_slots(true), Ok(2));
-    let slot = jpki_pkcs11::handle::SlotId::new(module.session_info(session).expect("a session").slotID);
-    module.slot_info(slot).expect("a slot");
-    module.token_info(slot).expect("a token");
-    module.mechanism_list(slot).expect("a token");
-    module.generate_random(session, 16).expect("random bytes");
-    let other = fixture.open(slot);
-    let found = fixture.find_by(other, &[]).expect("a search");
-    let labels = found.iter().filter(|&&object| fixture.attribute(other, object, ck::CKA_LABEL).is_ok());
-    assert_eq!(labels.count(), 4, "a key pair and two certificates");
-    module.close_session(other).expect("a session");
-}
-
-/// Another program resets the card and selects another application.
-fn disturb(fixture: &Fixture) {
-    let other = fixture.foreign().connect(READER).expect("the card");
-    other.begin().expect("a transaction");
-    other.select(&[0xa0, 0x00, 0x00, 0x01, 0x51, 0x00, 0x00]).expect("an answer");
-    other.end(Disposition::Leave).expect("a transaction");
-    other.disconnect(Disposition::Reset).expect("a connection");
-}
-
-#[test]
-fn one_of_many_threads_changes_the_pin_and_the_others_sign_on() {
-    let fixture = Fixture::new();
-    let session = fixture.open_rw(fixture.sign_slot());
-    fixture.login(session, SIGN_PIN).expect("the right PIN");
-    let key = fixture.key(session);
-    at_once(8, |number| {
-        let own = fixture.open_rw(fixture.sign_slot());
-        for round in 0..each() {
-            if number == 0 {
-                let pins: [&[u8]; 2] = [SIGN_PIN, b"XYZ789"];
-                fixture.set_pin(own, pins[round % 2], pins[(round + 1) % 2]).expect("the right PIN");
-            } else {
-                fixture.sign_init(own, MECHANISM, key).expect("logged in");
-                fixture.finish_sign(own, b"data").expect("a signature");
-            }
-        }
-    });
-    assert_eq!(fixture.tries_left(Credential::Signature), 5);
+    for slot in slots {
+        fixture.module().close_all_sessions(slot).unwrap();
+    }
+    assert_eq!(fixture.memory().live_pages(), 0);
 }
