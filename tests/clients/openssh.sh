@@ -122,7 +122,14 @@ start_agent() {
     wait_until test ! -e agent.socket
     background agent.log ssh-agent -D -a "$PWD/agent.socket" "$@"
     printf '%s\n' "$!" >agent.pid
-    wait_until test -S agent.socket
+    wait_until agent_answers
+}
+
+# ssh-add ends with 1 if the agent is empty, with 2 if there is none.
+agent_answers() {
+    local status=0
+    ssh-add -l || status=$?
+    ((status < 2))
 }
 
 # adds MODULE PIN: the agent takes the module.
