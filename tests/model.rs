@@ -17,7 +17,7 @@ mod reference;
 
 use std::env;
 
-use acts::{Act, Call, acts};
+use acts::{Act, Call, runs};
 use bench::Bench;
 use proptest::prelude::*;
 use reference::{CardPin, World};
@@ -25,9 +25,6 @@ use virtual_card::Credential;
 
 /// How many runs the ordinary test makes.
 const CASES: u32 = 150;
-
-/// The longest run.
-const MAX_ACTS: usize = 60;
 
 fn config() -> ProptestConfig {
     let default =
@@ -77,7 +74,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn two_modules_do_what_the_reference_says(run in prop::collection::vec(acts(), 1..MAX_ACTS)) {
+    fn two_modules_do_what_the_reference_says(run in runs()) {
         follow(run);
     }
 }

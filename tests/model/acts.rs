@@ -6,6 +6,9 @@ use virtual_card::Credential;
 
 use super::reference::{Answer, ENTRIES, Entry, World};
 
+/// The longest run, but for its beginning.
+const MAX_ACTS: usize = 60;
+
 /// One step of a run.
 #[derive(Debug, Clone, Copy)]
 pub enum Act {
@@ -22,6 +25,8 @@ pub enum Act {
     ForeignSelect,
     /// Another program enters a wrong PIN.
     ForeignWrongPin(Credential),
+    /// The tries left change elsewhere, as another reader or the office changes them.
+    ForeignTries(Credential, u8),
     /// A PIN is changed elsewhere, which needs the old one and so restores the counter.
     ForeignPinChange(Credential, usize),
 }
@@ -37,6 +42,8 @@ pub enum Call {
     SetPin(usize, usize, usize),
     SignInit(usize),
     Sign(usize),
+    /// C_SignInit, unless that was done before, and C_Sign.
+    SignAtOnce(usize),
     SessionInfo(usize),
     TokenInfo(Credential),
     Restart,
@@ -46,29 +53,43 @@ fn credential() -> impl Strategy<Value = Credential> {
     prop::sample::select(Credential::ALL.to_vec())
 }
 
+/// The session opened last, mostly.
+fn session() -> impl Strategy<Value = usize> {
+    prop_oneof![6 => Just(0), 2 => Just(1), 1 => 2..4_usize]
+}
+
+/// What is right as long as nobody changes the PIN, mostly.
+fn entry() -> impl Strategy<Value = usize> {
+    prop_oneof![5 => Just(0), 2 => Just(1), 2 => Just(2), 2 => ENTRIES]
+}
+
+/// One that may become the PIN, mostly.
+fn new_pin() -> impl Strategy<Value = usize> {
+    prop_oneof![3 => 0..2_usize, 1 => ENTRIES]
+}
+
 fn calls() -> impl Strategy<Value = Call> {
-    let session = || 0..4_usize;
-    // The first entry is the right PIN as long as nobody changes it.
-    let entry = || prop_oneof![2 => Just(0), 3 => ENTRIES];
     prop_oneof![
-        4 => (credential(), any::<bool>()).prop_map(|(credential, rw)| Call::Open(credential, rw)),
-        2 => session().prop_map(Call::Close),
-        1 => credential().prop_map(Call::CloseAll),
-        8 => (session(), entry()).prop_map(|(session, entry)| Call::Login(session, entry)),
-        2 => session().prop_map(Call::Logout),
-        3 => (session(), entry(), ENTRIES).prop_map(|(session, old, new)| Call::SetPin(session, old, new)),
-        6 => session().prop_map(Call::SignInit),
-        6 => session().prop_map(Call::Sign),
-        1 => session().prop_map(Call::SessionInfo),
-        2 => credential().prop_map(Call::TokenInfo),
-        1 => Just(Call::Restart),
+        40 => (credential(), any::<bool>()).prop_map(|(credential, rw)| Call::Open(credential, rw)),
+        25 => session().prop_map(Call::Close),
+        5 => credential().prop_map(Call::CloseAll),
+        80 => (session(), entry()).prop_map(|(session, entry)| Call::Login(session, entry)),
+        15 => session().prop_map(Call::Logout),
+        40 => (session(), entry(), new_pin()).prop_map(|(session, old, new)| Call::SetPin(session, old, new)),
+        20 => session().prop_map(Call::SignInit),
+        20 => session().prop_map(Call::Sign),
+        60 => session().prop_map(Call::SignAtOnce),
+        10 => session().prop_map(Call::SessionInfo),
+        20 => credential().prop_map(Call::TokenInfo),
+        2 => Just(Call::Restart),
     ]
 }
 
-/// Any step, calls above all.
-pub fn acts() -> impl Strategy<Value = Act> {
+/// Any step, calls above all, and most of them of the first module.
+fn acts() -> impl Strategy<Value = Act> {
+    let module = || prop_oneof![3 => Just(0_usize), 1 => Just(1)];
     prop_oneof![
-        20 => (0..2_usize, calls()).prop_map(|(module, call)| Act::Call(module, call)),
+        25 => (module(), calls()).prop_map(|(module, call)| Act::Call(module, call)),
         1 => prop::option::of(0..3_usize).prop_map(Act::Put),
         1 => Just(Act::Put(Some(0))),
         1 => Just(Act::OutAndIn),
@@ -76,8 +97,18 @@ pub fn acts() -> impl Strategy<Value = Act> {
         1 => Just(Act::Disturb),
         1 => Just(Act::ForeignSelect),
         1 => credential().prop_map(Act::ForeignWrongPin),
+        2 => (credential(), 0..=3_u8).prop_map(|(credential, left)| Act::ForeignTries(credential, left)),
         1 => (credential(), 0..2_usize).prop_map(|(credential, entry)| Act::ForeignPinChange(credential, entry)),
     ]
+}
+
+/// A run. It begins with somebody who is logged in, so that it does not have to come to that by chance.
+pub fn runs() -> impl Strategy<Value = Vec<Act>> {
+    let logged_in = |(credential, rw)| {
+        [Call::Open(credential, rw), Call::Login(0, 0)].map(|call| Act::Call(0, call)).to_vec()
+    };
+    let begin = (credential(), any::<bool>()).prop_map(logged_in);
+    (begin, prop::collection::vec(acts(), 1..MAX_ACTS)).prop_map(|(begin, acts)| [begin, acts].concat())
 }
 
 impl Act {
@@ -86,7 +117,8 @@ impl Act {
     pub fn may_cost_a_try(self) -> bool {
         matches!(
             self,
-            Self::Call(_, Call::Login(..) | Call::SetPin(..) | Call::Sign(_)) | Self::ForeignWrongPin(_)
+            Self::Call(_, Call::Login(..) | Call::SetPin(..) | Call::Sign(_) | Call::SignAtOnce(_))
+                | Self::ForeignWrongPin(_)
         )
     }
 
@@ -101,6 +133,11 @@ impl Act {
                 if let Some(pin) = world.inserted.and_then(|card| world.pin(card, credential)) {
                     pin.left = pin.left.saturating_sub(1);
                     pin.failed += 1;
+                }
+            }
+            Self::ForeignTries(credential, left) => {
+                if let Some(pin) = world.inserted.and_then(|card| world.pin(card, credential)) {
+                    pin.left = left;
                 }
             }
             Self::ForeignPinChange(credential, entry) => {
@@ -130,6 +167,10 @@ impl Call {
             Self::SetPin(session, old, new) => world.set_pin(module, at(session), old, new),
             Self::SignInit(session) => world.sign_init(module, at(session)),
             Self::Sign(session) => world.sign(module, at(session)),
+            Self::SignAtOnce(session) => match world.sign_init(module, at(session)) {
+                Ok(()) | Err(ck::CKR_OPERATION_ACTIVE) => world.sign(module, at(session)),
+                Err(code) => Err(code),
+            },
             Self::SessionInfo(session) => match world.session_state(module, at(session)) {
                 Ok(state) => return Answer::State(state),
                 Err(code) => Err(code),

@@ -129,6 +129,10 @@ impl User {
             }
             Call::SignInit(back) => self.sign_init(back)?,
             Call::Sign(back) => self.sign(back, card)?,
+            Call::SignAtOnce(back) => match self.sign_init(back) {
+                Ok(()) | Err(Error::OperationActive) => self.sign(back, card)?,
+                Err(error) => return Err(error),
+            },
             Call::SessionInfo(back) => {
                 return Ok(Answer::State(self.module.session_info(self.session(back).0)?.state));
             }
@@ -181,6 +185,11 @@ impl Bench {
             Act::OutAndIn => self.world.out_and_in(READER),
             Act::Disturb => self.world.disturb(READER),
             Act::ForeignReset | Act::ForeignSelect | Act::ForeignWrongPin(_) => self.foreign(act),
+            Act::ForeignTries(credential, left) => {
+                if let Some(card) = self.inserted.map(|card| &self.cards[card]) {
+                    card.set_tries_left(credential, left);
+                }
+            }
             Act::ForeignPinChange(credential, entry) => {
                 if let Some(card) = self.inserted.map(|card| &self.cards[card]) {
                     card.set_pin(credential, Entry::of(credential, entry).means.expect("a PIN"));
