@@ -139,6 +139,7 @@ cancel_then_right() {
 
 visit_without_card() {
     card remove
+    wait_until has_no_token
     visit "$TLS_13"
     asked_for
     page_is_refused
@@ -166,6 +167,7 @@ card_for_a_moment_out() {
 
 without_pcscd() {
     card kill-pcscd
+    wait_until has_no_token
     visit "$TLS_13"
     asked_for
     page_is_refused

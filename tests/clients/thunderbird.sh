@@ -124,6 +124,7 @@ unblocked_password() {
 
 mail_without_card() {
     card remove
+    wait_until has_no_token
     send
     asked_for
     mail_is_refused "$NOT_VALID"
@@ -137,6 +138,7 @@ mail_with_card_again() {
 
 without_pcscd() {
     card kill-pcscd
+    wait_until has_no_token
     send
     asked_for
     mail_is_refused "$NOT_VALID"

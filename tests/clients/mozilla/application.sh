@@ -106,6 +106,12 @@ has_token() {
     shows "$1: (NOT_LOGGED_IN|LOGGED_IN)"
 }
 
+# No token is there. Until NSS has looked, the PIN of one that was just taken out may still be asked for.
+has_no_token() {
+    drive mozilla/devices.js
+    ! grep 'LOGGED_IN' seen
+}
+
 # within_since MARK MOST NAME: the card got no more commands than that since then. Says how many it got.
 within_since() {
     local count

@@ -4,6 +4,14 @@ import json
 import socket
 import time
 
+START = """
+    const { setTimeout } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");
+    const outcome = (globalThis.outcome = {});
+    (async (...arguments) => { BODY })(...arguments).then(
+      result => { outcome.result = result ?? null; },
+      error => { outcome.error = `${error} ${error.stack ?? ""}`; }
+    );
+"""
 
 # Error pages are made of components, which innerText leaves out.
 PAGE_TEXT = """
@@ -39,15 +47,7 @@ class Marionette:
     def script(self, text, *arguments):
         """Runs the body of an async function and returns what it returns."""
         # A command ends when a dialog opens, finished or not: so this one only starts the function.
-        start = """
-            const { setTimeout } = ChromeUtils.importESModule("resource://gre/modules/Timer.sys.mjs");
-            const outcome = (globalThis.outcome = {});
-            (async (...arguments) => { %s })(...arguments).then(
-              result => { outcome.result = result ?? null; },
-              error => { outcome.error = `${error} ${error.stack ?? ""}`; }
-            );
-        """ % text
-        self._execute(start, arguments)
+        self._execute(START.replace("BODY", text), arguments)
         end = time.monotonic() + self._seconds
         while time.monotonic() < end:
             outcome = self._execute("return globalThis.outcome;", ())
