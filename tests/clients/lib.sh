@@ -184,6 +184,18 @@ check_within() {
     count_check "$name: at most $most exchanges" "$((count > most))"
 }
 
+# at_terminal PROMPT INPUT COMMAND: runs a shell command at a terminal of its own, where INPUT is typed once it has printed
+# PROMPT (a pattern of grep -E). What was to be seen there is in the file `terminal`.
+at_terminal() {
+    : >terminal
+    script --quiet --return --flush --command "$3" terminal < <(
+        wait_until grep -aEq -- "$1" terminal
+        printf '%s\n' "$2"
+        # At the end of its input, script would end the command.
+        sleep 10
+    )
+}
+
 # equal EXPECTED ACTUAL, for use in checks.
 equal() {
     [[ $1 == "$2" ]] || {

@@ -7,6 +7,9 @@ source "$(dirname "$0")/lib.sh"
 AUTH_NICKNAME="$AUTH_TOKEN:User Authentication Certificate"
 SIGN_NICKNAME="$SIGN_TOKEN:Digital Signature Certificate"
 
+# What NSS's tools ask.
+NSS_PROMPT="^Enter Password or Pin for \"$SIGN_TOKEN\":"
+
 prepare() {
     ln -s "$MODULE" jpki-pkcs11-auth.so
     ln -s "$MODULE" jpki-pkcs11-sign.so
@@ -86,26 +89,16 @@ lists_key() {
     grep -Eq '^< 0> rsa +01 +User Authentication Key$' list
 }
 
-# NSS looks for names without a place to take a PIN from, so that it asks at the terminal whatever the options say.
-at_terminal() {
-    script --quiet --return --command "$1" /dev/null < <(
-        sleep 1
-        echo "$2"
-        sleep 5
-    )
-}
-
 is_valid() {
     certutil -V -d sql:auth -u C -e -n "$AUTH_NICKNAME" -f pin >output
     cat output
     grep -q 'certificate is valid' output
 }
 
+# NSS looks for names without a place to take a PIN from, so that it asks at the terminal whatever the options say.
 is_valid_at_terminal() {
-    at_terminal "certutil -V -d sql:sign -u S -e -n '$SIGN_NICKNAME'" "$SIGN_PIN" >output
-    cat output
-    grep -q "^Enter Password or Pin for \"$SIGN_TOKEN\"" output
-    grep -q 'certificate is valid' output
+    at_terminal "$NSS_PROMPT" "$SIGN_PIN" "certutil -V -d sql:sign -u S -e -n '$SIGN_NICKNAME'"
+    grep -aq 'certificate is valid' terminal
 }
 
 is_invalid_by_the_older_check() {
@@ -161,7 +154,7 @@ verifies_cms() {
 }
 
 signs_with_p7sign() {
-    at_terminal "p7sign -e -d sql:sign -p $SIGN_PIN -k '$SIGN_NICKNAME' -i letter -o p7.der" "$SIGN_PIN"
+    at_terminal "$NSS_PROMPT" "$SIGN_PIN" "p7sign -e -d sql:sign -p $SIGN_PIN -k '$SIGN_NICKNAME' -i letter -o p7.der"
     openssl cms -verify -in p7.der -inform DER -purpose any -CAfile "$WORK/identity/signature-ca.pem" -out content
     cmp content letter
     p7verify -d sql:verifier -c letter -s p7.der -u 4 | grep 'Signature is valid'
