@@ -11,7 +11,7 @@ use pcsc_stand_in::isolated;
 mod abi;
 
 use abi::functions::Function;
-use abi::guarded::Guarded;
+use abi::guarded::{Guarded, UNTOUCHED};
 use abi::host::{CARD, Host, mechanism};
 use abi::rows::{Argument, Row};
 use abi::scene::{Scene, Stage, supported};
@@ -234,6 +234,45 @@ fn input_is_read_no_further_than_its_length() {
     });
 }
 
+#[test]
+fn null_with_length_zero_is_empty_and_never_a_pin() {
+    isolated!(|stand_in| {
+        let host = Host::new(stand_in);
+        with_each_argument(&host, |scene, function, row, index, findings| {
+            let expected = match row.arguments[index] {
+                Argument::Pin(_) => vec![ck::CKR_ARGUMENTS_BAD],
+                Argument::Input(_) | Argument::Template(_) => shortened(function.name, row, index),
+                Argument::List(..) => vec![ck::CKR_OK],
+                _ => return,
+            };
+            let mut stage = scene.stage(function.name, &row.arguments);
+            (stage.words[index], stage.words[index + 1]) = (0, 0);
+            let rv = stage.call(function);
+            let what = format!("{} with argument {index} empty: {rv:?}", function.name);
+            findings.check(&what, expected.contains(&rv.0));
+        });
+        assert_eq!(host.lost_tries(), 0);
+    });
+}
+
+#[test]
+fn a_user_with_a_name_is_not_supported() {
+    isolated!(|stand_in| {
+        let host = Host::new(stand_in);
+        let session = host.open();
+        let (pin, name) = (Guarded::of(b"1234"), Guarded::of(b"user"));
+        for (place, length, expected) in [
+            (name.place(), 4, ck::CKR_FUNCTION_NOT_SUPPORTED),
+            (ptr::null_mut(), 4, ck::CKR_ARGUMENTS_BAD),
+            (name.place(), CK_ULONG::MAX, ck::CKR_ARGUMENTS_BAD),
+            (ptr::null_mut(), 0, ck::CKR_OK),
+        ] {
+            let rv = c!(host.p11, C_LoginUser(session, ck::CKU_USER, pin.place(), 4, place, length));
+            assert_eq!(rv, expected);
+        }
+    });
+}
+
 /// Leaves the first `length` items of an input, right before the page that nobody may touch.
 fn shorten(stage: &mut Stage<'_>, argument: &Argument, index: usize, length: usize) {
     let item = if let Argument::Template(_) = argument { size_of::<ck::CK_ATTRIBUTE>() } else { 1 };
@@ -241,6 +280,22 @@ fn shorten(stage: &mut Stage<'_>, argument: &Argument, index: usize, length: usi
     stage.words[index] = memory.word();
     stage.words[index + 1] = ulong(length);
     stage.memory[index] = Some(memory);
+}
+
+#[test]
+fn every_pointer_may_be_misaligned() {
+    isolated!(|stand_in| {
+        with_each_argument(&Host::new(stand_in), |scene, function, row, index, findings| {
+            let mut stage = scene.stage(function.name, &row.arguments);
+            let Some(good) = &stage.memory[index] else { return };
+            // One byte more, so that it begins one byte before.
+            let misaligned = Guarded::of(&[good.bytes(), &[UNTOUCHED]].concat());
+            stage.words[index] = misaligned.word();
+            let what = format!("{} with argument {index} misaligned", function.name);
+            findings.expect(&what, stage.call(function), row.good);
+            findings.check(&format!("{what} writes"), misaligned.bytes().last() == Some(&UNTOUCHED));
+        });
+    });
 }
 
 #[test]

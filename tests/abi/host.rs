@@ -31,6 +31,7 @@ pub struct Host {
 impl Host {
     /// A loaded module that is not initialized, without a reader.
     pub fn loaded(stand_in: StandIn) -> Self {
+        limit_time();
         let library = Library::load();
         let p11 = library.table_3_2();
         Self { stand_in, library, p11 }
@@ -163,6 +164,12 @@ impl Host {
         let lost = |name| self.stand_in.card(CARD, &["failed-verifies", name]).parse::<u64>().unwrap();
         lost("authentication") + lost("signature")
     }
+}
+
+/// A test that hangs is ended by SIGALRM, and fails. Tests take seconds; those that run beside them may be many.
+fn limit_time() {
+    // SAFETY: no preconditions.
+    unsafe { libc::alarm(120) };
 }
 
 /// A mechanism without a parameter.
