@@ -30,6 +30,9 @@ Commands:
   prepare          install what is missing and build
   client NAME...   install, build, and run only these scripts of tests/clients
   demo             install, build, then list and sign with both keys of a virtual card
+  soak             10,000 signatures by one host and 16,000 by many threads, with what they hold before and after
+  model            10,000 random sequences of calls against a model of what must happen
+  fuzz [TARGET...] fuzz the module, a minute for each target (JPKI_FUZZ_SECONDS); needs Rust's nightly toolchain
   stack            keep a private pcscd with a virtual card up, to try programs by hand
   install          install the module that cargo has built, for p11-kit and everybody else
   uninstall        remove what install has put there
@@ -269,11 +272,35 @@ command_package() {
     exec "$ROOT/conf/install.sh" package "$@"
 }
 
+command_soak() {
+    prepare
+    (cd "$ROOT" && JPKI_SOAK=full cargo test --locked --release --test soak -- --nocapture --test-threads=1)
+}
+
+command_model() {
+    prepare
+    (cd "$ROOT" && PROPTEST_CASES=10000 cargo test --locked --release --test model)
+}
+
+command_fuzz() {
+    local target corpus targets=("$@")
+    prepare
+    cargo +nightly --version >/dev/null 2>&1 || die "fuzzing needs Rust's nightly toolchain: rustup toolchain install nightly"
+    command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
+    ((${#targets[@]})) || targets=(answers files templates configuration)
+    for target in "${targets[@]}"; do
+        corpus=$TARGET/fuzz/corpus/$target
+        mkdir -p "$corpus"
+        (cd "$ROOT" && cargo +nightly fuzz run --fuzz-dir tests/fuzz --target-dir "$TARGET/fuzz" "$target" \
+            "$corpus" "tests/fuzz/seeds/$target" -- -max_total_time="${JPKI_FUZZ_SECONDS:-60}")
+    done
+}
+
 main() {
     local name=${1:-test}
     (($# == 0)) || shift
     case $name in
-    test | prepare | client | demo | stack | package) "command_$name" "$@" ;;
+    test | prepare | client | demo | soak | model | fuzz | stack | package) "command_$name" "$@" ;;
     install | uninstall) exec "$ROOT/conf/install.sh" "$name" "$@" ;;
     help | --help | -h) usage ;;
     *)
