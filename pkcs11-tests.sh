@@ -274,7 +274,8 @@ command_package() {
 
 command_soak() {
     prepare
-    (cd "$ROOT" && JPKI_SOAK=full cargo test --locked --release --test soak -- --nocapture --test-threads=1)
+    (cd "$ROOT" && JPKI_SOAK=full cargo test --locked --release --test soak --test sessions -- \
+        --nocapture --test-threads=1)
 }
 
 command_model() {
@@ -290,9 +291,11 @@ command_fuzz() {
     ((${#targets[@]})) || targets=(answers files templates configuration)
     for target in "${targets[@]}"; do
         corpus=$TARGET/fuzz/corpus/$target
-        mkdir -p "$corpus"
+        mkdir -p "$corpus" "$TARGET/fuzz/findings/$target"
+        # Without -len_control=0 the inputs stay too short to be a login.
         (cd "$ROOT" && cargo +nightly fuzz run --fuzz-dir tests/fuzz --target-dir "$TARGET/fuzz" "$target" \
-            "$corpus" "tests/fuzz/seeds/$target" -- -max_total_time="${JPKI_FUZZ_SECONDS:-60}")
+            "$corpus" "tests/fuzz/seeds/$target" -- -max_total_time="${JPKI_FUZZ_SECONDS:-60}" -len_control=0 \
+            -max_len=4096 -timeout=20 -artifact_prefix="$TARGET/fuzz/findings/$target/")
     done
 }
 
