@@ -11,7 +11,7 @@ readonly BUILD_PACKAGES=(
     cc:build-essential pkg-config:pkg-config /usr/include/PCSC/winscard.h:libpcsclite-dev
 )
 readonly TEST_PACKAGES=(
-    shellcheck:shellcheck dpkg-shlibdeps:dpkg-dev
+    shellcheck:shellcheck dpkg-shlibdeps:dpkg-dev valgrind:valgrind
     pkcs11-tool:opensc openssl:openssl curl:curl git:git ssh-keygen:openssh-client
     '/usr/lib/*/engines-3/pkcs11.so:libengine-pkcs11-openssl'
     firefox-esr:firefox-esr thunderbird:thunderbird
@@ -19,6 +19,11 @@ readonly TEST_PACKAGES=(
     p11-kit:p11-kit '/usr/lib/*/pkcs11/p11-kit-client.so:p11-kit-modules' /usr/lib/gnupg/scdaemon:scdaemon
     '/usr/lib/*/libnss_wrapper.so:libnss-wrapper' '/usr/lib/*/libwrap.so.0:libwrap0'
     '/usr/lib/python3*/ensurepip:python3-venv'
+    script:bsdutils eapol_test:eapoltest '/usr/lib/*/libsocket_wrapper.so:libsocket-wrapper'
+    '/usr/lib/*/libnl-genl-3.so.200:libnl-genl-3-200' '/usr/lib/*/libnl-route-3.so.200:libnl-route-3-200'
+    '/usr/lib/*/liblzo2.so.2:liblzo2-2' '/usr/lib/*/libpkcs11-helper.so.1:libpkcs11-helper1'
+    '/lib/*/security/pam_p11.so:libpam-p11' pamtester:pamtester '/usr/lib/*/libpam_wrapper.so:libpam-wrapper'
+    gpgsm:gpgsm gnupg-pkcs11-scd:gnupg-pkcs11-scd
 )
 
 usage() {
@@ -103,6 +108,9 @@ unpack_packages() {
     unpack_package vsmartcard-vpcd "$TARGET/pcsc"
     [[ -x /usr/sbin/pcscd ]] || unpack_package pcscd "$TARGET/pcsc"
     [[ -x /usr/sbin/sshd ]] || unpack_package openssh-server "$TARGET/sshd"
+    [[ -x /usr/sbin/openvpn ]] || unpack_package openvpn "$TARGET/network"
+    [[ -x /usr/sbin/hostapd ]] || unpack_package hostapd "$TARGET/network"
+    [[ -x /usr/bin/stunnel4 ]] || unpack_package stunnel4 "$TARGET/network"
     unpack_provider
 }
 

@@ -188,11 +188,14 @@ check_within() {
 # PROMPT (a pattern of grep -E). What was to be seen there is in the file `terminal`.
 at_terminal() {
     : >terminal
-    script --quiet --return --flush --command "$3" terminal < <(
+    rm -f terminal.done
+    script --quiet --return --flush --command "$3; status=\$?; : >terminal.done; exit \$status" terminal < <(
         wait_until grep -aEq -- "$1" terminal
+        # OpenVPN throws away what is typed before it has turned the echo off.
+        sleep 0.5
         printf '%s\n' "$2"
         # At the end of its input, script would end the command.
-        sleep 10
+        wait_until test -e terminal.done
     )
 }
 
