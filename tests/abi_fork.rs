@@ -240,7 +240,7 @@ fn children_of_a_busy_parent_that_writes_a_log_initialize() {
     isolated!(options, |stand_in| {
         let _ = fs::remove_file(log);
         // Fewer: a child that finds the log's lock taken gives it some time.
-        fork_while_every_lock_is_held(stand_in, 100);
+        fork_while_every_lock_is_held(stand_in, 50);
         assert_ne!(fs::metadata(log).unwrap().len(), 0);
         fs::remove_file(log).unwrap();
     });
