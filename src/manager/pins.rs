@@ -53,12 +53,12 @@ impl CardManager {
     /// [`CardError::PinMalformed`], [`CardError::PinRepeated`] and [`CardError::PinReserved`] without a try spent;
     /// [`CardError::PinIncorrect`] and [`CardError::PinBlocked`] as the card says.
     pub fn log_in(&self, epoch: Epoch, credential: Credential, entry: PinEntry<'_>) -> Result<(), CardError> {
-        self.well_formed(credential, entry)?;
+        let pin = self.well_formed(credential, entry)?;
         let mut io = self.io.lock();
         if self.is_logged_in(epoch, credential) {
             return Err(CardError::AlreadyLoggedIn);
         }
-        let pin = self.check_pin(&mut io, epoch, credential, entry, true)?;
+        self.check_pin(&mut io, epoch, credential, entry, &pin, true)?;
         let kept = (!self.asks_each_time(credential)).then(|| Arc::new(pin));
         self.logins.lock().of_mut(credential).accept(epoch, kept, credential.tries());
         // C_Finalize does not wait for the card, nor does whoever notices that it is gone: the last cleans up.
@@ -77,8 +77,8 @@ impl CardManager {
         credential: Credential,
         entry: PinEntry<'_>,
     ) -> Result<Pin, CardError> {
-        self.well_formed(credential, entry)?;
-        let pin = self.check_pin(&mut self.io.lock(), epoch, credential, entry, false)?;
+        let pin = self.well_formed(credential, entry)?;
+        self.check_pin(&mut self.io.lock(), epoch, credential, entry, &pin, false)?;
         self.logins.lock().of_mut(credential).confirm(credential.tries());
         Ok(pin)
     }
@@ -140,6 +140,17 @@ impl CardManager {
         Ok(())
     }
 
+    /// Verifies the PIN of whoever is logged in, as [`CardManager::verify_again`].
+    pub(super) fn verify_login(
+        &self,
+        applet: &mut Applet<'_>,
+        epoch: Epoch,
+        credential: Credential,
+    ) -> Result<(), CardError> {
+        let pin = self.logins.lock().of(credential).pin(epoch).ok_or(CardError::NotLoggedIn)?;
+        self.verify_again(applet, credential, &pin)
+    }
+
     /// Verifies the PIN of a login for the operation that follows in the same transaction. Any answer but 9000 ends
     /// the login: the PIN was right once, and is not tried again.
     pub(super) fn verify_again(
@@ -196,9 +207,9 @@ impl CardManager {
         epoch: Epoch,
         credential: Credential,
         entry: PinEntry<'_>,
+        pin: &Pin,
         read_certificate: bool,
-    ) -> Result<Pin, CardError> {
-        let pin = self.well_formed(credential, entry)?;
+    ) -> Result<(), CardError> {
         self.refuse_hopeless(epoch, credential, entry)?;
         let card = self.known_card(epoch)?;
         let ask_first = self.must_count(credential);
@@ -206,7 +217,7 @@ impl CardManager {
             if ask_first {
                 self.count_before_verify(applet, credential)?;
             }
-            self.verified(credential, entry, applet.verify(credential, &pin))?;
+            self.verified(credential, entry, applet.verify(credential, pin))?;
             if read_certificate && card.is_private(credential) {
                 // The PIN is verified now: reading the certificate later would cost another VERIFY. If it cannot be
                 // read, it is asked for again when it is needed; only a card that is gone is nobody's login.
@@ -216,8 +227,7 @@ impl CardManager {
                 }
             }
             Ok(())
-        })?;
-        Ok(pin)
+        })
     }
 
     /// Refuses a PIN that was refused before, or any PIN for a card that is not there.

@@ -41,8 +41,7 @@ impl CardManager {
         let private = holder == Holder::User && card.is_private(credential);
         self.with_io(&mut io, epoch, |applet| {
             if private {
-                let pin = self.logins.lock().of(credential).pin(epoch).ok_or(CardError::NotLoggedIn)?;
-                self.verify_again(applet, credential, &pin)?;
+                self.verify_login(applet, epoch, credential)?;
             }
             self.read_certificate(applet, &card, credential, holder)
         })

@@ -45,10 +45,7 @@ impl CardManager {
             }
             match authorization {
                 Authorization::Once(pin) => self.verify_again(applet, credential, pin)?,
-                Authorization::Login => {
-                    let pin = self.logins.lock().of(credential).pin(epoch).ok_or(CardError::NotLoggedIn)?;
-                    self.verify_again(applet, credential, &pin)?;
-                }
+                Authorization::Login => self.verify_login(applet, epoch, credential)?,
             }
             Ok(applet.sign(credential, message)?)
         });
