@@ -13,9 +13,9 @@ prepare() {
     openssl req -newkey rsa:2048 -noenc -keyout server.key -subj /CN=localhost 2>/dev/null |
         openssl x509 -req -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out server.pem 2>/dev/null \
             -extfile <(printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\n')
-    serve TLSv1.2 -tls1_2
-    serve TLSv1.3 -tls1_3
-    serve old -tls1_2 -client_sigalgs RSA+SHA256
+    serve_holders TLSv1.2 -tls1_2
+    serve_holders TLSv1.3 -tls1_3
+    serve_holders old -tls1_2 -client_sigalgs RSA+SHA256
 }
 
 # keys CONFIGURATION PIN [OPTION...]: the key store's list.
@@ -96,16 +96,6 @@ strict_verification() {
 }
 
 # --- a program --------------------------------------------------------------------------------------------------
-
-# serve NAME OPTION...: a server that insists on a certificate of the authentication CA; its page tells who came.
-serve() {
-    local name=$1
-    shift
-    background "$name.log" openssl s_server -www -accept 127.0.0.1:0 -cert server.pem -key server.key "$@" \
-        -Verify 1 -verify_return_error -CAfile "$WORK/identity/authentication-ca.pem" -no_ticket -num_tickets 0 -no_cache
-    wait_until grep -q '^ACCEPT' "$name.log" || die "$(cat "$name.log")"
-    sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' "$name.log" >"$name.port"
-}
 
 start_program() {
     mkfifo commands

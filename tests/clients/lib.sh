@@ -105,6 +105,16 @@ free_port() {
     printf '%s\n' "$port"
 }
 
+# serve_holders NAME OPTION...: a server that insists on a certificate of the authentication CA; its page tells who came.
+serve_holders() {
+    local name=$1
+    shift
+    background "$name.log" openssl s_server -www -accept 127.0.0.1:0 -cert server.pem -key server.key "$@" \
+        -Verify 1 -verify_return_error -CAfile "$WORK/identity/authentication-ca.pem" -no_ticket -num_tickets 0 -no_cache
+    wait_until grep -q '^ACCEPT' "$name.log" || die "$(cat "$name.log")"
+    sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' "$name.log" >"$name.port"
+}
+
 is_listening() {
     (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }

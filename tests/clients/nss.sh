@@ -28,9 +28,9 @@ prepare() {
     certutil -A -d sql:sign -n jpki -t C,C,C -i "$WORK/identity/signature-ca.pem"
     new_profile verifier
     certutil -A -d sql:verifier -n jpki -t C,C,C -i "$WORK/identity/signature-ca.pem"
-    serve old -tls1_2 -client_sigalgs RSA+SHA256
-    serve tls1.2 -tls1_2
-    serve tls1.3 -tls1_3
+    serve_holders old -tls1_2 -client_sigalgs RSA+SHA256
+    serve_holders tls1.2 -tls1_2
+    serve_holders tls1.3 -tls1_3
 }
 
 new_profile() {
@@ -106,16 +106,6 @@ is_invalid_by_the_older_check() {
 }
 
 # --- TLS --------------------------------------------------------------------------------------------------------
-
-# serve NAME OPTION...: a server that insists on a certificate of the authentication CA; its page tells who came.
-serve() {
-    local name=$1
-    shift
-    background "$name.log" openssl s_server -www -accept 127.0.0.1:0 -cert server.pem -key server.key "$@" \
-        -Verify 1 -verify_return_error -CAfile "$WORK/identity/authentication-ca.pem" -no_ticket -num_tickets 0 -no_cache
-    wait_until grep -q '^ACCEPT' "$name.log" || die "$(cat "$name.log")"
-    sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' "$name.log" >"$name.port"
-}
 
 # get SERVER VERSION [PIN]: prints the page.
 get() {
