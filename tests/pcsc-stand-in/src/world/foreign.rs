@@ -92,12 +92,7 @@ impl ForeignCard {
     /// # Errors
     /// As [`World::transmit`].
     pub fn transmit(&self, command: &[u8]) -> Result<Vec<u8>, Code> {
-        let answer = self.world.transmit(self.card, protocol::T1, command, 65_538);
-        if answer == Err(Code::RESET_CARD) {
-            self.world.reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave)?;
-            return self.world.transmit(self.card, protocol::T1, command, 65_538).map(|sent| sent.answer);
-        }
-        answer.map(|sent| sent.answer)
+        self.despite_resets(|| self.world.transmit(self.card, protocol::T1, command, 65_538)).map(|sent| sent.answer)
     }
 
     /// SELECT by AID; the status word.
@@ -145,12 +140,17 @@ impl ForeignCard {
     /// # Errors
     /// As [`World::begin_transaction`].
     pub fn begin(&self) -> Result<(), Code> {
-        match self.world.begin_transaction(self.card) {
-            Err(Code::RESET_CARD) => {
-                self.world.reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave)?;
-                self.world.begin_transaction(self.card)
+        self.despite_resets(|| self.world.begin_transaction(self.card))
+    }
+
+    /// Tries again after each reset: with several other programs the next may come right after the reconnection.
+    fn despite_resets<T>(&self, attempt: impl Fn() -> Result<T, Code>) -> Result<T, Code> {
+        loop {
+            let outcome = attempt();
+            if !matches!(outcome, Err(Code::RESET_CARD)) {
+                return outcome;
             }
-            other => other,
+            self.world.reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave)?;
         }
     }
 
