@@ -286,7 +286,7 @@ impl CardManager {
     ) -> Result<T, CardError> {
         self.check_running()?;
         let (mut transaction, continuity) = live.connection.begin().map_err(|error| match error {
-            TransportError::Reset => CardError::Interrupted,
+            TransportError::Reset | TransportError::NotSent => CardError::Interrupted,
             other => CardError::from(other),
         })?;
         live.suspect |= continuity == Continuity::WasReset;

@@ -56,6 +56,9 @@ pub enum TransportError {
     /// The card was reset in the middle of a transaction.
     #[error("the card was reset by another program")]
     Reset,
+    /// The card was reset before, and the connection knew it only now: the command has not reached the card.
+    #[error("the card was reset by another program before the command was sent")]
+    NotSent,
     /// Another program holds the card for itself.
     #[error("another program holds the card exclusively")]
     Busy,

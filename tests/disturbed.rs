@@ -177,8 +177,11 @@ fn a_reset_at_any_command_is_one_clean_error_at_most_and_no_second_signature() {
             |ready, command, result, case| {
                 let case = &format!("{case}, after the command: {after}");
                 assert!([ck::CKR_OK, ck::CKR_DEVICE_ERROR].contains(&rv(result)), "{case}");
-                let resumable = !sends_a_pin(command) && command.instruction() != Some(0x2a);
+                let new_pin = sends_a_pin(command) && ready.call.brings_a_pin();
+                let resumable = !new_pin && command.instruction() != Some(0x2a);
                 assert!(result.is_ok() || !resumable, "{case}: there was nothing that may not be repeated");
+                let needs_login = ready.call.signs() || matches!(ready.call, Call::FindPrivate(_));
+                assert!(!needs_login || ready.is_logged_in(), "{case}: the login is lost");
                 let sent = ready.commands().iter().filter(|sent| sent.signed.is_some()).count();
                 assert!(sent <= 1, "{case}: {sent} signatures");
                 assert_harmless(ready, case);
@@ -189,6 +192,42 @@ fn a_reset_at_any_command_is_one_clean_error_at_most_and_no_second_signature() {
             },
         );
     }
+}
+
+#[test]
+fn a_reset_whose_notice_was_lost_costs_nothing_at_any_command() {
+    at_every_command(
+        |ready, number| {
+            // What is left of such a reset: the command is not passed on.
+            let unsent = Fault::Fail(Code::PROTO_MISMATCH);
+            ready.fixture.world().inject(Function::Transmit, nth(number), unsent);
+        },
+        |ready, command, result, case| {
+            // C_SetPIN, once the card has taken the new PIN: only that it holds could not be seen.
+            let confirms = sends_a_pin(command) && command.verified_before.any();
+            assert!(result.is_ok() || confirms, "{case}");
+            let sent = ready.commands().iter().filter(|sent| sent.signed.is_some()).count();
+            assert_eq!(sent, usize::from(ready.call.signs()), "{case}");
+            assert_harmless(ready, case);
+            assert_not_locked(&ready.fixture, case);
+            ready.assert_session_works();
+        },
+    );
+}
+
+#[test]
+fn a_stale_pin_whose_refusal_a_reset_took_away_is_not_sent_again() {
+    let fixture = Fixture::new();
+    let session = fixture.logged_in(Credential::Authentication);
+    let key = fixture.key(session);
+    fixture.card().set_pin(Credential::Authentication, "4321");
+    fixture.allow_failed_verifies(Credential::Authentication, 1);
+    fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key).unwrap();
+    let verify = CardFault::when(|command| command.len() > 5 && command[1] == 0x20);
+    fixture.card().inject(verify.after_processing().reset());
+    assert_eq!(rv(fixture.finish_sign(session, b"data")), ck::CKR_USER_NOT_LOGGED_IN);
+    assert_eq!(fixture.tries_left(Credential::Authentication), 2);
+    assert_eq!(fixture.memory().live_pages(), 0);
 }
 
 fn verified(ready: &Ready) -> bool {

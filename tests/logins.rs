@@ -183,7 +183,8 @@ fn threads_that_call_everything_do_not_disturb_those_that_sign_while_the_card_is
     let fixture = Fixture::new();
     let main = Credential::ALL.map(|credential| fixture.logged_in(credential));
     let keys = main.map(|session| fixture.key(session));
-    at_once(8, |number| {
+    // One program that disturbs: two that reset the card at once take each other's notices away.
+    at_once(7, |number| {
         let slot = fixture.slot_of(Credential::ALL[number % 2]);
         let session = fixture.open(slot);
         for _ in 0..each() {

@@ -53,6 +53,8 @@ pub enum Step {
     Verify,
     /// CHANGE REFERENCE DATA.
     ChangePin,
+    /// VERIFY with a PIN that the card has just taken as the new one.
+    ConfirmPin,
     /// The sign command.
     Sign,
     /// The sign command without a PIN, to see what it is refused for.
@@ -182,7 +184,7 @@ impl<'a> Applet<'a> {
     /// When the answer says neither right, wrong nor blocked, or none came.
     pub fn verify(&mut self, credential: Credential, pin: &Pin) -> Result<Verified, AppletError> {
         self.select_file(credential.pin(), Step::CountTries)?;
-        self.verify_selected(pin)
+        self.verify_selected(Step::Verify, pin)
     }
 
     /// Changes a PIN: VERIFY of the old one, then CHANGE REFERENCE DATA with the new one alone.
@@ -203,7 +205,7 @@ impl<'a> Applet<'a> {
         }
         let change = Command::new(0x00, 0x24, 0x01, 0x80).data(new.bytes());
         ok(Step::ChangePin, self.exchange(Step::ChangePin, &change)?)?;
-        match self.verify_selected(new)? {
+        match self.verify_selected(Step::ConfirmPin, new)? {
             Verified::Yes => Ok(Verified::Yes),
             // The card said that it took the new PIN and does not take it now.
             Verified::Wrong(_) | Verified::Blocked => Err(AppletError::Malformed(Step::ChangePin)),
@@ -270,16 +272,16 @@ impl<'a> Applet<'a> {
     }
 
     /// VERIFY for the PIN file that is selected.
-    fn verify_selected(&mut self, pin: &Pin) -> Result<Verified, AppletError> {
+    fn verify_selected(&mut self, step: Step, pin: &Pin) -> Result<Verified, AppletError> {
         let command = Command::new(0x00, 0x20, 0x00, 0x80).data(pin.bytes());
         self.verify_sent = true;
-        let response = self.exchange(Step::Verify, &command)?;
+        let response = self.exchange(step, &command)?;
         match response.status().classify() {
             Status::Ok if response.data().is_empty() => Ok(Verified::Yes),
             Status::TriesLeft(TriesLeft::BLOCKED) | Status::Blocked => Ok(Verified::Blocked),
             Status::TriesLeft(tries) => Ok(Verified::Wrong(Some(tries))),
             Status::VerificationFailed => Ok(Verified::Wrong(None)),
-            _ => Err(refused(Step::Verify, &response)),
+            _ => Err(refused(step, &response)),
         }
     }
 
@@ -299,7 +301,7 @@ impl<'a> Applet<'a> {
     /// Le. A command with a PIN is sent once, whatever the answer.
     fn exchange(&mut self, step: Step, command: &Command) -> Result<Response, AppletError> {
         let mut response = self.transmit(step, command)?;
-        let sends_a_pin = matches!(step, Step::Verify | Step::ChangePin);
+        let sends_a_pin = matches!(step, Step::Verify | Step::ChangePin | Step::ConfirmPin);
         if let (Status::WrongLe(le), false) = (response.status().classify(), sends_a_pin) {
             response = self.transmit(step, &command.clone().expect(Expected::Short(le)))?;
         }

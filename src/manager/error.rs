@@ -88,9 +88,7 @@ impl From<AppletError> for CardError {
             AppletError::Refused { step, status } => Self::Refused { step, status },
             AppletError::Malformed(step) => Self::Malformed(step),
             AppletError::NoCertificate => Self::NoCertificate,
-            AppletError::Transport { step, error: TransportError::Reset } if is_repeatable(step) => {
-                Self::Interrupted
-            }
+            AppletError::Transport { step, error } if is_repeatable(step, error) => Self::Interrupted,
             AppletError::Transport { error, .. } => Self::from(error),
         }
     }
@@ -101,6 +99,7 @@ impl From<TransportError> for CardError {
         match error {
             TransportError::Removed | TransportError::NoService => Self::Removed,
             TransportError::Reset
+            | TransportError::NotSent
             | TransportError::Busy
             | TransportError::AccessDenied
             | TransportError::BadLength
@@ -109,11 +108,16 @@ impl From<TransportError> for CardError {
     }
 }
 
-/// Whether a command whose answer got lost may be sent again. A PIN may have been counted, and a signature is never
-/// made twice.
-fn is_repeatable(step: Step) -> bool {
+/// Whether the work may begin again after a reset at this step. Where the card may have carried the command out, a PIN
+/// may have been counted, and a signature is never made twice.
+fn is_repeatable(step: Step, error: TransportError) -> bool {
+    let is_reset = matches!(error, TransportError::Reset | TransportError::NotSent);
     match step {
-        Step::SelectApplication | Step::Read | Step::CountTries | Step::AskForPss | Step::Challenge => true,
-        Step::Verify | Step::ChangePin | Step::Sign => false,
+        Step::SelectApplication | Step::Read | Step::CountTries | Step::AskForPss | Step::Challenge => {
+            is_reset
+        }
+        Step::Verify | Step::ChangePin | Step::Sign => error == TransportError::NotSent,
+        // The work would begin with the old PIN, which does not hold any more.
+        Step::ConfirmPin => false,
     }
 }

@@ -24,6 +24,8 @@ struct User {
     epoch: Epoch,
     /// `None` when every signature asks for the PIN again.
     pin: Option<Arc<Pin>>,
+    /// The answer to the last VERIFY got lost.
+    doubtful: bool,
 }
 
 /// A PIN that was refused.
@@ -70,12 +72,13 @@ impl Login {
 
     /// The card took the PIN.
     pub(super) fn accept(&mut self, epoch: Epoch, pin: Option<Arc<Pin>>, tries: TriesLeft) {
-        *self =
-            Self { user: Some(User { epoch, pin }), rejected: None, wrong_entry: false, tries: Some(tries) };
+        let user = User { epoch, pin, doubtful: false };
+        *self = Self { user: Some(user), rejected: None, wrong_entry: false, tries: Some(tries) };
     }
 
     /// The card took the PIN, and nobody's login changes.
     pub(super) fn confirm(&mut self, tries: TriesLeft) {
+        self.settle();
         self.rejected = None;
         self.wrong_entry = false;
         self.tries = Some(tries);
@@ -91,6 +94,26 @@ impl Login {
     /// A PIN was sent and nobody knows what became of it: the count of tries has to be asked for.
     pub(super) fn lose_count(&mut self) {
         self.tries = None;
+    }
+
+    /// The answer to a VERIFY with the PIN of whoever is logged in got lost: the count tells what became of it.
+    pub(super) fn doubt(&mut self) {
+        self.lose_count();
+        if let Some(user) = &mut self.user {
+            user.doubtful = true;
+        }
+    }
+
+    /// Whether the tries have to be counted before the PIN is sent again.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.doubtful)
+    }
+
+    /// The PIN of whoever is logged in holds.
+    pub(super) fn settle(&mut self) {
+        if let Some(user) = &mut self.user {
+            user.doubtful = false;
+        }
     }
 
     /// The card told the tries left. If the count changed since a PIN was refused, somebody else used the card, and

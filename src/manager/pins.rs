@@ -14,6 +14,7 @@ use crate::iso7816::status::TriesLeft;
 use crate::jpki::applet::{Applet, AppletError, Step, Verified};
 use crate::jpki::layout::Credential;
 use crate::jpki::pin::{Pin, PinEntry, PinError, PinUse};
+use crate::transport::TransportError;
 
 /// What is known of a PIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,34 +153,56 @@ impl CardManager {
     }
 
     /// Verifies the PIN of a login for the operation that follows in the same transaction. Any answer but 9000 ends
-    /// the login: the PIN was right once, and is not tried again.
+    /// the login: the PIN was right once, and is not tried again. A reset that took the answer away ends nothing: the
+    /// count of tries tells what the answer was.
     pub(super) fn verify_again(
         &self,
         applet: &mut Applet<'_>,
         credential: Credential,
         pin: &Pin,
     ) -> Result<(), CardError> {
-        let answer = applet.verify(credential, pin);
-        let mut logins = self.logins.lock();
-        let login = logins.of_mut(credential);
-        let tries = match answer {
-            Ok(Verified::Yes) => return Ok(()),
+        let doubtful = self.logins.lock().of(credential).is_doubtful();
+        if doubtful {
+            // A PIN that holds has set the count back.
+            let tries = applet.tries_left(credential)?;
+            if tries != Some(credential.tries()) {
+                return Err(self.end_stale_login(credential, pin, tries));
+            }
+        }
+        let tries = match applet.verify(credential, pin) {
+            Ok(Verified::Yes) => {
+                self.logins.lock().of_mut(credential).settle();
+                return Ok(());
+            }
             Ok(Verified::Wrong(tries)) => tries,
             Ok(Verified::Blocked) => Some(TriesLeft::BLOCKED),
+            Err(AppletError::Transport { step: Step::Verify, error: TransportError::Reset }) => {
+                self.logins.lock().of_mut(credential).doubt();
+                return Err(CardError::Interrupted);
+            }
             Err(error) => {
-                if concerns(error, Step::Verify) {
+                if leaves_doubt(error) {
+                    let mut logins = self.logins.lock();
+                    let login = logins.of_mut(credential);
                     login.log_out();
                     login.lose_count();
                 }
                 return Err(error.into());
             }
         };
-        // A client that logs in again with the PIN it has kept must not spend another try.
+        Err(self.end_stale_login(credential, pin, tries))
+    }
+
+    /// Ends a login whose PIN does not hold any more. A client that logs in again with the PIN it has kept must not
+    /// spend another try.
+    fn end_stale_login(&self, credential: Credential, pin: &Pin, tries: Option<TriesLeft>) -> CardError {
         let fingerprint = PinEntry::Bytes(pin.bytes()).fingerprint(credential, &self.fingerprint_key);
+        let mut logins = self.logins.lock();
+        let login = logins.of_mut(credential);
         login.log_out();
         login.reject(fingerprint, tries);
         warn!("{}: the PIN does not hold any more; it was changed since the login", self.reader);
-        Err(CardError::PinStale)
+        CardError::PinStale
     }
 
     /// The form check. A malformed PIN is remembered, so that a client that repeats it is stopped.
@@ -286,7 +309,7 @@ impl CardManager {
             Ok(Verified::Wrong(tries)) => (tries, CardError::PinIncorrect),
             Ok(Verified::Blocked) => (Some(TriesLeft::BLOCKED), CardError::PinBlocked),
             Err(error) => {
-                if concerns(error, Step::Verify) || concerns(error, Step::ChangePin) {
+                if leaves_doubt(error) {
                     login.lose_count();
                 }
                 return Err(error.into());
@@ -316,12 +339,13 @@ impl CardManager {
     }
 }
 
-/// Whether an error happened at this step.
-fn concerns(error: AppletError, at: Step) -> bool {
+/// Whether a PIN may have reached the card without an answer that tells what became of it.
+fn leaves_doubt(error: AppletError) -> bool {
     match error {
+        AppletError::Transport { step: Step::Verify | Step::ChangePin, error: TransportError::NotSent }
+        | AppletError::NoCertificate => false,
         AppletError::Refused { step, .. }
         | AppletError::Transport { step, .. }
-        | AppletError::Malformed(step) => step == at,
-        AppletError::NoCertificate => false,
+        | AppletError::Malformed(step) => matches!(step, Step::Verify | Step::ChangePin | Step::ConfirmPin),
     }
 }

@@ -180,10 +180,10 @@ impl Transaction for PcscTransaction<'_> {
             Ok(answer) => Ok(answer.to_vec()),
             // The trace of a reset that pcscd forgot to tell: when two resets by other programs follow each other
             // closely, renewing the connection after the first takes the notice of the second away. The protocol has
-            // to be negotiated anew. The command has not reached the card.
+            // to be negotiated anew. The service sees it before it passes the command on.
             Err(Error::ProtoMismatch) => {
                 *self.stale = true;
-                Err(TransportError::Reset)
+                Err(TransportError::NotSent)
             }
             Err(error) => Err(match transport_error(error) {
                 TransportError::Failed(_) if has_left(self.context, self.reader) => TransportError::Removed,

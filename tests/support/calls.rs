@@ -157,6 +157,11 @@ impl Call {
         matches!(self, Self::Sign(_) | Self::SignPss | Self::SignFinal(_) | Self::SignOnce)
     }
 
+    /// Whether it brings a PIN of which nobody knows yet whether it is right.
+    pub fn brings_a_pin(self) -> bool {
+        self.logs_in() || matches!(self, Self::LoginForOperation | Self::SetPin(_))
+    }
+
     /// Whether it is C_Login of a user.
     pub fn logs_in(self) -> bool {
         matches!(self, Self::Login(_) | Self::CountedLogin(_))

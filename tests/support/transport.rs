@@ -1,5 +1,6 @@
 //! The crate's transport traits over a simulated world: what `transport::pcsc` is over the real service.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +36,8 @@ struct WorldConnection {
     client: Client,
     reader: ReaderName,
     card: CardHandle,
+    /// The service has lost the protocol of the connection.
+    stale: Cell<bool>,
 }
 
 struct WorldTransaction<'a> {
@@ -74,7 +77,7 @@ impl Transport for WorldTransport {
             .world
             .connect(client.context, reader.as_c_str(), ShareMode::Shared, PROTOCOLS)
             .map_err(transport_error)?;
-        Ok(Box::new(WorldConnection { client, reader: reader.clone(), card }))
+        Ok(Box::new(WorldConnection { client, reader: reader.clone(), card, stale: Cell::new(false) }))
     }
 
     fn wait_for_change(&self, known: &[(ReaderName, ReaderState)], timeout: Duration) {
@@ -137,6 +140,11 @@ impl WorldConnection {
         &self.client.world
     }
 
+    fn renew(&self) -> Result<(), TransportError> {
+        let renewed = self.world().reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave);
+        renewed.map(drop).map_err(transport_error)
+    }
+
     fn has_left(&self) -> bool {
         let known = self.client.reader_state(&self.reader);
         !matches!(known, Ok(Some(ReaderState { card_present: true, .. })))
@@ -146,12 +154,15 @@ impl WorldConnection {
 
 impl Connection for WorldConnection {
     fn begin(&mut self) -> Result<(Box<dyn Transaction + '_>, Continuity), TransportError> {
+        let was_stale = self.stale.take();
+        if was_stale {
+            self.renew()?;
+        }
         let continuity = match self.world().begin_transaction(self.card) {
+            Ok(()) if was_stale => Continuity::WasReset,
             Ok(()) => Continuity::Undisturbed,
             Err(Code::RESET_CARD) => {
-                self.world()
-                    .reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave)
-                    .map_err(transport_error)?;
+                self.renew()?;
                 self.world().begin_transaction(self.card).map_err(transport_error)?;
                 Continuity::WasReset
             }
@@ -199,6 +210,10 @@ impl Transaction for WorldTransaction<'_> {
         match connection.world().transmit(connection.card, protocol::T1, command, MAX_ANSWER) {
             Ok(sent) if sent.reported == u64::try_from(sent.answer.len()).unwrap() => Ok(sent.answer),
             Ok(_) => Err(TransportError::BadLength),
+            Err(Code::PROTO_MISMATCH) => {
+                connection.stale.set(true);
+                Err(TransportError::NotSent)
+            }
             Err(code) => Err(match transport_error(code) {
                 TransportError::Failed(_) if connection.has_left() => TransportError::Removed,
                 other => other,

@@ -92,7 +92,8 @@ impl ForeignCard {
     /// # Errors
     /// As [`World::transmit`].
     pub fn transmit(&self, command: &[u8]) -> Result<Vec<u8>, Code> {
-        self.despite_resets(|| self.world.transmit(self.card, protocol::T1, command, 65_538)).map(|sent| sent.answer)
+        self.despite_resets(|| self.world.transmit(self.card, protocol::T1, command, 65_538))
+            .map(|sent| sent.answer)
     }
 
     /// SELECT by AID; the status word.
@@ -143,11 +144,12 @@ impl ForeignCard {
         self.despite_resets(|| self.world.begin_transaction(self.card))
     }
 
-    /// Tries again after each reset: with several other programs the next may come right after the reconnection.
+    /// Tries again after each reset: with several other programs the next may come right after the reconnection, or
+    /// without a notice of its own.
     fn despite_resets<T>(&self, attempt: impl Fn() -> Result<T, Code>) -> Result<T, Code> {
         loop {
             let outcome = attempt();
-            if !matches!(outcome, Err(Code::RESET_CARD)) {
+            if !matches!(outcome, Err(Code::RESET_CARD | Code::PROTO_MISMATCH)) {
                 return outcome;
             }
             self.world.reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave)?;
