@@ -296,7 +296,7 @@ command_fuzz() {
     prepare
     cargo +nightly --version >/dev/null 2>&1 || die "fuzzing needs Rust's nightly toolchain: rustup toolchain install nightly"
     command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
-    ((${#targets[@]})) || targets=(answers files templates configuration)
+    ((${#targets[@]})) || targets=(answers calls files templates configuration)
     for target in "${targets[@]}"; do
         corpus=$TARGET/fuzz/corpus/$target
         mkdir -p "$corpus" "$TARGET/fuzz/findings/$target"

@@ -11,6 +11,7 @@ const TOKEN_INFO: usize = 160;
 fn main() -> io::Result<()> {
     files()?;
     answers()?;
+    calls()?;
     templates()?;
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conf/jpki-pkcs11.toml");
     let sample = fs::read_to_string(sample)?;
@@ -68,6 +69,30 @@ fn answers() -> io::Result<()> {
         "own-answer",
         &[0, 0, 0x0b, 0, 0, 0, 3, 0x41, 0x61, 0xff, 0x00, 0x0b, 4, 3, 0, 3, 0x82, 0x03],
     )
+}
+
+fn calls() -> io::Result<()> {
+    const LIST: [u8; 6] = [0x00, 1, 0, 8, 16, 0];
+    const OPEN: [u8; 3] = [0x01, 6, 0];
+    const SEARCH: [u8; 4] = [0x05, 0, 0, 0];
+    const READ: [u8; 9] = [0x06, 0, 0, 2, 3, 64, 4, 0xff, 0];
+    const LOG_IN: [u8; 5] = [0x03, 0, 0, 0, 0x40];
+    let sign = |object: u8, mechanism: u8| {
+        let begin = [0x07, 0, object, mechanism, 0, 0, 5];
+        let finish = [0x09, 0, 8, 0, 4, b'd', b'a', b't', b'a', 0xfd];
+        [begin.as_slice(), &finish].concat()
+    };
+    let look = [LIST.as_slice(), &OPEN, &SEARCH, &READ].concat();
+    for (index, profile) in Profile::all().iter().enumerate() {
+        let index = u8::try_from(index).expect("few profiles");
+        let mut run = [[index, 0].as_slice(), &look, &LOG_IN, &SEARCH].concat();
+        (0..12).for_each(|object| run.extend(sign(object, 3)));
+        write("calls", &profile.name.replace(' ', "-"), &run)?;
+    }
+    let change = [0x03, 0, 2, 0, 0x20];
+    let others = [0x0c, 0, 16, 0x0d, 1, 0x0d, 0, 0x0d, 0, 0x01, 6, 1];
+    let run = [[0, 1].as_slice(), &look, &change, &others, &LIST].concat();
+    write("calls", "change-pin-and-removal", &run)
 }
 
 fn templates() -> io::Result<()> {

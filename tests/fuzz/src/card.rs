@@ -22,9 +22,22 @@ const MAX_COMMANDS: usize = 64;
 const VERIFY: u8 = 0x20;
 const SIGN: u8 = 0x2a;
 const SELECT_APPLICATION: [u8; 3] = [0x00, 0xa4, 0x04];
+const SELECT_JPKI: [u8; 10] = [0x00, 0xa4, 0x04, 0x0c, 0x0a, 0xd3, 0x92, 0xf0, 0x00, 0x26];
 const OK: [u8; 2] = [0x90, 0x00];
 
-const ERRORS: [TransportError; 7] = [
+/// Also what only a command that was not passed on can be answered with.
+const ERRORS_BEFORE: [TransportError; 8] = [
+    TransportError::Removed,
+    TransportError::Reset,
+    TransportError::Busy,
+    TransportError::NoService,
+    TransportError::AccessDenied,
+    TransportError::BadLength,
+    TransportError::Failed(0x8010_002f),
+    TransportError::NotSent,
+];
+
+const ERRORS_AFTER: [TransportError; 7] = [
     TransportError::Removed,
     TransportError::Reset,
     TransportError::Busy,
@@ -77,8 +90,8 @@ impl Twist {
             1 => Self::Status(input.number()?),
             2 => Self::Data(input.bytes()?.to_vec()),
             3 => Self::Byte(input.number()?, input.byte()?),
-            4 => Self::FailBefore(input.choice(&ERRORS)?),
-            _ => Self::FailAfter(input.choice(&ERRORS)?),
+            4 => Self::FailBefore(input.choice(&ERRORS_BEFORE)?),
+            _ => Self::FailAfter(input.choice(&ERRORS_AFTER)?),
         })
     }
 }
@@ -131,9 +144,24 @@ impl Reader {
         state.card.warm_reset();
     }
 
-    /// VERIFYs with a PIN that were not answered 9000, since this was asked last.
+    /// VERIFYs with a PIN that were refused, or of which nobody knows, since this was asked last.
     pub fn take_refused_verifies(&self) -> usize {
         std::mem::take(&mut self.state().refused_verifies)
+    }
+
+    /// One command, as the card in its slot gets it.
+    pub(crate) fn exchange(&self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
+        let mut state = self.state();
+        if command.starts_with(&SELECT_JPKI) {
+            // A transaction begins so.
+            state.in_transaction = 0;
+        }
+        state.transmit(command)
+    }
+
+    /// Checks that the card is not verified, between two calls of a program.
+    pub(crate) fn must_be_closed(&self) {
+        self.state().must_be_closed();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -148,14 +176,19 @@ impl State {
         let twist = self.script.remove(&self.commands);
         self.commands += 1;
         let select = command.starts_with(&SELECT_APPLICATION);
+        let wrong_before = self.wrong_pins();
         let result = self.twisted(twist, command);
         if select && matches!(&result, Ok(answer) if answer.as_slice() == OK) && self.is_verified() {
             self.lied = true;
         }
         let verify = command.get(1) == Some(&VERIFY) && command.len() > 5;
-        if verify && !matches!(&result, Ok(answer) if answer.as_slice() == OK) {
-            self.refused_verifies += 1;
-        }
+        let refused = match &result {
+            Ok(answer) => answer.as_slice() != OK,
+            // After a reset the card's count tells what became of the PIN.
+            Err(TransportError::Reset | TransportError::NotSent) => self.wrong_pins() > wrong_before,
+            Err(_) => true,
+        };
+        self.refused_verifies += usize::from(verify && refused);
         result
     }
 
@@ -205,6 +238,10 @@ impl State {
         }
     }
 
+    fn wrong_pins(&self) -> usize {
+        Credential::ALL.into_iter().map(|credential| self.card.failed_verifies(credential)).sum()
+    }
+
     fn is_verified(&self) -> bool {
         Credential::ALL.into_iter().any(|credential| self.card.verified(credential))
     }
@@ -214,6 +251,11 @@ impl State {
             self.card.power_off();
             self.card.power_on();
         }
+        self.must_be_closed();
+        self.in_transaction = 0;
+    }
+
+    fn must_be_closed(&mut self) {
         assert!(self.lied || !self.is_verified(), "the card is left verified\n{}", self.card.ledger());
         // Whoever was told that the card forgot does not look again.
         if self.lied {
@@ -222,7 +264,6 @@ impl State {
             self.card.power_on();
             self.lied = false;
         }
-        self.in_transaction = 0;
     }
 }
 

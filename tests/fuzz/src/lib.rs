@@ -2,4 +2,6 @@
 
 pub mod card;
 pub mod input;
+pub mod program;
+pub mod slot;
 pub mod user;

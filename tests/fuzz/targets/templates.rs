@@ -13,6 +13,7 @@ use jpki_pkcs11::token::output::Room;
 use jpki_pkcs11::token::template::TemplateEntry;
 use jpki_pkcs11_fuzz::card::Reader;
 use jpki_pkcs11_fuzz::input::Input;
+use jpki_pkcs11_fuzz::program::number;
 use jpki_pkcs11_fuzz::user::{ATTRIBUTES, MECHANISMS, User, check_room};
 use libfuzzer_sys::fuzz_target;
 
@@ -44,15 +45,6 @@ fn step(input: &mut Input<'_>, user: &mut User) -> Option<()> {
         0 | 1 => query(input, user, slot),
         2 => search(input, user, slot),
         _ => mechanism(input, user, slot),
-    }
-}
-
-/// One that is known, or any number.
-fn number(input: &mut Input<'_>, known: &[u64]) -> Option<u64> {
-    match input.byte()? {
-        known_one if known_one < 0xf0 => known.get(usize::from(known_one) % known.len()).copied(),
-        0xff => Some(u64::MAX - u64::from(input.byte()?)),
-        shift => Some(u64::from(input.number()?) << (shift & 0x0f)),
     }
 }
 

@@ -1,0 +1,103 @@
+//! The same card in a reader of the simulated PC/SC service, for the module as C programs load it: everything below
+//! its transport layer is the real thing, down to the calls of `libpcsclite.so.1`.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use jpki_pkcs11::transport::TransportError;
+use pcsc_stand_in::command::Console;
+use pcsc_stand_in::icc::{Exchange, Icc};
+use pcsc_stand_in::world::{Code, World};
+
+use crate::card::Reader;
+
+const READER: &CStr = c"Reader";
+
+/// The only reader of the service.
+pub struct Slot {
+    world: World,
+    card: Reader,
+}
+
+impl Slot {
+    /// The reader, with this card in it.
+    pub fn with(card: Reader) -> Self {
+        let world = Console::of_this_process().world().clone();
+        world.add_reader(READER);
+        world.insert(READER, Arc::new(card.clone()));
+        Self { world, card }
+    }
+
+    /// What happens to the card.
+    pub fn card(&self) -> &Reader {
+        &self.card
+    }
+
+    /// Takes the card out or puts it in again.
+    pub fn turn(&self) {
+        if self.world.remove_card(READER).is_none() {
+            self.world.insert(READER, Arc::new(self.card.clone()));
+        }
+    }
+
+    /// Another program resets the card.
+    pub fn reset(&self) {
+        self.world.disturb(READER);
+    }
+
+    /// Nothing of the module is left at the service.
+    pub fn must_be_left_alone(&self) {
+        assert_eq!(self.world.open_handles(), (0, 0), "contexts and connections are left");
+    }
+}
+
+impl Icc for Reader {
+    fn power_on(&self) -> Option<Vec<u8>> {
+        let card = self.card();
+        card.power_on();
+        Some(card.atr())
+    }
+
+    fn power_off(&self) {
+        self.card().power_off();
+    }
+
+    fn warm_reset(&self) -> Option<Vec<u8>> {
+        let card = self.card();
+        card.warm_reset();
+        Some(card.atr())
+    }
+
+    fn transmit(&self, command: &[u8]) -> Exchange {
+        match self.exchange(command) {
+            // The transport waits to see whether a card that answers nothing is being pulled.
+            Ok(answer) if answer.is_empty() => Exchange::Answer(vec![0x90]),
+            Ok(answer) => Exchange::Answer(answer),
+            Err(TransportError::Removed) => {
+                self.card().remove();
+                Exchange::Removed
+            }
+            Err(TransportError::Reset) => {
+                self.card().warm_reset();
+                Exchange::Reset
+            }
+            Err(TransportError::NotSent) => Exchange::Failed(Code::PROTO_MISMATCH),
+            Err(TransportError::NoService) => Exchange::Failed(Code::NO_SERVICE),
+            Err(TransportError::AccessDenied) => Exchange::Failed(Code::SECURITY_VIOLATION),
+            Err(TransportError::BadLength) => Exchange::Failed(Code::INSUFFICIENT_BUFFER),
+            // After any other error the transport waits as well.
+            Err(TransportError::Busy | TransportError::Failed(_)) => {
+                Exchange::Failed(Code::SHARING_VIOLATION)
+            }
+        }
+    }
+
+    fn put_in(&self) -> Option<Vec<u8>> {
+        self.card().insert();
+        Icc::power_on(self)
+    }
+
+    fn taken_out(&self) {
+        self.card().remove();
+    }
+}
