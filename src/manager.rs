@@ -40,7 +40,7 @@ use crate::handle::HandleCounter;
 use crate::jpki::applet::{Applet, Features, Step};
 use crate::jpki::layout::Credential;
 use crate::jpki::pin::SecretMemory;
-use crate::transport::{Connection, Continuity, Leave, ReaderName, ReaderState, Transport, TransportError};
+use crate::transport::{Connection, Continuity, Leave, ReaderName, Transport, TransportError};
 
 /// How often an operation begins again because another program reset the card, before it gives up.
 const MAX_ATTEMPTS: usize = 5;
@@ -103,6 +103,18 @@ struct Known {
     changes: u32,
     /// `None`: a card, but not one of JPKI's. It is not asked again.
     card: Option<Arc<Card>>,
+}
+
+impl Known {
+    /// Whether this is the same finding.
+    fn is(&self, other: &Self) -> bool {
+        self.changes == other.changes
+            && match (&self.card, &other.card) {
+                (Some(card), Some(other)) => card.epoch() == other.epoch(),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            }
+    }
 }
 
 impl CardManager {
@@ -191,29 +203,31 @@ impl CardManager {
 
     /// Asks the service, not the card, whether what is known still holds. `None`: a card that is not known yet.
     fn look(&self) -> Result<Option<Known>, CardError> {
-        let changes = match self.transport.reader_state(&self.reader) {
-            Ok(Some(ReaderState { card_present: true, changes })) => changes,
-            Ok(_) | Err(_) => {
-                self.forget();
-                return Err(CardError::NoCard);
-            }
-        };
+        // In this order: what another thread finds out about a newer card meanwhile is not older than the answer.
         let known = self.known.lock().clone();
+        let state = self.transport.reader_state(&self.reader);
+        let changes = state.ok().flatten().filter(|state| state.card_present).map(|state| state.changes);
         match known {
-            Some(known) if known.changes == changes => Ok(Some(known)),
-            Some(_) => {
-                self.forget();
-                Ok(None)
+            Some(known) if Some(known.changes) == changes => Ok(Some(known)),
+            known => {
+                self.forget(|now| known.is_some_and(|known| known.is(now)));
+                changes.map(|_| None).ok_or(CardError::NoCard)
             }
-            None => Ok(None),
         }
     }
 
-    /// The card that was known is gone: nobody is logged in to it, and nothing of it is true of the next one.
-    fn forget(&self) {
-        if self.known.lock().take().is_some_and(|known| known.card.is_some()) {
+    /// Forgets what was known, if it is outdated and nobody knows better by now: nobody is logged in to a card that is
+    /// gone, and nothing of it is true of the next one.
+    fn forget(&self, is_outdated: impl FnOnce(&Known) -> bool) {
+        let Some(gone) = self.known.lock().take_if(|known| is_outdated(known)) else { return };
+        if gone.card.is_some() {
             info!("{}: the card was removed", self.reader);
         }
+        self.forget_logins();
+    }
+
+    /// Forgets the logins, and what was learned from wrong PINs.
+    fn forget_logins(&self) {
         let mut logins = self.logins.lock();
         Credential::ALL.into_iter().for_each(|credential| logins.of_mut(credential).clear());
     }
@@ -245,7 +259,7 @@ impl CardManager {
         let result = self.transact(live, Some(&card), work);
         if matches!(result, Err(CardError::Removed)) {
             *io = None;
-            self.forget();
+            self.forget(|known| known.card.as_ref().is_some_and(|card| card.epoch() == epoch));
         }
         result
     }

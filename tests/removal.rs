@@ -3,6 +3,7 @@
 mod support;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use cryptoki_sys as ck;
@@ -331,4 +332,32 @@ fn full(credential: Credential) -> u8 {
         Credential::Authentication => 3,
         Credential::Signature => 5,
     }
+}
+
+#[test]
+fn a_thread_that_looks_slowly_does_not_end_the_login_to_a_card_that_came_meanwhile() {
+    let fixture = Fixture::new();
+    let old = fixture.open(fixture.auth_slot());
+    let step = Arc::new(Barrier::new(2));
+    let slow = Fault::before({
+        let step = step.clone();
+        move |_| {
+            step.wait();
+            step.wait();
+        }
+    });
+    fixture.world().inject(Function::GetStatusChange, When::NEXT, slow);
+    let new = thread::scope(|scope| {
+        let looks = scope.spawn(|| rv(fixture.module().session_info(old)));
+        // It has begun to look.
+        step.wait();
+        fixture.world().out_and_in(READER);
+        let new = fixture.logged_in(Credential::Authentication);
+        step.wait();
+        let code = looks.join().unwrap();
+        assert!([ck::CKR_DEVICE_REMOVED, ck::CKR_SESSION_HANDLE_INVALID].contains(&code), "{code:#x}");
+        new
+    });
+    assert_eq!(fixture.module().session_info(new).unwrap().state, ck::CKS_RO_USER_FUNCTIONS);
+    fixture.sign(new, ck::CKM_SHA256_RSA_PKCS, b"data").unwrap();
 }

@@ -42,8 +42,8 @@ impl CardManager {
                 return Err(error);
             }
         };
-        // What another thread has noted of a PIN since the card before this one was forgotten.
-        self.forget();
+        // Also what another thread has noted of a PIN since the card before this one was forgotten.
+        self.forget_logins();
         *self.known.lock() = Some(Known { changes, card: card.clone() });
         let card = card.ok_or(CardError::NotJpki)?;
         info!("{}: a card with the JPKI application", self.reader);
