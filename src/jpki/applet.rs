@@ -4,13 +4,14 @@
 //! card and outlives the transaction. Where sources disagree about the card, the method says so.
 
 mod files;
+mod signing;
 
 use log::trace;
 use thiserror::Error;
 
+pub use self::signing::PssAnswer;
 use super::layout::{self, Aid, Credential, FileId};
 use super::pin::Pin;
-use super::public_key::{PSS_HASH_LENGTH, ToBeSigned};
 use crate::iso7816::apdu::{Command, Expected, Response};
 use crate::iso7816::status::{Status, StatusWord, TriesLeft};
 use crate::transport::{Transaction, TransportError};
@@ -25,17 +26,15 @@ const MAX_FILE: usize = 8192;
 /// What a short READ BINARY asks for.
 const CHUNK: u16 = 256;
 
-/// P1 of the sign command: padding of PKCS #1 v1.5 around the bytes as given.
-const SIGN_PKCS1: u8 = 0x00;
-
-/// P1 of the sign command: RSASSA-PSS over a SHA-256 hash (myna-card).
-const SIGN_PSS: u8 = 0x04;
-
 /// What the chip and the reader can do beyond the least. `None`: not known yet.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Features {
     /// Files and keys can be named by their short identifier in P1 or P2, which saves a SELECT.
     pub short_file_ids: Option<bool>,
+    /// A file that was named so is the current one afterwards.
+    pub short_file_ids_select: Option<bool>,
+    /// Keys can be named so.
+    pub short_key_ids: Option<bool>,
     /// An answer can be longer than 256 bytes.
     pub extended_length: Option<bool>,
 }
@@ -99,15 +98,6 @@ pub enum Verified {
     Wrong(Option<TriesLeft>),
     /// Too many were wrong, now or before.
     Blocked,
-}
-
-/// Whether the card makes PSS signatures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PssAnswer {
-    /// It does.
-    Offered,
-    /// It does not know the parameter.
-    Refused,
 }
 
 /// The application, while a transaction lasts.
@@ -212,34 +202,6 @@ impl<'a> Applet<'a> {
         }
     }
 
-    /// Makes a signature. The PIN has been verified in this transaction.
-    ///
-    /// # Errors
-    /// When the card does not make it.
-    pub fn sign(&mut self, credential: Credential, message: ToBeSigned<'_>) -> Result<Vec<u8>, AppletError> {
-        let (p1, input) = match message {
-            ToBeSigned::Pkcs1(input) => (SIGN_PKCS1, input),
-            ToBeSigned::Pss(hash) => (SIGN_PSS, hash.as_slice()),
-        };
-        let response = self.sign_command(Step::Sign, credential, p1, input)?;
-        ok(Step::Sign, response)
-    }
-
-    /// Asks whether the card makes PSS signatures, without a PIN: the sign command is refused either for its
-    /// parameter (6A86) or for the missing PIN (6982).
-    ///
-    /// # Errors
-    /// When no answer came.
-    pub fn offers_pss(&mut self, credential: Credential) -> Result<PssAnswer, AppletError> {
-        let input = [0; PSS_HASH_LENGTH];
-        let response = self.sign_command(Step::AskForPss, credential, SIGN_PSS, &input)?;
-        Ok(match response.status().classify() {
-            // 9000: another program left the card verified. The signature over a hash without a message is dropped.
-            Status::SecurityStatus | Status::Ok => PssAnswer::Offered,
-            _ => PssAnswer::Refused,
-        })
-    }
-
     /// Random bytes from the card, at most 256 and perhaps fewer than asked for.
     ///
     /// # Errors
@@ -248,27 +210,6 @@ impl<'a> Applet<'a> {
         let command = Command::new(0x00, 0x84, 0, 0).expect(Expected::Short(length.clamp(1, CHUNK)));
         let bytes = ok(Step::Challenge, self.exchange(Step::Challenge, &command)?)?;
         if bytes.is_empty() { Err(AppletError::Malformed(Step::Challenge)) } else { Ok(bytes) }
-    }
-
-    /// The sign command with whatever the card answers: by short key identifier where the card knows those, otherwise
-    /// after a SELECT of the key. A refusal of the first form for its parameters is no signature, so that the second
-    /// form may follow.
-    fn sign_command(
-        &mut self,
-        step: Step,
-        credential: Credential,
-        p1: u8,
-        input: &[u8],
-    ) -> Result<Response, AppletError> {
-        let command = |p2| Command::new(0x80, 0x2a, p1, p2).data(input).expect(Expected::Short(CHUNK));
-        if self.knows_short_file_ids() {
-            let response = self.exchange(step, &command(0x80 | credential.key().short()))?;
-            if !matches!(response.status().classify(), Status::NotFound | Status::WrongParameters) {
-                return Ok(response);
-            }
-        }
-        self.select_file(credential.key(), Step::Read)?;
-        self.exchange(step, &command(0x80))
     }
 
     /// VERIFY for the PIN file that is selected.

@@ -27,12 +27,11 @@ fn sample() -> BTreeSet<u16> {
 /// Whether a right result may follow this answer, since the module can do without it or asks once more.
 fn may_go_on(ready: &Ready, command: &CommandRecord, status: u16) -> bool {
     let repeats = matches!(status >> 8, 0x61 | 0x6c);
-    let other_form = matches!(status, 0x6a81 | 0x6a82 | 0x6a86 | 0x6a88 | 0x6b00);
     match command.instruction() {
         // VERIFY without a PIN: any answer tells something, or nothing.
         Some(VERIFY) if !is_verify(command) => true,
         Some(VERIFY) => false,
-        Some(SIGN) if ready.call.signs() => repeats || other_form,
+        Some(SIGN) if ready.call.signs() => repeats,
         // After a power-up the first command may be answered so once.
         Some(0xa4) if is_leaving(command) || is_select_of_application(command) => {
             is_leaving(command) || repeats || status == 0x6f00
@@ -148,9 +147,8 @@ fn of_all_status_words_in_place_of_a_signature_none_is_one() {
     let session = fixture.logged_in(Credential::Authentication);
     let key = fixture.key(session);
     for status in 0..=u16::MAX {
-        // A card asked once more, or in another way, would make a good one.
-        if matches!(status >> 8, 0x61 | 0x6c) || matches!(status, 0x6a81 | 0x6a82 | 0x6a86 | 0x6a88 | 0x6b00)
-        {
+        // A card asked once more would make a good one.
+        if matches!(status >> 8, 0x61 | 0x6c) {
             continue;
         }
         fixture.card().inject(Fault::on_instruction(SIGN).answer_status(status));

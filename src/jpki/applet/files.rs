@@ -27,13 +27,15 @@ impl Applet<'_> {
     }
 
     /// Whether the certificate is on the card. One that is not issued (to people under 15, say) is not 8F in EF 0008
-    /// (myna-card); where a card has no such file, its certificates are taken to be there.
+    /// (myna-card); where a card has no such file, or does not show it, its certificates are taken to be there.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn has_certificate(&mut self, credential: Credential) -> Result<bool, AppletError> {
         let bytes = match self.read_start(CERTIFICATES_PRESENT, 3) {
-            Err(AppletError::Refused { status, .. }) if status.classify() == Status::NotFound => {
+            Err(AppletError::Refused { status, .. })
+                if matches!(status.classify(), Status::NotFound | Status::SecurityStatus) =>
+            {
                 return Ok(true);
             }
             answer => answer?,
@@ -66,13 +68,37 @@ impl Applet<'_> {
     /// # Errors
     /// When it cannot be read or is no certificate.
     pub fn certificate(&mut self, file: FileId) -> Result<Certificate, AppletError> {
-        let mut bytes = self.read_start(file, CHUNK).map_err(none_past_the_end)?;
-        if bytes.is_empty() {
+        let start = self.read_start(file, CHUNK).map_err(none_past_the_end)?;
+        if start.is_empty() {
             return Err(AppletError::Malformed(Step::Read));
         }
-        let length = der::sequence_length(&bytes)
+        let length = der::sequence_length(&start)
             .filter(|&length| length <= MAX_FILE)
             .ok_or(AppletError::NoCertificate)?;
+        if start.len() >= length || !self.knows_short_file_ids() {
+            return self.read_rest(start, length);
+        }
+        // A short identifier makes its file the current one (ISO/IEC 7816-4, 7.2.2). Whether every chip does so is not
+        // known: one that goes on in another file, or in none, brings no certificate.
+        if self.features.short_file_ids_select != Some(false) {
+            let certificate = self.read_rest(start.clone(), length);
+            if certificate.is_ok() {
+                self.features.short_file_ids_select = Some(true);
+            }
+            let may_be_elsewhere =
+                matches!(certificate, Err(AppletError::Refused { .. } | AppletError::NoCertificate));
+            if self.features.short_file_ids_select == Some(true) || !may_be_elsewhere {
+                return certificate;
+            }
+        }
+        self.select_file(file, Step::Read)?;
+        let certificate = self.read_rest(start, length)?;
+        self.features.short_file_ids_select = Some(false);
+        Ok(certificate)
+    }
+
+    /// A certificate whose first bytes were read; its file is the current one.
+    fn read_rest(&mut self, mut bytes: Vec<u8>, length: usize) -> Result<Certificate, AppletError> {
         if bytes.len() < length {
             self.read_rest_extended(&mut bytes, length)?;
         }
@@ -89,8 +115,8 @@ impl Applet<'_> {
         Certificate::parse(bytes).ok_or(AppletError::NoCertificate)
     }
 
-    /// READ BINARY by short file identifier. `None` when this card does not know them: once it refused one that no
-    /// PIN protects, it is not asked again.
+    /// READ BINARY by short file identifier. `None` when this card does not know them: once it refused one, it is not
+    /// asked again.
     fn read_short(&mut self, file: FileId, length: u16) -> Result<Option<Vec<u8>>, AppletError> {
         if self.features.short_file_ids == Some(false) {
             return Ok(None);
@@ -102,8 +128,9 @@ impl Applet<'_> {
                 self.features.short_file_ids = Some(true);
                 Ok(Some(response.into_data()))
             }
-            (Status::SecurityStatus, _) | (_, Some(true)) => Err(refused(Step::Read, &response)),
-            (_, _) => {
+            (_, Some(true)) => Err(refused(Step::Read, &response)),
+            // Whatever is refused here needs no PIN: it is the token information, see `token_info_at_once`.
+            (_, None | Some(false)) => {
                 self.features.short_file_ids = Some(false);
                 Ok(None)
             }
