@@ -71,9 +71,6 @@ pub enum Error {
     /// The session has no operation of this kind.
     #[error("no operation is active")]
     OperationNotInitialized,
-    /// The card needs no seed.
-    #[error("the random number generator takes no seed")]
-    RandomSeedNotSupported,
     /// Too many sessions are open.
     #[error("too many sessions")]
     SessionCount,
@@ -137,7 +134,6 @@ impl Error {
             Self::ObjectHandleInvalid => ck::CKR_OBJECT_HANDLE_INVALID,
             Self::OperationActive => ck::CKR_OPERATION_ACTIVE,
             Self::OperationNotInitialized => ck::CKR_OPERATION_NOT_INITIALIZED,
-            Self::RandomSeedNotSupported => ck::CKR_RANDOM_SEED_NOT_SUPPORTED,
             Self::SessionCount => ck::CKR_SESSION_COUNT,
             Self::SessionHandleInvalid => ck::CKR_SESSION_HANDLE_INVALID,
             Self::SessionParallelNotSupported => ck::CKR_SESSION_PARALLEL_NOT_SUPPORTED,

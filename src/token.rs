@@ -11,6 +11,7 @@ pub mod sign;
 pub mod template;
 
 mod object;
+mod seed;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use self::attribute::{AttributeAnswers, AttributeQuery, Attributes};
 use self::mechanism::{SignatureMechanism, hashing, info, needs_pss, signing};
 use self::object::{Object, ObjectKind, hex, objects};
 use self::output::padded;
+use self::seed::Seeds;
 use self::template::{TemplateEntry, matches, may_match};
 use crate::error::Error;
 use crate::handle::{HandleCounter, ObjectHandle};
@@ -34,6 +36,7 @@ pub struct Token {
     card: Arc<Card>,
     credential: Credential,
     objects: Vec<Object>,
+    seeds: Seeds,
 }
 
 /// How many sessions are open on a token.
@@ -55,7 +58,7 @@ impl Token {
         handles: &HandleCounter,
     ) -> Self {
         let objects = objects(credential, &card, handles, manager.settings());
-        Self { manager, card, credential, objects }
+        Self { manager, card, credential, objects, seeds: Seeds::default() }
     }
 
     /// The card it is on.
@@ -158,6 +161,13 @@ impl Token {
         if pss && !self.manager.offers_pss(self.card.epoch(), self.credential)? {
             return Err(Error::MechanismInvalid);
         }
+        Ok(())
+    }
+
+    /// Random bytes from the card, with the seeds that were given.
+    fn random(&self, room: &mut [u8]) -> Result<(), Error> {
+        self.manager.random(self.card.epoch(), room)?;
+        self.seeds.mix(room);
         Ok(())
     }
 

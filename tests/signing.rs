@@ -13,7 +13,7 @@ use rsa::{BigUint, Pss, RsaPublicKey};
 use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use support::fixture::{AUTH_PIN, Fixture, SIGN_PIN};
-use virtual_card::{Credential, Profile};
+use virtual_card::{Credential, Fault as CardFault, Profile};
 
 const DATA: &[u8] = b"data to be signed";
 const LARGE: Room = Room::Bytes(4096);
@@ -371,6 +371,19 @@ fn random_numbers_come_from_the_card() {
     let asked = fixture.card().ledger_since(mark);
     assert!(asked.commands().filter(|command| command.instruction() == Some(0x84)).count() >= 4);
     assert_eq!(fixture.module().generate_random(session, 0), Ok(Vec::new()));
-    assert_eq!(rv(fixture.module().seed_random(session, b"seed")), ck::CKR_RANDOM_SEED_NOT_SUPPORTED);
     assert_eq!(rv(fixture.module().generate_random(session, usize::MAX >> 1)), ck::CKR_HOST_MEMORY);
+}
+
+#[test]
+fn a_seed_is_mixed_into_what_comes_from_the_card() {
+    let fixture = Fixture::new();
+    let session = fixture.open(fixture.auth_slot());
+    let constant = [[0x55; 32].as_slice(), &[0x90, 0x00]].concat();
+    fixture.card().inject(CardFault::on_instruction(0x84).repeated().answer(constant));
+    let random = || fixture.module().generate_random(session, 32).expect("random bytes");
+    assert_eq!(random(), [0x55; 32]);
+    fixture.module().seed_random(session, b"seed").expect("a session");
+    let seeded = random();
+    assert_ne!(seeded, [0x55; 32]);
+    assert_ne!(random(), seeded);
 }

@@ -127,13 +127,13 @@ impl Module {
         }
     }
 
-    /// PKCS #11, C_SeedRandom: the card takes no seed.
+    /// PKCS #11, C_SeedRandom. The card takes no seed; it is mixed in here.
     ///
     /// # Errors
-    /// [`Error::RandomSeedNotSupported`].
-    pub fn seed_random(&self, session: SessionHandle, _seed: &[u8]) -> Result<(), Error> {
-        self.session(session)?;
-        Err(Error::RandomSeedNotSupported)
+    /// [`Error::SessionHandleInvalid`].
+    pub fn seed_random(&self, session: SessionHandle, seed: &[u8]) -> Result<(), Error> {
+        self.session(session)?.seed_random(seed);
+        Ok(())
     }
 
     /// PKCS #11, C_GenerateRandom, from the card.

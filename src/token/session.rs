@@ -315,6 +315,11 @@ impl Session {
     /// # Errors
     /// When the card does not answer.
     pub fn random(&self, room: &mut [u8]) -> Result<(), Error> {
-        Ok(self.token.manager().random(self.token.card().epoch(), room)?)
+        self.token.random(room)
+    }
+
+    /// PKCS #11, C_SeedRandom: what comes from the card afterwards depends on the seed too.
+    pub fn seed_random(&self, seed: &[u8]) {
+        self.token.seeds.add(seed);
     }
 }
