@@ -248,5 +248,16 @@ check "it restored the tries" tries_left 3 5
 card set-tries auth 1
 refused "the provider spares the last try" '' signs_as "$AUTH;type=private?pin-value=1111" authentication
 check "it is still there" tries_left 1 5
+card set-tries auth 0
+refused "a blocked PIN" 'Could not (read|find|open) .*private key' signs_as "$AUTH_KEY" authentication
+check "the certificate is still shown" same_certificate "$AUTH_CERT" "$WORK/identity/authentication.pem"
+card set-tries auth 3
+
+refused "the card is pulled out during a signature" 'Error signing data' pulled_out signs_as "$AUTH_KEY" authentication
+refused "no card" 'Could not (read|find|open) .*private key' signs_as "$AUTH_KEY" authentication
+put_card_in
+check "the card is back" signs_as "$AUTH_KEY" authentication
+refused "no pcscd" 'Could not (read|find|open) .*private key' env PCSCLITE_CSOCK_NAME="$WORK/nobody" OPENSSL_CONF="$PWD/openssl.cnf" \
+    openssl dgst -sha256 -sign "$AUTH_KEY" -out signature message
 
 finish 1
