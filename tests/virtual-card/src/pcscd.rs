@@ -1,13 +1,14 @@
 //! A pcscd of one's own: private socket, private configuration, gone when its owner is.
 //!
 //! The daemon takes its socket by systemd's socket activation (LISTEN_FDS, descriptor 3), its readers from a
-//! directory given with `--config`, and its clients find it through PCSCLITE_CSOCK_NAME. Started like this it
-//! writes no pid file and needs no rights. Real readers, which it would find on the USB by itself, are kept from it
-//! by their names (see [`READER_NAME`]).
+//! directory given with `--config`, and its clients find it through PCSCLITE_CSOCK_NAME. There is no setting for
+//! /run/pcscd, which it makes, or ends where it may not, and where it writes over another daemon's pid file: so a copy
+//! of the daemon is started, which has a directory of ours in its place (see [`START`]). It needs no rights. Real
+//! readers, which it would find on the USB by itself, are kept from it by their names (see [`READER_NAME`]).
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -18,6 +19,28 @@ use std::thread::JoinHandle;
 
 /// Where systemd's protocol puts the first socket.
 const FIRST_DESCRIPTOR: libc::c_int = 3;
+
+/// Where the daemon finds the directory that it has in place of /run/pcscd. [`START`] names it.
+const RUN_DESCRIPTOR: libc::c_int = 10;
+
+/// The shell's words for starting the daemon $0 as the copy $1, with the options that follow.
+///
+/// "/dev/fd/10" is as long as "/run/pcscd". The copy is not written by this process: a child that another thread forks
+/// meanwhile would hold it open for writing, and then it cannot be executed.
+///
+/// Daemons since 2.0 may ask polkit whether a client is welcome. It knows nothing of ours.
+///
+/// The daemon believes LISTEN_PID only if it is its own, which nobody knows before the fork.
+const START: &str = r#"
+copy=$1
+shift
+LC_ALL=C sed 's|/run/pcscd|/dev/fd/10|g' "$0" >"$copy" && chmod 700 "$copy" || exit
+case $("$copy" --help) in
+*--disable-polkit*) set -- --disable-polkit "$@" ;;
+esac
+export LISTEN_PID=$$
+exec "$copy" "$@"
+"#;
 
 /// What the name of a virtual reader begins with, and the only letters in it.
 ///
@@ -82,27 +105,34 @@ pub(crate) struct Pcscd {
 }
 
 impl Pcscd {
-    /// Starts the daemon on `socket`, with the reader files in `configuration` and its output in `log`.
-    pub(crate) fn start(program: &Path, socket: &Path, configuration: &Path, log: &Path) -> io::Result<Self> {
+    /// Starts the daemon on `socket`, with the reader files in `configuration`, its output in `log`, and what else it
+    /// writes in `run`, a directory of its own.
+    pub(crate) fn start(
+        program: &Path,
+        socket: &Path,
+        configuration: &Path,
+        log: &Path,
+        run: &Path,
+    ) -> io::Result<Self> {
         match fs::remove_file(socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+        fs::create_dir_all(run)?;
         // Our copy is closed when this function ends: with the daemon dead, clients are to be refused, not queued.
         let listener = UnixListener::bind(socket)?;
         fs::set_permissions(socket, fs::Permissions::from_mode(0o666))?;
         let output = File::options().create(true).append(true).open(log)?;
 
         let mut command = Command::new("/bin/sh");
-        // The daemon believes LISTEN_PID only if it is its own, which nobody knows before the fork.
-        command.args(["-c", "export LISTEN_PID=$$; exec \"$0\" \"$@\""]).arg(program);
+        command.args(["-c", START]).arg(program).arg(run.join("pcscd"));
         command.args(["--foreground", "--config"]).arg(configuration);
         command.env("LISTEN_FDS", "1").env("PCSCLITE_FILTER_IGNORE_READER_NAMES", ignored_names());
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let descriptor = listener.as_raw_fd();
+        let (listener, run) = (out_of_the_way(&listener)?, out_of_the_way(&File::open(run)?)?);
         // SAFETY: the hook makes system calls only, which is all that is allowed between fork and exec.
         unsafe {
-            command.pre_exec(move || prepare_child(descriptor));
+            command.pre_exec(move || prepare_child(&listener, &run));
         }
         Self::spawn(command)
     }
@@ -118,6 +148,7 @@ impl Pcscd {
                     return Err(io::ErrorKind::NotFound.into());
                 }
             };
+            drop(command);
             let _ = sender.send(Ok(child.id()));
             Child::wait(&mut child)
         })?;
@@ -153,15 +184,24 @@ impl Drop for Pcscd {
     }
 }
 
-fn prepare_child(listener: libc::c_int) -> io::Result<()> {
+/// A copy of a descriptor with another number than those that the daemon's get.
+fn out_of_the_way(descriptor: &impl AsFd) -> io::Result<OwnedFd> {
+    let descriptor = descriptor.as_fd().as_raw_fd();
+    // SAFETY: a plain system call on integers.
+    let copy = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, RUN_DESCRIPTOR + 1) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+fn prepare_child(listener: &OwnedFd, run: &OwnedFd) -> io::Result<()> {
     // SAFETY: plain system calls on integers.
     let done = unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0
-            && if listener == FIRST_DESCRIPTOR {
-                libc::fcntl(listener, libc::F_SETFD, 0) == 0
-            } else {
-                libc::dup2(listener, FIRST_DESCRIPTOR) == FIRST_DESCRIPTOR
-            }
+            && libc::dup2(listener.as_raw_fd(), FIRST_DESCRIPTOR) == FIRST_DESCRIPTOR
+            && libc::dup2(run.as_raw_fd(), RUN_DESCRIPTOR) == RUN_DESCRIPTOR
     };
     if done { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

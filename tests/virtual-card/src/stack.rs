@@ -172,7 +172,8 @@ impl Stack {
         self.kill_pcscd();
         self.slots.iter().for_each(Slot::unsee);
         let (configuration, log) = (self.configuration(), self.directory.join("pcscd.log"));
-        self.pcscd = Some(Pcscd::start(&self.programs.pcscd, &self.socket(), &configuration, &log)?);
+        let (program, socket, run) = (&self.programs.pcscd, self.socket(), self.run());
+        self.pcscd = Some(Pcscd::start(program, &socket, &configuration, &log, &run)?);
         let is_running = || self.pcscd_pid().is_some();
         let seen = self.slots.iter().try_for_each(|slot| slot.wait_until_seen(is_running));
         seen.map_err(|error| {
@@ -193,6 +194,10 @@ impl Stack {
 
     fn configuration(&self) -> PathBuf {
         self.directory.join("readers")
+    }
+
+    fn run(&self) -> PathBuf {
+        self.directory.join("run")
     }
 
     fn driver(&self, index: usize) -> PathBuf {
@@ -226,6 +231,7 @@ impl Drop for Stack {
             let _ = fs::remove_file(self.driver(index));
         }
         let _ = fs::remove_dir_all(self.configuration());
+        let _ = fs::remove_dir_all(self.run());
     }
 }
 

@@ -90,6 +90,18 @@ fn a_killed_daemon_refuses_and_a_new_one_serves() {
 }
 
 #[test]
+fn the_daemon_writes_its_pid_where_no_other_looks() {
+    let stack = Stack::full().unwrap();
+    assert!(presence(&stack)[0]);
+    let pid_in = |directory: &std::path::Path| {
+        let text = std::fs::read_to_string(directory.join("pcscd.pid")).unwrap_or_default();
+        text.trim_matches(['\n', '\0']).parse().ok()
+    };
+    assert_eq!(pid_in(&stack.directory().join("run")), stack.pcscd_pid());
+    assert_ne!(pid_in("/run/pcscd".as_ref()), stack.pcscd_pid());
+}
+
+#[test]
 fn stacks_side_by_side_do_not_see_each_other() {
     let [full, empty] =
         [Some(VirtualCard::full()), None].map(|card| Stack::start(Options::readers(vec![card])).unwrap());
