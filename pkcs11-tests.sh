@@ -6,7 +6,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/tests/clients/environment.sh"
 
 # What is needed, as "test for its presence:Debian package". Packages that would start a service are not here: they
-# are unpacked below the target directory instead (unpack_packages).
+# are unpacked below the target directory instead (unpack_pcscd, unpack_servers).
 readonly BUILD_PACKAGES=(
     cc:build-essential pkg-config:pkg-config /usr/include/PCSC/winscard.h:libpcsclite-dev
 )
@@ -17,11 +17,8 @@ readonly TEST_PACKAGES=(
     firefox-esr:firefox-esr thunderbird:thunderbird
     certtool:gnutls-bin certutil:libnss3-tools pdfsig:poppler-utils javac:default-jdk-headless
     p11-kit:p11-kit '/usr/lib/*/pkcs11/p11-kit-client.so:p11-kit-modules' /usr/lib/gnupg/scdaemon:scdaemon
-    '/usr/lib/*/libnss_wrapper.so:libnss-wrapper' '/usr/lib/*/libwrap.so.0:libwrap0'
-    '/usr/lib/python3*/ensurepip:python3-venv'
+    '/usr/lib/*/libnss_wrapper.so:libnss-wrapper' '/usr/lib/python3*/ensurepip:python3-venv'
     script:bsdutils eapol_test:eapoltest '/usr/lib/*/libsocket_wrapper.so:libsocket-wrapper'
-    '/usr/lib/*/libnl-genl-3.so.200:libnl-genl-3-200' '/usr/lib/*/libnl-route-3.so.200:libnl-route-3-200'
-    '/usr/lib/*/liblzo2.so.2:liblzo2-2' '/usr/lib/*/libpkcs11-helper.so.1:libpkcs11-helper1'
     '/lib/*/security/pam_p11.so:libpam-p11' pamtester:pamtester '/usr/lib/*/libpam_wrapper.so:libpam-wrapper'
     gpgsm:gpgsm gnupg-pkcs11-scd:gnupg-pkcs11-scd
 )
@@ -65,6 +62,10 @@ as_root() {
     if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
 
+may_be_root() {
+    ((EUID == 0)) || command -v sudo >/dev/null
+}
+
 # --- what is needed ---------------------------------------------------------------------------------------------
 
 is_present() {
@@ -81,11 +82,16 @@ install_packages() {
         is_present "${entry%:*}" || missing+=("${entry##*:}")
     done
     ((${#missing[@]})) || return 0
-    command -v apt-get >/dev/null || die "please install: ${missing[*]}"
-    say "installing ${missing[*]}"
+    apt_install "${missing[@]}"
+}
+
+apt_install() {
+    command -v apt-get >/dev/null || die "please install: $*"
+    may_be_root || die "there is no sudo; please run, as root: apt-get update; apt-get install --no-install-recommends $*"
+    say "installing $*"
     as_root apt-get update -q >/dev/null
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends \
-        -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "${missing[@]}" >/dev/null
+        -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >/dev/null
 }
 
 # Unpacks a package into a directory below the target directory, unless that has been done; needs no rights.
@@ -96,24 +102,63 @@ unpack_package() {
     [[ ! -e $done_mark ]] || return 0
     say "unpacking $package into $directory"
     mkdir -p "$directory/download"
-    (cd "$directory/download" && rm -f -- "$package"_*.deb && apt-get "$@" -o APT::Sandbox::User=root -qq download "$package")
+    (
+        cd "$directory/download"
+        rm -f -- "$package"_*.deb
+        # It may be that nothing had to be installed, and the lists of packages are old, or not there at all.
+        download "$package" "$@" 2>/dev/null || {
+            may_be_root || die "there is no sudo; please run, as root: apt-get update"
+            as_root apt-get update -q >/dev/null
+            download "$package" "$@"
+        }
+    )
     dpkg-deb --extract "$directory/download/$package"_*.deb "$directory"
     touch "$done_mark"
 }
 
-# The reader driver must not be installed: it would add a reader to the system's pcscd. Nor must pcscd and sshd, which
-# would be started. The OpenSSL provider is not in Debian 12 itself.
-unpack_packages() {
+# download PACKAGE APT-OPTION...
+download() {
+    apt-get "${@:2}" -o APT::Sandbox::User=root -qq download "$1"
+}
+
+# Installs the libraries that these package files depend on. Where a library is one of several that would do, it is not
+# one that a program is linked with; pcscd's reader drivers are such.
+install_libraries() {
+    local file dependency missing=()
+    for file in "$@"; do
+        [[ -e $file ]] || continue
+        while read -r dependency; do
+            is_installed "$dependency" || missing+=("$dependency")
+        done < <(dpkg-deb --field "$file" Depends | tr ',' '\n' | sed -n '/|/d; s/^ *\(lib[^ :]*\).*/\1/p')
+    done
+    ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
+}
+
+is_installed() {
+    [[ $(dpkg-query --show --showformat '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+}
+
+# The reader driver must not be installed: it would add a reader to the system's pcscd. Nor must pcscd, which would be
+# started.
+unpack_pcscd() {
     command -v apt-get >/dev/null || return 0
     unpack_package vsmartcard-vpcd "$TARGET/pcsc"
     [[ -x /usr/sbin/pcscd ]] || unpack_package pcscd "$TARGET/pcsc"
+    install_libraries "$TARGET"/pcsc/download/pcscd_*.deb
+}
+
+# Other programs that the clients need, and that would be started if they were installed.
+unpack_servers() {
+    command -v apt-get >/dev/null || return 0
     [[ -x /usr/sbin/sshd ]] || unpack_package openssh-server "$TARGET/sshd"
     [[ -x /usr/sbin/openvpn ]] || unpack_package openvpn "$TARGET/network"
     [[ -x /usr/sbin/hostapd ]] || unpack_package hostapd "$TARGET/network"
     [[ -x /usr/bin/stunnel4 ]] || unpack_package stunnel4 "$TARGET/network"
+    install_libraries "$TARGET"/{sshd,network}/download/*.deb
     unpack_provider
 }
 
+# The OpenSSL provider is not in Debian 12 itself.
 unpack_provider() {
     local apt=$TARGET/provider/apt release options=()
     compgen -G '/usr/lib/*/ossl-modules/pkcs11.so' >/dev/null && return 0
@@ -134,7 +179,7 @@ unpack_provider() {
 
 prepare() {
     install_packages "${BUILD_PACKAGES[@]}" "$@"
-    unpack_packages
+    unpack_pcscd
     build
 }
 
@@ -241,6 +286,7 @@ finish() {
 
 command_prepare() {
     prepare "${TEST_PACKAGES[@]}"
+    unpack_servers
     install_pyhanko
 }
 
