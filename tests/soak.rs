@@ -13,6 +13,9 @@ use process::stack;
 /// Signatures before the host is measured for the first time: what is made once is made then.
 const WARM_UP: usize = 100;
 
+/// Browsers poll once a second.
+const EIGHT_HOURS: usize = 8 * 60 * 60;
+
 const THREADS: usize = 16;
 
 /// The most that the resident memory may grow, in KiB.
@@ -38,6 +41,13 @@ impl Holdings {
 
 fn is_full() -> bool {
     env::var_os("JPKI_SOAK").is_some_and(|value| value == "full")
+}
+
+/// Polls so often; the card stays, and so does the login.
+fn poll(host: &mut Child, times: usize) {
+    host.tell(&format!("poll authentication {times}"));
+    let answer = host.answer_within(std::time::Duration::from_secs(3600));
+    assert_eq!(answer, Some("CKR_OK".to_owned()));
 }
 
 /// Makes so many signatures in each of so many threads; none may fail.
@@ -69,6 +79,31 @@ fn a_host_that_signs_all_day_does_not_grow() {
     assert!(growth <= MOST_GROWTH, "{before:?} {after:?}");
     assert_eq!((after.descriptors, after.threads), (before.descriptors, before.threads));
     assert_eq!(stack.card(0).signatures(), count);
+}
+
+#[test]
+fn a_host_that_polls_for_eight_hours_does_not_grow() {
+    let count = if is_full() { EIGHT_HOURS } else { 500 };
+    let stack = stack(true);
+    let mut host = Child::logged_in(&stack, &["authentication"]);
+    poll(&mut host, WARM_UP);
+    let (before, start) = (Holdings::of(host.pid()), Instant::now());
+    poll(&mut host, count - WARM_UP);
+    let (after, seconds) = (Holdings::of(host.pid()), start.elapsed().as_secs_f64());
+    let growth = after.resident_kib.saturating_sub(before.resident_kib);
+    println!(
+        "{count} polls, as many as one each second for {:.1} h: resident memory +{growth} KiB, descriptors {} -> {}, \
+         threads {} -> {}, {:.1} ms each",
+        count as f64 / 3600.0,
+        before.descriptors,
+        after.descriptors,
+        before.threads,
+        after.threads,
+        1000.0 * seconds / (count - WARM_UP) as f64
+    );
+    assert!(growth <= MOST_GROWTH, "{before:?} {after:?}");
+    assert_eq!((after.descriptors, after.threads), (before.descriptors, before.threads));
+    sign(&mut host, 1, 1);
 }
 
 #[test]

@@ -138,6 +138,20 @@ impl Host {
         }
     }
 
+    /// Asks so often what a browser asks once a second to see whether the card is still there.
+    pub fn poll(&self, token: Token, times: usize) -> CK_RV {
+        for _ in 0..times {
+            let (value, count) = self.count(true);
+            check!(value);
+            assert!(count > token.index(), "the token is there");
+            let slot = self.slot(token).expect("it was listed");
+            check!(call!(self, C_GetSlotInfo, slot, &mut ck::CK_SLOT_INFO::default()));
+            check!(call!(self, C_GetTokenInfo, slot, &mut ck::CK_TOKEN_INFO::default()));
+            check!(self.session_info(token));
+        }
+        ck::CKR_OK
+    }
+
     /// Asks the authentication token of a reader for its state, in a session of its own.
     pub fn reader(&self, number: usize) -> CK_RV {
         let Ok(Some(slot)) = self.slots(false).map(|slots| slots.get(2 * number).copied()) else {

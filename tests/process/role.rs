@@ -190,6 +190,7 @@ fn call(words: &[&str]) -> String {
         ["open", token] => host().open(named(token)),
         ["close", token] => host().close(named(token)),
         ["close-all", token] => host().close_all(named(token)),
+        ["poll", token, times] => host().poll(named(token), times.parse().expect("a number")),
         ["session-info", token] => host().session_info(named(token)),
         ["login", token] => host().login(named(token)),
         ["login", token, "secret"] => host().login_with(named(token), &mut read_secret()),
