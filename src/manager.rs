@@ -34,6 +34,7 @@ use parking_lot::Mutex;
 use self::card::{Card, Epoch, Identity, PerCredential};
 use self::error::CardError;
 use self::login::Login;
+pub use self::login::Ticket;
 pub use self::pins::PinStatus;
 pub use self::signing::Authorization;
 use crate::handle::HandleCounter;

@@ -3,7 +3,9 @@
 //! The card does not tell whether a PIN is verified, and each operation of ours makes it forget, so that this is the
 //! truth about who is logged in.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
 
 use super::card::Epoch;
 use crate::iso7816::status::TriesLeft;
@@ -26,7 +28,13 @@ struct User {
     pin: Option<Arc<Pin>>,
     /// The answer to the last VERIFY got lost.
     doubtful: bool,
+    /// The PINs that were given for one signature each.
+    tickets: Vec<Weak<Ticket>>,
 }
+
+/// A PIN that was given for one signature. It is wiped with the ticket, or before that when the login ends.
+#[derive(Debug)]
+pub struct Ticket(Mutex<Option<Arc<Pin>>>);
 
 /// A PIN that was refused.
 struct Rejected {
@@ -72,7 +80,7 @@ impl Login {
 
     /// The card took the PIN.
     pub(super) fn accept(&mut self, epoch: Epoch, pin: Option<Arc<Pin>>, tries: TriesLeft) {
-        let user = User { epoch, pin, doubtful: false };
+        let user = User { epoch, pin, doubtful: false, tickets: Vec::new() };
         *self = Self { user: Some(user), rejected: None, wrong_entry: false, tries: Some(tries) };
     }
 
@@ -89,6 +97,15 @@ impl Login {
         self.rejected = Some(Rejected { fingerprint, tries });
         self.wrong_entry = true;
         self.tries = tries;
+    }
+
+    /// Takes a PIN for one signature of whoever is logged in to the card of this epoch.
+    pub(super) fn issue(&mut self, epoch: Epoch, pin: Pin) -> Option<Arc<Ticket>> {
+        let user = self.user.as_mut().filter(|user| user.epoch == epoch)?;
+        user.tickets.retain(|ticket| ticket.strong_count() > 0);
+        let ticket = Arc::new(Ticket(Mutex::new(Some(Arc::new(pin)))));
+        user.tickets.push(Arc::downgrade(&ticket));
+        Some(ticket)
     }
 
     /// A PIN was sent and nobody knows what became of it: the count of tries has to be asked for.
@@ -124,5 +141,22 @@ impl Login {
             self.rejected = None;
         }
         self.tries = tries;
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        self.tickets.iter().filter_map(Weak::upgrade).for_each(|ticket| ticket.revoke());
+    }
+}
+
+impl Ticket {
+    /// The PIN, unless the login has ended since it was given.
+    pub(super) fn pin(&self) -> Option<Arc<Pin>> {
+        self.0.lock().clone()
+    }
+
+    fn revoke(&self) {
+        *self.0.lock() = None;
     }
 }

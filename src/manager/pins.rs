@@ -9,6 +9,7 @@ use log::{info, warn};
 
 use super::card::{Epoch, Holder};
 use super::error::CardError;
+use super::login::Ticket;
 use super::{CardManager, Live};
 use crate::iso7816::status::TriesLeft;
 use crate::jpki::applet::{Applet, AppletError, Step, Verified};
@@ -68,20 +69,26 @@ impl CardManager {
             .inspect_err(|_| self.log_out(credential))
     }
 
-    /// Checks a PIN for one use of a key that asks each time, and hands it back.
+    /// Checks a PIN for one use of a key that asks each time. It serves as long as the login.
     ///
     /// # Errors
-    /// As [`CardManager::log_in`].
+    /// [`CardError::NotLoggedIn`], or as [`CardManager::log_in`].
     pub fn authorize_once(
         &self,
         epoch: Epoch,
         credential: Credential,
         entry: PinEntry<'_>,
-    ) -> Result<Pin, CardError> {
+    ) -> Result<Arc<Ticket>, CardError> {
+        if !self.is_logged_in(epoch, credential) {
+            return Err(CardError::NotLoggedIn);
+        }
         let pin = self.well_formed(credential, entry)?;
         self.check_pin(&mut self.io.lock(), epoch, credential, entry, &pin, false)?;
-        self.logins.lock().of_mut(credential).confirm(credential.tries());
-        Ok(pin)
+        let mut logins = self.logins.lock();
+        let login = logins.of_mut(credential);
+        login.confirm(credential.tries());
+        // Somebody may have logged out while the card thought about the PIN.
+        login.issue(epoch, pin).ok_or(CardError::NotLoggedIn)
     }
 
     /// Logs out. The PIN is wiped.

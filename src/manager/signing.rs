@@ -5,9 +5,9 @@ use log::{error, warn};
 use super::CardManager;
 use super::card::{Epoch, Holder};
 use super::error::CardError;
+use super::login::Ticket;
 use crate::jpki::applet::Step;
 use crate::jpki::layout::Credential;
-use crate::jpki::pin::Pin;
 use crate::jpki::public_key::ToBeSigned;
 
 /// By what right a signature is made.
@@ -16,7 +16,7 @@ pub enum Authorization<'a> {
     /// Somebody is logged in.
     Login,
     /// Somebody is logged in and gave the PIN again for this one signature.
-    Once(&'a Pin),
+    Once(&'a Ticket),
 }
 
 impl CardManager {
@@ -44,7 +44,10 @@ impl CardManager {
                 return Err(CardError::NotLoggedIn);
             }
             match authorization {
-                Authorization::Once(pin) => self.verify_again(applet, credential, pin)?,
+                Authorization::Once(ticket) => {
+                    let pin = ticket.pin().ok_or(CardError::NotLoggedIn)?;
+                    self.verify_again(applet, credential, &pin)?;
+                }
                 Authorization::Login => self.verify_login(applet, epoch, credential)?,
             }
             Ok(applet.sign(credential, message)?)

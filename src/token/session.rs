@@ -276,7 +276,7 @@ impl Session {
         let (epoch, credential) = (self.token.card().epoch(), self.token.credential());
         let message = operation.message.complete()?;
         let authorization = match &operation.ticket {
-            Some(pin) => Authorization::Once(pin),
+            Some(ticket) => Authorization::Once(ticket),
             None if manager.asks_each_time(credential) => return Err(Error::UserNotLoggedIn),
             None => Authorization::Login,
         };

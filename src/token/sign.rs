@@ -3,10 +3,12 @@
 //! An operation gathers data; what becomes of it is decided in [`super::session`], which knows the rules about when an
 //! operation ends.
 
+use std::sync::Arc;
+
 use super::mechanism::{Hash, Hasher, SignatureMechanism};
 use crate::error::Error;
-use crate::jpki::pin::Pin;
 use crate::jpki::public_key::{MAX_PKCS1_INPUT, PSS_HASH_LENGTH, PublicKey, SIGNATURE_LENGTH, ToBeSigned};
+use crate::manager::Ticket;
 
 /// The data of a signature as far as it has come.
 pub(super) struct Message {
@@ -32,7 +34,7 @@ pub(super) enum Complete {
 pub(super) struct SignOperation {
     pub(super) message: Message,
     /// The PIN given for this one signature.
-    pub(super) ticket: Option<Pin>,
+    pub(super) ticket: Option<Arc<Ticket>>,
 }
 
 /// A verifying operation.
