@@ -175,6 +175,76 @@ fn a_panic_ends_the_operation_and_leaves_the_buffer_alone() {
     });
 }
 
+/// A C_Sign or C_SetPIN of a card that is known begins with SELECT of the application and of the PIN.
+const VERIFY: u64 = 3;
+const CHANGE: u64 = 4;
+
+/// Lets the service lie about the length of an answer that the card has given: the PIN has reached it.
+fn lie_about_the_answer(host: &Host, nth: u64) {
+    host.stand_in.clear_log();
+    host.stand_in.inject(Function::Transmit, nth, Some(1), &[b"length", b"0xffffffff"]);
+}
+
+#[test]
+fn a_pin_of_which_nobody_knows_what_became_is_not_sent_again() {
+    isolated!(|stand_in| {
+        let host = Host::new(stand_in);
+        let session = host.logged_in();
+        let key = host.private_key(session);
+        stand_in.card(CARD, &["set-pin", "authentication", "4321"]);
+        host.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key).ok();
+        lie_about_the_answer(&host, VERIFY);
+        assert_told(host.sign(session, b"data").unwrap_err(), "C_Sign");
+        assert_eq!(host.lost_tries(), 1);
+        for _ in 0..3 {
+            let again = host.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key).result();
+            let again = again.and_then(|()| host.sign(session, b"data"));
+            assert_eq!(again, Err(Rv(ck::CKR_USER_NOT_LOGGED_IN)));
+        }
+        assert_eq!(host.lost_tries(), 1);
+        host.login(session, b"4321").ok();
+        host.sign_sha256(session, b"data").unwrap();
+    });
+}
+
+#[test]
+fn after_a_change_of_which_nobody_knows_what_became_neither_pin_is_sent() {
+    isolated!(|stand_in| {
+        let host = Host::new(stand_in);
+        for lie in [VERIFY, CHANGE, CHANGE + 1] {
+            let session = host.logged_in();
+            let key = host.private_key(session);
+            let (old, new) = (AUTHENTICATION_PIN, b"4321");
+            lie_about_the_answer(&host, lie);
+            let (length, places) = (abi::ulong(4), [old.as_ptr().cast_mut(), new.as_ptr().cast_mut()]);
+            assert_told(c!(host.p11, C_SetPIN(session, places[0], length, places[1], length)), "C_SetPIN");
+            let begun = host.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key);
+            assert_eq!(begun, ck::CKR_USER_NOT_LOGGED_IN, "{lie}");
+            assert_eq!(host.lost_tries(), 0, "{lie}");
+            stand_in.card(CARD, &["set-pin", "authentication", "1234"]);
+            host.signs();
+            c!(host.p11, C_CloseSession(session)).ok();
+        }
+    });
+}
+
+#[test]
+fn the_tries_are_counted_after_a_login_of_which_nobody_knows_what_became() {
+    isolated!(|stand_in| {
+        let host = Host::new(stand_in);
+        let session = host.open();
+        let mut info = ck::CK_TOKEN_INFO::default();
+        c!(host.p11, C_GetTokenInfo(host.both_slots()[0], &raw mut info)).ok();
+        lie_about_the_answer(&host, VERIFY);
+        assert_told(host.login(session, b"9999"), "C_Login");
+        let queries = |host: &Host| host.stand_in.card(CARD, &["queries", "authentication"]);
+        let before = queries(&host);
+        host.login(session, AUTHENTICATION_PIN).ok();
+        assert_ne!(queries(&host), before, "the tries are counted first");
+        assert_eq!(host.lost_tries(), 1);
+    });
+}
+
 #[test]
 fn a_panic_is_told_to_the_log_and_not_to_standard_error() {
     let log = concat!(env!("CARGO_TARGET_TMPDIR"), "/panic.log");
