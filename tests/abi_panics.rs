@@ -143,6 +143,19 @@ fn a_protocol_that_does_not_exist_after_a_reset_is_an_error() {
 }
 
 #[test]
+fn a_connection_that_came_back_without_a_protocol_is_renewed() {
+    isolated!(|stand_in| {
+        let host = Host::new(stand_in);
+        let session = host.logged_in();
+        stand_in.foreign(READER, "other", "shared").unwrap().release("reset");
+        // pcscd says so in the middle of the next reset by another program.
+        stand_in.inject(Function::Reconnect, 1, Some(1), &[b"protocol", b"0"]);
+        assert_told(host.sign_sha256(session, b"data").unwrap_err(), "SCardReconnect");
+        host.sign_sha256(session, b"data").unwrap();
+    });
+}
+
+#[test]
 fn a_thread_that_waits_for_events_stands_an_unknown_code() {
     isolated!(|stand_in| {
         let host = Host::new(stand_in);

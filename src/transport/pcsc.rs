@@ -11,9 +11,9 @@
 //! - That notice gets lost when resets follow each other closely; what is left of it is `SCARD_E_PROTO_MISMATCH` at the
 //!   next command, and at every one until the connection is renewed.
 //! - `SCardCancel` is lost on a context that does not wait yet: waits are cut into slices.
-//! - The crate panics on an answer longer than its buffer, and in debug builds on a code it does not know. For a command
-//!   that is an answer which nobody can read; anywhere else the C boundary catches it, and a transaction that ends so
-//!   takes the card's power.
+//! - The crate panics on an answer longer than its buffer, at a command on a connection that came back without a
+//!   protocol, and in debug builds on a code it does not know. For a command that is an answer which nobody can read;
+//!   anywhere else the C boundary catches it, and a transaction that ends so takes the card's power.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -177,10 +177,16 @@ impl Transaction for PcscTransaction<'_> {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
         let transaction = self.transaction.as_ref().ok_or(TransportError::Removed)?;
         let exchange = || transaction.transmit(command, self.answer).map(<[u8]>::to_vec);
-        // Unwind safety: the crate panics when the call is over, over the number it returned; nothing is half-done.
+        // Unwind safety: the crate panics before the call or when it is over; nothing is half-done.
         let sent = catch_unwind(AssertUnwindSafe(exchange));
-        // Whoever sent a PIN has to learn that nobody knows what became of it.
-        match sent.map_err(|_| TransportError::BadLength)? {
+        let Ok(sent) = sent else {
+            // Perhaps the service knew no protocol in the middle of another program's reset, and the crate panics at
+            // every command from now on.
+            *self.stale = true;
+            // Whoever sent a PIN has to learn that nobody knows what became of it.
+            return Err(TransportError::BadLength);
+        };
+        match sent {
             // Some reader drivers (vsmartcard's, for one) report success and no bytes for a card that is being pulled.
             Ok(answer) if answer.is_empty() && has_left(self.context, self.reader) => {
                 Err(TransportError::Removed)
