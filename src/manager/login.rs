@@ -84,12 +84,10 @@ impl Login {
         *self = Self { user: Some(user), rejected: None, wrong_entry: false, tries: Some(tries) };
     }
 
-    /// The card took the PIN, and nobody's login changes.
+    /// The card took the PIN that somebody entered, and nobody's login changes.
     pub(super) fn confirm(&mut self, tries: TriesLeft) {
-        self.settle();
+        self.settle(tries);
         self.rejected = None;
-        self.wrong_entry = false;
-        self.tries = Some(tries);
     }
 
     /// The card or the form check refused the PIN.
@@ -126,11 +124,13 @@ impl Login {
         self.user.as_ref().is_some_and(|user| user.doubtful)
     }
 
-    /// The PIN of whoever is logged in holds.
-    pub(super) fn settle(&mut self) {
+    /// The PIN of whoever is logged in holds, and the card has set its count back.
+    pub(super) fn settle(&mut self, tries: TriesLeft) {
         if let Some(user) = &mut self.user {
             user.doubtful = false;
         }
+        self.wrong_entry = false;
+        self.tries = Some(tries);
     }
 
     /// The card told the tries left. If the count changed since a PIN was refused, somebody else used the card, and

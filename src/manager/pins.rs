@@ -161,13 +161,22 @@ impl CardManager {
 
     /// Verifies the PIN of a login for the operation that follows in the same transaction. Any answer but 9000 ends
     /// the login: the PIN was right once, and is not tried again. A reset that took the answer away ends nothing: the
-    /// count of tries tells what the answer was.
+    /// count of tries tells what the answer was. A try that is reserved is not spent on it either.
     pub(super) fn verify_again(
         &self,
         applet: &mut Applet<'_>,
         credential: Credential,
         pin: &Pin,
     ) -> Result<(), CardError> {
+        if self.settings.reserve_tries > 0 {
+            self.count_before_verify(applet, credential).map_err(|error| match error {
+                CardError::PinBlocked | CardError::PinReserved => {
+                    self.log_out(credential);
+                    CardError::NotLoggedIn
+                }
+                other => other,
+            })?;
+        }
         let doubtful = self.logins.lock().of(credential).is_doubtful();
         if doubtful {
             // A PIN that holds has set the count back.
@@ -178,7 +187,7 @@ impl CardManager {
         }
         let tries = match applet.verify(credential, pin) {
             Ok(Verified::Yes) => {
-                self.logins.lock().of_mut(credential).settle();
+                self.logins.lock().of_mut(credential).settle(credential.tries());
                 return Ok(());
             }
             Ok(Verified::Wrong(tries)) => tries,

@@ -389,6 +389,7 @@ impl World {
             login.refuse(pin, Some(left));
             ck::CKR_USER_NOT_LOGGED_IN
         })?;
+        (login.wrong_entry, login.left) = (false, Some(card_pin.full));
         card.signatures += 1;
         Ok(())
     }
