@@ -78,7 +78,7 @@ first_page() {
     visit "$TLS_13" "$AUTH_PIN"
     asked_for "$AUTH_TOKEN"
     shows '^certificates: TEST'
-    page_is_for_the_card 'Protocol +: TLSv1.3' 'Peer signature type: RSA-PSS'
+    page_is_for_the_card 'Protocol +: TLSv1.3' "Peer signature type: $PSS$"
 }
 
 # page URL PATTERN...: comes without a PIN dialog.
@@ -284,9 +284,9 @@ check "modutil: the authentication token is there" has_token "$AUTH_TOKEN"
 check "TLS 1.3: a page after one PIN dialog, signed with PSS" first_page
 within_since "$mark" 24 "from Firefox's start to its first page"
 check_within 25 "five more connections: a signature each, no dialog" signed 5 five_more
-check "TLS 1.2: no dialog, signed with PSS" page_without_pin "$TLS_12" 'Protocol +: TLSv1.2' 'Peer signature type: RSA-PSS'
+check "TLS 1.2: no dialog, signed with PSS" page_without_pin "$TLS_12" 'Protocol +: TLSv1.2' "Peer signature type: $PSS$"
 check "TLS 1.2: no dialog, signed with PKCS #1 v1.5" \
-    page_without_pin "$TLS_12_PKCS1" 'Protocol +: TLSv1.2' 'Peer signature type: RSA$'
+    page_without_pin "$TLS_12_PKCS1" 'Protocol +: TLSv1.2' "Peer signature type: $PKCS1$"
 check "two other sites: the certificate is chosen, no PIN dialog" two_sites
 check "after Log Out the PIN is asked for again, once" pin_is_asked_again_after_logging_out
 marked "a wrong PIN, then the right one: one try used" wrong_pin_then_right

@@ -124,7 +124,7 @@ program() {
 # gets SERVER VERSION SIGNATURE-TYPE: the page, as the owner of the card, with a signature of this type.
 gets() {
     program get "$(<"$1.port")" "$2"
-    grep -q "Peer signature type: $3$" answer
+    grep -Eq "Peer signature type: $3$" answer
     grep -q 'Verify return code: 0 (ok)' answer
     sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' answer | openssl x509 -outform DER |
         cmp - "$WORK/identity/authentication.der"
@@ -149,7 +149,7 @@ gets_with_card_pulled_out() {
 comes_back() {
     card insert
     wait_until logs_in
-    gets TLSv1.3 TLSv1.3 RSA-PSS
+    gets TLSv1.3 TLSv1.3 "$PSS"
 }
 
 # --- PINs -------------------------------------------------------------------------------------------------------
@@ -178,9 +178,9 @@ refused "Java's strict check accepts no JPKI certificate" 'critical policy quali
 
 start_program
 check_within 20 "a program loads the key store" logs_in
-check_within 5 "TLS 1.3" gets TLSv1.3 TLSv1.3 RSA-PSS
-check_within 5 "TLS 1.2" gets TLSv1.2 TLSv1.2 RSA-PSS
-check "TLS 1.2 with a server that does not know PSS" gets old TLSv1.2 RSA
+check_within 5 "TLS 1.3" gets TLSv1.3 TLSv1.3 "$PSS"
+check_within 5 "TLS 1.2" gets TLSv1.2 TLSv1.2 "$PSS"
+check "TLS 1.2 with a server that does not know PSS" gets old TLSv1.2 "$PKCS1"
 for algorithm in SHA1withRSA SHA224withRSA SHA256withRSA SHA384withRSA SHA512withRSA; do
     check "$algorithm" signs "$algorithm"
 done

@@ -19,6 +19,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 readonly AUTH_PIN=1234 SIGN_PIN=ABC123
 # The tokens' names.
 readonly AUTH_TOKEN='JPKI User Authentication' SIGN_TOKEN='JPKI Digital Signature'
+# What OpenSSL's servers call the types of a client's signature, before version 3.5 and since (patterns of grep -E).
+readonly PSS='(RSA-PSS|rsa_pss_rsae_sha256)' PKCS1='(RSA|rsa_pkcs1_sha(256|384|512))'
 
 NAME=$(basename "$0" .sh)
 readonly NAME
@@ -263,12 +265,14 @@ pulled_out() {
     "$@"
 }
 
-# verified_by CERTIFICATE SIGNATURE FILE [DGST-OPTION...]: openssl finds the signature good.
+# verified_by CERTIFICATE SIGNATURE FILE [DGST-OPTION...]: openssl finds the signature good. The hash is SHA-256 if the
+# options name no other.
 verified_by() {
     local certificate=$1 signature=$2 file=$3
     shift 3
+    [[ " $*" == *' -sha'* ]] || set -- -sha256 "$@"
     openssl x509 -in "$certificate" -noout -pubkey >"$signature.pub"
-    openssl dgst -sha256 "$@" -verify "$signature.pub" -signature "$signature" "$file"
+    openssl dgst "$@" -verify "$signature.pub" -signature "$signature" "$file"
 }
 
 # Ends the script: no more VERIFY than this may have failed on the card, and nobody may have left it open.

@@ -21,10 +21,6 @@ prepare() {
 
 # hostapd is the RADIUS server. It would listen on every interface; this way its network and that of eapol_test, which
 # is wpa_supplicant without a network card, are sockets in a directory.
-in_small_network() {
-    SOCKET_WRAPPER_DIR=$PWD/network SOCKET_WRAPPER_DEFAULT_IFACE=1 LD_PRELOAD=libsocket_wrapper.so "$@"
-}
-
 serve_radius() {
     mkdir network
     echo '* TLS' >users
@@ -42,7 +38,7 @@ private_key=$PWD/server.key
 radius_server_clients=$PWD/clients
 radius_server_auth_port=1812
 END
-    background hostapd.log in_small_network hostapd -dd hostapd.conf
+    background hostapd.log "${IN_SMALL_NETWORK[@]}" hostapd -dd hostapd.conf
     wait_until grep -q 'AP-ENABLED\|Completing interface initialization\|setup of interface done' hostapd.log ||
         die "$(cat hostapd.log)"
 }
@@ -54,7 +50,7 @@ wpa() {
         -e "s|^pkcs11_engine_path=.*|pkcs11_engine_path=$(compgen -G '/usr/lib/*/engines-3/pkcs11.so')|" \
         -e "s|/path/to/server-ca.pem|$PWD/ca.pem|" -e "s|#pin=.*|pin=\"${1:-$AUTH_PIN}\"|" \
         "$ROOT/conf/wpa_supplicant.conf" >wpa.conf
-    PKCS11_MODULE_PATH=$PWD/jpki-pkcs11-auth.so in_small_network \
+    PKCS11_MODULE_PATH=$PWD/jpki-pkcs11-auth.so "${IN_SMALL_NETWORK[@]}" \
         timeout 20 eapol_test -c wpa.conf -a 127.0.0.1 -p 1812 -s secret -t 3
 }
 
@@ -149,7 +145,7 @@ start_tunnel() {
 fetches_page() {
     curl --silent --show-error --max-time 20 "http://127.0.0.1:$(<tunnel.port)/" >page
     grep -q 'Protocol  : TLSv1.3' page
-    grep -q 'Peer signature type: RSA-PSS' page
+    grep -Eq "Peer signature type: $PSS$" page
     sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' page | openssl x509 -outform DER |
         cmp - "$WORK/identity/authentication.der"
 }
@@ -169,6 +165,9 @@ tries_left() {
 }
 
 begin
+IN_SMALL_NETWORK=(
+    env SOCKET_WRAPPER_DIR="$PWD/network" SOCKET_WRAPPER_DEFAULT_IFACE=1 LD_PRELOAD=libsocket_wrapper.so
+)
 prepare
 serve_radius
 serve_page

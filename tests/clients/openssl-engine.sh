@@ -80,7 +80,7 @@ serve() {
 says_who_came() {
     grep -E 'Subject:|Peer signature type' "$1"
     grep -q 'Subject: .*CN *= *TEST' "$1"
-    grep -q 'Peer signature type: RSA-PSS' "$1"
+    grep -Eq "Peer signature type: $PSS$" "$1"
 }
 
 # s_client_logs_in VERSION

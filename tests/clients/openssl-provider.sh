@@ -160,7 +160,7 @@ logs_in() {
     wait_until grep -q 'hello from the card' "$1.log"
     cat "$1.log"
     grep -q 'subject=.*CN *= *TEST' "$1.log"
-    grep -q "Peer signature type: $2" "$1.log"
+    grep -Eq "Peer signature type: $2$" "$1.log"
 }
 
 stays_out_without_certificate() {
@@ -230,9 +230,9 @@ check "cms PSS" makes_cms -keyopt rsa_padding_mode:pss -keyopt rsa_pss_saltlen:3
 check "smime" makes_smime
 
 check "servers are up" serve_certificate_takers
-check "TLS 1.2 login" logs_in tls1_2 RSA-PSS
-check "TLS 1.2 login without PSS" logs_in tls1_2_old RSA
-check "TLS 1.3 login" logs_in tls1_3 RSA-PSS
+check "TLS 1.2 login" logs_in tls1_2 "$PSS"
+check "TLS 1.2 login without PSS" logs_in tls1_2_old "$PKCS1"
+check "TLS 1.3 login" logs_in tls1_3 "$PSS"
 refused "no login without a certificate" 'handshake failure|alert' stays_out_without_certificate
 check "TLS 1.2 server" serves_with_card tls1_2
 check "TLS 1.3 server" serves_with_card tls1_3

@@ -54,7 +54,7 @@ exchanges() {
 lists_the_module() {
     "${WITHOUT_ROOT[@]}" p11-kit list-modules >modules
     cat modules
-    grep -qx "jpki: $BOTH" modules
+    equal "$BOTH" "$(sed -n -e 's/^jpki: //p' -e '/^module: jpki$/,/^module: / s/^ *path: //p' modules)"
     equal "$AUTH_TOKEN,$SIGN_TOKEN" "$(sed -n 's/^ *token: //p' modules | paste -s -d ,)"
 }
 

@@ -91,7 +91,7 @@ prepare
 check_within 20 "login" logs_in
 check "login with a key for ssh" logs_in_with_ssh_key
 check "the PIN is changed, and back" changes_pin
-refused "somebody else's card" 'No authorized keys on token' login_with_other_certificate
+refused "somebody else's card" 'No authorized keys on token|Could not find authorized keys on any of the tokens' login_with_other_certificate
 authorize authentication
 
 check "no PIN try was used up" tries_left 3

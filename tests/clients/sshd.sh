@@ -27,6 +27,10 @@ start_sshd() {
     printf 'somebody:x:%s:%s::%s:/bin/sh\n' "$id" "$id" "$directory" >"$directory/passwd"
     printf 'somebody:x:%s:\n' "$id" >"$directory/group"
     write_sshd_config "$directory" "$port" >"$directory/config"
+    # Since 9.8 it soon takes no more connections from where logins failed, and here some must.
+    if grep -qi PerSourcePenalties "$(<"$directory/program")"; then
+        echo 'PerSourcePenalties no' >>"$directory/config"
+    fi
     write_ssh_config "$directory" "$port" >ssh_config
     ((EUID != 0)) || chown -R "$id:$id" "$directory"
     background sshd.log "${WITHOUT_ROOT[@]}" env LD_PRELOAD="$wrapper" NSS_WRAPPER_PASSWD="$directory/passwd" \

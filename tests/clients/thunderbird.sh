@@ -38,8 +38,10 @@ mail_is_refused() {
     [[ ! -e mail ]]
 }
 
+# Of what is said without the certificate, the second is version 140's.
 readonly UNABLE='Unable to sign message. Please check that the certificates' \
-    NOT_VALID='the signing certificate selected in your End-to-End Encryption settings is not valid'
+    NOT_VALID="the signing certificate selected in your End-to-End Encryption settings is not valid|\
+failed to find the signing certificate specified in your Mail & Newsgroup Account Settings"
 
 # --- one password for all -------------------------------------------------------------------------------------------
 

@@ -1,11 +1,7 @@
 // What Security Devices shows of the module under test.
 const statuses = ["DISABLED", "NOT_PRESENT", "UNINITIALIZED", "NOT_LOGGED_IN", "LOGGED_IN", "READY"];
-const lines = [];
-for (const module of await devices.listModules()) {
-  if (module.libName?.includes("jpki")) {
-    lines.push(`module: ${module.name} ${module.libName}`);
-  }
-}
+const module = await findModule();
+const lines = module ? [`module: ${module.name} ${module.libName}`] : [];
 for (const slot of await moduleSlots()) {
   const status = statuses.find(name => Ci.nsIPKCS11Slot[`SLOT_${name}`] == slot.status);
   lines.push(`slot: ${slot.name}: ${slot.tokenName || "nothing"}: ${status}`);

@@ -1,6 +1,11 @@
 // The button "Log Out" of Security Devices.
 const [name] = arguments;
 const token = await tokenOfSlot(name);
-token.logout();
-Cc["@mozilla.org/psm;1"].getService(Ci.nsINSSComponent).clearTLSCacheAndCancelAllConnections();
-return [`logged in: ${token.isLoggedIn}`];
+if (token.logoutAndDropAuthenticatedResources) {
+  // Version 140.
+  token.logoutAndDropAuthenticatedResources();
+} else {
+  token.logout();
+  Cc["@mozilla.org/psm;1"].getService(Ci.nsINSSComponent).clearTLSCacheAndCancelAllConnections();
+}
+return [`logged in: ${isLoggedIn(token)}`];

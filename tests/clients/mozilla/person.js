@@ -63,13 +63,23 @@ async function until(condition) {
 
 const devices = Cc["@mozilla.org/security/pkcs11moduledb;1"].getService(Ci.nsIPKCS11ModuleDB);
 
-// The slots of the module under test, as Security Devices shows them.
+// The module under test, if it is there. In version 140 lists are of another kind.
+async function findModule() {
+  return [...(await devices.listModules())].find(module => module.libName?.includes("jpki"));
+}
+
+// Its slots, as Security Devices shows them.
 async function moduleSlots() {
-  const modules = await devices.listModules();
-  return modules.filter(module => module.libName?.includes("jpki")).flatMap(module => [...module.slots]);
+  const module = await findModule();
+  return module ? [...(module.slots ?? module.listSlots())] : [];
 }
 
 async function tokenOfSlot(name) {
   const slots = await moduleSlots();
   return slots.map(slot => slot.getToken()).find(token => token.tokenName == name);
+}
+
+// A function in version 140.
+function isLoggedIn(token) {
+  return typeof token.isLoggedIn == "function" ? token.isLoggedIn() : token.isLoggedIn;
 }
