@@ -28,6 +28,10 @@ serve() {
 # visit URL [PIN...]: opens the page; Cancel follows the last PIN. What was shown is in `seen`, the page in `page`.
 visit() {
     drive firefox/visit.js "$@"
+    read_page
+}
+
+read_page() {
     mv seen visit
     drive page >/dev/null
     mv seen page
@@ -53,9 +57,19 @@ page_is_for_the_card() {
     sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' page | openssl x509 -outform DER | cmp - "$WORK/identity/authentication.der"
 }
 
-# In place of the page there is an error page; the same for all that can go wrong with a card.
+# In place of the page there is an error page; the same for all that can go wrong with a card. Firefox puts the words in
+# after it has shown the page.
 page_is_refused() {
     shows '^not loaded$'
+    wait_until error_page_is_complete || error_page_says_why
+}
+
+error_page_is_complete() {
+    read_page
+    error_page_says_why
+}
+
+error_page_says_why() {
     page_says 'Secure Connection Failed' 'SSL_ERROR_RX_CERTIFICATE_REQUIRED_ALERT'
 }
 
