@@ -149,12 +149,13 @@ without_pcscd() {
     mail_with_pin
 }
 
+# Version 140 does not say why.
 unknown_issuer() {
     choose_certificate "$SIGN_PIN"
-    shows 'SEC_ERROR_UNKNOWN_ISSUER'
+    shows 'SEC_ERROR_UNKNOWN_ISSUER|locate a valid certificate'
     send
     mail_is_refused "$NOT_VALID"
-    shows 'valid for this operation. .*issuer is not recognized'
+    shows 'valid for this operation. .*issuer is not recognized|failed to find the signing certificate'
 }
 
 # --- Change Password --------------------------------------------------------------------------------------------------
