@@ -11,7 +11,7 @@ use jpki_pkcs11::config::Config;
 use jpki_pkcs11::error::Error;
 use jpki_pkcs11::module::Module;
 use pcsc_stand_in::world::{Caller, Code, Disposition, Fault, Foreign, Function, When, World};
-use support::calls::{Call, Ready, is_leaving, rv};
+use support::calls::{Call, Ready, is_leaving, rv, sends_a_pin};
 use support::fixture::{AUTH_PIN, Fixture, READER};
 use support::logged::{count, logged};
 use support::memory::TestMemory;
@@ -159,11 +159,6 @@ fn an_application_selected_by_force_at_any_command_is_one_clean_error_at_most() 
             ready.assert_slot_works();
         },
     );
-}
-
-/// VERIFY with a PIN, or CHANGE REFERENCE DATA.
-fn sends_a_pin(command: &CommandRecord) -> bool {
-    matches!(command.instruction(), Some(0x20 | 0x24)) && command.command_length > 5
 }
 
 #[test]

@@ -17,7 +17,7 @@ use pcsc_stand_in::icc::{Exchange, Icc, Parrot};
 use pcsc_stand_in::world::{Caller, Code, Fault, Function, When};
 use rsa::Pkcs1v15Sign;
 use sha2::{Digest, Sha256};
-use support::calls::{Call, Ready, is_leaving, rv};
+use support::calls::{self, Call, Ready, is_leaving, rv};
 use support::fixture::{AUTH_PIN, Fixture, READER};
 use support::logged::{count, logged};
 use virtual_card::{CommandRecord, Credential, Fault as CardFault, Identity, Profile, Trigger, VirtualCard};
@@ -63,6 +63,9 @@ fn assert_contained(ready: &Ready, command: &CommandRecord, code: ck::CK_RV, cas
     if is_leaving(command) {
         assert_eq!(code, ck::CKR_OK, "{case}");
         assert_eq!(ready.fixture.world().power_counts(Caller::Tested).unpowers, 1, "{case}");
+    }
+    if code != ck::CKR_OK && !calls::sends_a_pin(command) {
+        ready.assert_login_unchanged(case);
     }
     ready.fixture.check_card();
     ready.assert_session_works();

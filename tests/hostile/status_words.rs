@@ -6,7 +6,7 @@ use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
 use virtual_card::{CommandRecord, Credential, Fault, Profile};
 
-use crate::support::calls::{Call, Ready, is_leaving, rv};
+use crate::support::calls::{self, Call, Ready, is_leaving, rv};
 use crate::support::fixture::{Fixture, READER};
 use crate::{READ, SIGN, VERIFY, is_verify, sends_a_pin};
 
@@ -105,6 +105,9 @@ fn contain(call: Call, command: &CommandRecord, number: usize, status: u16, prof
         // changed the PIN is asked whether it takes the new one.
         ready.fixture.without_invariants();
         return;
+    }
+    if code != ck::CKR_OK && !calls::sends_a_pin(command) {
+        ready.assert_login_unchanged(&case);
     }
     ready.fixture.check_card();
     for credential in Credential::ALL {

@@ -64,6 +64,7 @@ pub struct Ready {
     pub session: Option<SessionHandle>,
     key: Option<ObjectHandle>,
     mark: Mark,
+    was_logged_in: bool,
 }
 
 /// A signature is made with the key of this credential.
@@ -116,8 +117,16 @@ impl Call {
             _ => "",
         };
         let fixture = Fixture::builder().profile(profile.clone()).config(Config::parse(config)).build();
-        let mut ready = Ready { fixture, call: self, session: None, key: None, mark: Mark::default() };
+        let mut ready = Ready {
+            fixture,
+            call: self,
+            session: None,
+            key: None,
+            mark: Mark::default(),
+            was_logged_in: false,
+        };
         ready.prepare();
+        ready.was_logged_in = ready.session.is_some() && ready.is_logged_in();
         ready.mark = ready.fixture.card().mark();
         ready
     }
@@ -219,6 +228,13 @@ impl Ready {
     pub fn is_logged_in(&self) -> bool {
         let state = self.fixture.module().session_info(self.session()).expect("a session").state;
         [ck::CKS_RO_USER_FUNCTIONS, ck::CKS_RW_USER_FUNCTIONS].contains(&state)
+    }
+
+    /// That a call which failed, at a command that sends no PIN, has changed nothing about who is logged in.
+    pub fn assert_login_unchanged(&self, case: &str) {
+        if self.session.is_some() {
+            assert_eq!(self.is_logged_in(), self.was_logged_in, "{case}: the login");
+        }
     }
 
     /// The session.
@@ -335,6 +351,11 @@ pub fn rv<T>(result: Result<T, Error>) -> ck::CK_RV {
 pub fn is_leaving(command: &CommandRecord) -> bool {
     // SELECT by name; this name has seven bytes, the JPKI application's has ten.
     command.header == [0x00, 0xa4, 0x04, 0x0c] && command.command_length == 5 + 7
+}
+
+/// Whether the command is VERIFY with a PIN, or CHANGE REFERENCE DATA.
+pub fn sends_a_pin(command: &CommandRecord) -> bool {
+    matches!(command.instruction(), Some(0x20 | 0x24)) && command.command_length > 5
 }
 
 fn pin(credential: Credential) -> &'static [u8] {
