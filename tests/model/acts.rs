@@ -44,6 +44,10 @@ pub enum Call {
     Sign(usize),
     /// C_SignInit, unless that was done before, and C_Sign.
     SignAtOnce(usize),
+    /// C_SignInit, unless that was done before, and C_Login for it.
+    Authorize(usize, usize),
+    /// The same and C_Sign.
+    SignOnce(usize, usize),
     SessionInfo(usize),
     TokenInfo(Credential),
     Restart,
@@ -79,6 +83,8 @@ fn calls() -> impl Strategy<Value = Call> {
         20 => session().prop_map(Call::SignInit),
         20 => session().prop_map(Call::Sign),
         60 => session().prop_map(Call::SignAtOnce),
+        50 => (session(), entry()).prop_map(|(session, entry)| Call::Authorize(session, entry)),
+        30 => (session(), entry()).prop_map(|(session, entry)| Call::SignOnce(session, entry)),
         10 => session().prop_map(Call::SessionInfo),
         20 => credential().prop_map(Call::TokenInfo),
         2 => Just(Call::Restart),
@@ -87,7 +93,7 @@ fn calls() -> impl Strategy<Value = Call> {
 
 /// Any step, calls above all, and most of them of the first module.
 fn acts() -> impl Strategy<Value = Act> {
-    let module = || prop_oneof![3 => Just(0_usize), 1 => Just(1)];
+    let module = || prop_oneof![2 => Just(0_usize), 1 => Just(1)];
     prop_oneof![
         25 => (module(), calls()).prop_map(|(module, call)| Act::Call(module, call)),
         1 => prop::option::of(0..3_usize).prop_map(Act::Put),
@@ -104,10 +110,10 @@ fn acts() -> impl Strategy<Value = Act> {
 
 /// A run. It begins with somebody who is logged in, so that it does not have to come to that by chance.
 pub fn runs() -> impl Strategy<Value = Vec<Act>> {
-    let logged_in = |(credential, rw)| {
-        [Call::Open(credential, rw), Call::Login(0, 0)].map(|call| Act::Call(0, call)).to_vec()
+    let logged_in = |(module, credential, rw)| {
+        [Call::Open(credential, rw), Call::Login(0, 0)].map(|call| Act::Call(module, call)).to_vec()
     };
-    let begin = (credential(), any::<bool>()).prop_map(logged_in);
+    let begin = (0..2_usize, credential(), any::<bool>()).prop_map(logged_in);
     (begin, prop::collection::vec(acts(), 1..MAX_ACTS)).prop_map(|(begin, acts)| [begin, acts].concat())
 }
 
@@ -117,8 +123,15 @@ impl Act {
     pub fn may_cost_a_try(self) -> bool {
         matches!(
             self,
-            Self::Call(_, Call::Login(..) | Call::SetPin(..) | Call::Sign(_) | Call::SignAtOnce(_))
-                | Self::ForeignWrongPin(_)
+            Self::Call(
+                _,
+                Call::Login(..)
+                    | Call::SetPin(..)
+                    | Call::Sign(_)
+                    | Call::SignAtOnce(_)
+                    | Call::Authorize(..)
+                    | Call::SignOnce(..)
+            ) | Self::ForeignWrongPin(_)
         )
     }
 
@@ -171,6 +184,15 @@ impl Call {
                 Ok(()) | Err(ck::CKR_OPERATION_ACTIVE) => world.sign(module, at(session)),
                 Err(code) => Err(code),
             },
+            Self::Authorize(session, entry) | Self::SignOnce(session, entry) => {
+                let begun = match world.sign_init(module, at(session)) {
+                    Err(ck::CKR_OPERATION_ACTIVE) => Ok(()),
+                    begun => begun,
+                };
+                let given = begun.and_then(|()| world.authorize(module, at(session), entry));
+                let signs = matches!(self, Self::SignOnce(..));
+                given.and_then(|()| if signs { world.sign(module, at(session)) } else { Ok(()) })
+            }
             Self::SessionInfo(session) => match world.session_state(module, at(session)) {
                 Ok(state) => return Answer::State(state),
                 Err(code) => Err(code),

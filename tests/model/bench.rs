@@ -17,7 +17,7 @@ use pcsc_stand_in::world::{Caller, Disposition, World};
 use virtual_card::{Credential, Identity, Profile, VirtualCard};
 
 use super::acts::{Act, Call, nth_last};
-use super::reference::{Answer, Entry};
+use super::reference::{ALWAYS_AUTHENTICATES, Answer, Entry};
 use super::support::memory::TestMemory;
 use super::support::signatures::assert_sha256_signature;
 use super::support::transport::WorldTransport;
@@ -48,10 +48,11 @@ pub struct Bench {
 }
 
 impl User {
-    fn new(world: &World) -> Self {
+    fn new(world: &World, index: usize) -> Self {
         let memory = Arc::new(TestMemory::default());
         let transport = Arc::new(WorldTransport::new(world.clone()));
-        let module = Module::new(Config::default(), transport, memory.clone());
+        let always = if index == ALWAYS_AUTHENTICATES { "always_authenticate = true" } else { "" };
+        let module = Module::new(Config::parse(always), transport, memory.clone());
         module.count_slots(false).expect("counting slots never fails");
         Self { module, memory, sessions: Vec::new(), keys: BTreeMap::new() }
     }
@@ -107,6 +108,12 @@ impl User {
         }
     }
 
+    /// C_Login for the signature that has begun.
+    fn authorize(&self, back: usize, entry: usize) -> Result<(), Error> {
+        let (session, credential) = self.session(back);
+        self.module.login(session, ck::CKU_CONTEXT_SPECIFIC, pin(credential, entry))
+    }
+
     fn token_info(&self, credential: Credential) -> Result<Answer, Error> {
         let info = self.module.token_info(slot(credential))?;
         Ok(Answer::Token {
@@ -133,6 +140,15 @@ impl User {
                 Ok(()) | Err(Error::OperationActive) => self.sign(back, card)?,
                 Err(error) => return Err(error),
             },
+            Call::Authorize(back, entry) | Call::SignOnce(back, entry) => {
+                match self.sign_init(back) {
+                    Ok(()) | Err(Error::OperationActive) => self.authorize(back, entry)?,
+                    Err(error) => return Err(error),
+                }
+                if matches!(call, Call::SignOnce(..)) {
+                    self.sign(back, card)?;
+                }
+            }
             Call::SessionInfo(back) => {
                 return Ok(Answer::State(self.module.session_info(self.session(back).0)?.state));
             }
@@ -154,7 +170,7 @@ impl Bench {
             VirtualCard::new(Profile::not_jpki(), Identity::shared()),
         ];
         world.insert(READER, Arc::new(cards[0].clone()));
-        let modules = [User::new(&world), User::new(&world)];
+        let modules = [0, 1].map(|index| User::new(&world, index));
         Self { world, cards, modules, inserted: Some(0) }
     }
 
@@ -168,7 +184,7 @@ impl Bench {
         match act {
             Act::Call(module, Call::Restart) => {
                 self.modules[module].module.shut_down();
-                self.modules[module] = User::new(&self.world);
+                self.modules[module] = User::new(&self.world, module);
             }
             Act::Call(module, call) => {
                 let card = self.inserted.map(|card| &self.cards[card]);

@@ -82,9 +82,19 @@ pub struct Card {
     pub signatures: usize,
 }
 
+/// The module that is configured with `always_authenticate`: each of its digital signatures asks for the PIN.
+pub const ALWAYS_AUTHENTICATES: usize = 1;
+
+fn asks_each_time(module: usize, credential: Credential) -> bool {
+    module == ALWAYS_AUTHENTICATES && credential == Credential::Signature
+}
+
 #[derive(Debug, Clone, Default)]
 struct Login {
+    /// The PIN of whoever is logged in.
     pin: Option<&'static str>,
+    /// Changes with each login, logout and change of the PIN.
+    generation: usize,
     refused: Option<(&'static str, Option<u8>)>,
     wrong_entry: bool,
     /// The count that the module believes in.
@@ -97,6 +107,8 @@ struct Session {
     read_write: bool,
     insertion: usize,
     signing: bool,
+    /// The PIN for the signature, and the generation of the login in which it was given.
+    ticket: Option<(&'static str, usize)>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -146,6 +158,16 @@ impl Login {
             self.refused = None;
         }
         self.left = Some(left);
+    }
+
+    fn set(&mut self, pin: Option<&'static str>) {
+        self.pin = pin;
+        self.generation += 1;
+    }
+
+    /// Whether a PIN that was given for one signature still serves.
+    fn honours(&self, ticket: &(&'static str, usize)) -> bool {
+        self.pin.is_some() && ticket.1 == self.generation
     }
 
     fn refuse(&mut self, print: &'static str, left: Option<u8>) {
@@ -224,7 +246,13 @@ impl World {
 
     /// How many PINs a module keeps.
     pub fn kept(&self, module: usize) -> usize {
-        self.modules[module].logins.iter().filter(|login| login.pin.is_some()).count()
+        let kept = Credential::ALL.into_iter().map(|credential| {
+            let (state, login) = (&self.modules[module], &self.modules[module].logins[credential as usize]);
+            let tickets = state.of(credential).filter_map(|session| session.ticket.as_ref());
+            let own = usize::from(login.pin.is_some() && !asks_each_time(module, credential));
+            own + tickets.filter(|ticket| login.honours(ticket)).count()
+        });
+        kept.sum()
     }
 
     pub fn pin(&mut self, card: usize, credential: Credential) -> Option<&mut CardPin> {
@@ -251,7 +279,7 @@ impl World {
 
     pub fn open(&mut self, module: usize, credential: Credential, read_write: bool) -> Result<(), ck::CK_RV> {
         let insertion = self.recognise(module)?;
-        let session = Session { credential, read_write, insertion, signing: false };
+        let session = Session { credential, read_write, insertion, signing: false, ticket: None };
         self.modules[module].sessions.push(Some(session));
         Ok(())
     }
@@ -261,7 +289,7 @@ impl World {
         let credential = module.session(session)?.credential;
         module.sessions[session] = None;
         if module.of(credential).next().is_none() {
-            module.logins[credential as usize].pin = None;
+            module.logins[credential as usize].set(None);
         }
         Ok(())
     }
@@ -270,7 +298,7 @@ impl World {
         let module = &mut self.modules[module];
         let ends = |session: &Session| session.credential == credential;
         module.sessions.iter_mut().for_each(|session| *session = session.take_if(|s| !ends(s)));
-        module.logins[credential as usize].pin = None;
+        module.logins[credential as usize].set(None);
     }
 
     /// C_Finalize and C_Initialize.
@@ -317,7 +345,7 @@ impl World {
             return Err(ck::CKR_USER_ALREADY_LOGGED_IN);
         }
         login.enter(entry, &mut card[credential as usize])?;
-        login.pin = entry.means;
+        login.set(entry.means);
         self.modules[module].keys[credential as usize] = insertion;
         Ok(())
     }
@@ -325,7 +353,9 @@ impl World {
     pub fn logout(&mut self, module: usize, session: usize) -> Result<(), ck::CK_RV> {
         let credential = self.modules[module].session(session)?.credential;
         let login = &mut self.modules[module].logins[credential as usize];
-        login.pin.take().map(drop).ok_or(ck::CKR_USER_NOT_LOGGED_IN)
+        login.pin.ok_or(ck::CKR_USER_NOT_LOGGED_IN)?;
+        login.set(None);
+        Ok(())
     }
 
     pub fn set_pin(
@@ -348,7 +378,7 @@ impl World {
         let login = &mut self.modules[module].logins[credential as usize];
         login.enter(old, &mut card[credential as usize])?;
         card[credential as usize].value = new.means.expect("a PIN");
-        login.pin = login.pin.and(new.means);
+        login.set(login.pin.and(new.means));
         Ok(())
     }
 
@@ -370,22 +400,51 @@ impl World {
         Ok(())
     }
 
+    /// C_Login for the signature that has begun.
+    pub fn authorize(&mut self, module: usize, session: usize, entry: usize) -> Result<(), ck::CK_RV> {
+        let insertion = self.insertion();
+        let Session { credential, signing, .. } = *self.modules[module].live(session, insertion)?;
+        if !signing || !asks_each_time(module, credential) {
+            return Err(ck::CKR_OPERATION_NOT_INITIALIZED);
+        }
+        let entry = Entry::of(credential, entry);
+        let card = self.cards[self.inserted.expect("a live session")].pins.as_mut().expect("a JPKI card");
+        let login = &mut self.modules[module].logins[credential as usize];
+        login.pin.ok_or(ck::CKR_USER_NOT_LOGGED_IN)?;
+        login.enter(entry, &mut card[credential as usize])?;
+        let ticket = (entry.means.expect("a PIN"), login.generation);
+        self.modules[module].session(session)?.ticket = Some(ticket);
+        Ok(())
+    }
+
     pub fn sign(&mut self, module: usize, session: usize) -> Result<(), ck::CK_RV> {
         let insertion = self.insertion();
+        let number = module;
         let module = &mut self.modules[module];
         let session = module.session(session)?;
         let credential = session.credential;
         if !std::mem::take(&mut session.signing) {
             return Err(ck::CKR_OPERATION_NOT_INITIALIZED);
         }
-        let pin = module.logins[credential as usize].pin.ok_or(ck::CKR_USER_NOT_LOGGED_IN)?;
+        let ticket = session.ticket.take();
+        let login = &module.logins[credential as usize];
+        let mut pin = login.pin;
+        if asks_each_time(number, credential) {
+            let ticket = ticket.ok_or(ck::CKR_USER_NOT_LOGGED_IN)?;
+            pin = pin.map(|_| ticket.0);
+        }
+        let holds = ticket.is_none_or(|ticket| login.honours(&ticket));
+        let pin = pin.ok_or(ck::CKR_USER_NOT_LOGGED_IN)?;
         module.look(insertion);
         let card = &mut self.cards
             [self.inserted.filter(|_| module.known.is_some()).ok_or(ck::CKR_DEVICE_REMOVED)?];
+        if !holds {
+            return Err(ck::CKR_USER_NOT_LOGGED_IN);
+        }
         let card_pin = &mut card.pins.as_mut().expect("a JPKI card")[credential as usize];
         let login = &mut module.logins[credential as usize];
         card_pin.verify(pin).map_err(|left| {
-            login.pin = None;
+            login.set(None);
             login.refuse(pin, Some(left));
             ck::CKR_USER_NOT_LOGGED_IN
         })?;
