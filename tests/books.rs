@@ -120,6 +120,25 @@ fn a_wrong_old_pin_leaves_the_login_and_the_next_signature_clears_the_flags() {
 }
 
 #[test]
+fn the_right_pin_is_taken_again_after_a_reset_took_its_answer_away_and_somebody_else_mistyped() {
+    for (name, lose) in LOSSES {
+        let fixture = Fixture::new();
+        let session = fixture.logged_in(AUTH);
+        let key = fixture.key(session);
+        fixture.card().set_tries_left(AUTH, 2);
+        fixture.card().inject(lose(Fault::when(sends_a_pin)));
+        fixture.sign_init(session, MECHANISM, key).expect("logged in");
+        let code = rv(fixture.finish_sign(session, b"data"));
+        let allowed = [ck::CKR_OK, ck::CKR_DEVICE_ERROR, ck::CKR_USER_NOT_LOGGED_IN];
+        assert!(allowed.contains(&code), "{name}: {code:#x}");
+        let code = rv(fixture.login(session, AUTH_PIN));
+        assert!([ck::CKR_OK, ck::CKR_USER_ALREADY_LOGGED_IN].contains(&code), "{name}: {code:#x}");
+        fixture.sign(session, MECHANISM, b"data").expect("a signature");
+        assert_eq!(fixture.tries_left(AUTH), 3, "{name}");
+    }
+}
+
+#[test]
 fn a_signature_spends_no_reserved_try() {
     for pin in [std::str::from_utf8(AUTH_PIN).expect("digits"), "4321"] {
         let fixture = Fixture::builder().config(Config::parse("reserve_tries = 2")).build();

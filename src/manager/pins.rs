@@ -182,7 +182,13 @@ impl CardManager {
             // A PIN that holds has set the count back.
             let tries = applet.tries_left(credential)?;
             if tries != Some(credential.tries()) {
-                return Err(self.end_stale_login(credential, pin, tries));
+                // It was wrong, or somebody else entered a wrong one meanwhile. It is not sent again unasked, and not
+                // refused either when it is entered again: it may be right.
+                let mut logins = self.logins.lock();
+                let login = logins.of_mut(credential);
+                login.log_out();
+                login.observe(tries);
+                return Err(CardError::NotLoggedIn);
             }
         }
         let tries = match applet.verify(credential, pin) {
