@@ -32,7 +32,8 @@ Commands:
   prepare          install what is missing and build
   client NAME...   install, build, and run only these scripts of tests/clients
   demo             install, build, then list and sign with both keys of a virtual card
-  soak             10,000 signatures by one host and 16,000 by many threads, with what they hold before and after
+  soak             the long runs, with their figures: 10,000 signatures and eight hours of polls by one host and what
+                   it holds before and after, many threads, other programs at the card, a thief for a minute
   model            10,000 random sequences of calls against a model of what must happen
   fuzz [TARGET...] fuzz the module, a minute for each target (JPKI_FUZZ_SECONDS); needs Rust's nightly toolchain
   stack            keep a private pcscd with a virtual card up, to try programs by hand
@@ -328,8 +329,8 @@ command_package() {
 
 command_soak() {
     prepare
-    (cd "$ROOT" && JPKI_SOAK=full cargo test --locked --release --test soak --test sessions -- \
-        --nocapture --test-threads=1)
+    (cd "$ROOT" && JPKI_SOAK=full JPKI_THREAD_SIGNATURES=1000 JPKI_ISOLATION_SECONDS=60 cargo test --locked --release \
+        --test soak --test sessions --test process_threads --test process_isolation -- --nocapture --test-threads=1)
 }
 
 command_model() {
