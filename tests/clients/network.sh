@@ -199,7 +199,7 @@ check "a blocked PIN, OpenVPN, which does not say so" vpn_until 1 "Sent fatal SS
 card set-tries auth 3
 card remove
 refused "no card, eapol_test" "No matching initialized token was found for private key" wpa
-refused "no card, stunnel, for a new connection" "Connection reset by peer|Empty reply" fetches_page
+refused "no card, stunnel, for a new connection" "Connection reset by peer|Empty reply|timed out" fetches_page
 refused "no card, stunnel" "pkcs11 engine::object not found" start_tunnel none
 check "no card, OpenVPN" vpn_until 1 "Please insert $AUTH_TOKEN token"
 card insert

@@ -156,7 +156,10 @@ sign_pdf() {
 }
 
 lists_nicknames() {
-    pdfsig -nssdir sql:sign -nss-pwd "$SIGN_PIN" -list-nicks | grep -qx "$SIGN_NICKNAME"
+    pdfsig -nssdir sql:sign -nss-pwd "$SIGN_PIN" -list-nicks >nicknames
+    cat nicknames
+    # Newer versions say more of each.
+    grep -Eq "^ *$SIGN_NICKNAME" nicknames
 }
 
 signs_pdf() {
@@ -197,11 +200,12 @@ insert_card() {
     wait_until card_is_seen
 }
 
-fails_without_a_word() {
+# Newer versions of pdfsig say that they cannot sign, and not why.
+fails_without_a_reason() {
     local status=0
     "$@" >output 2>&1 || status=$?
     cat output
-    equal '3 0' "$status $(stat -c %s output)"
+    equal '3 ' "$status $(grep -vx 'signDocument: error getting signature info' output)"
 }
 
 without_pcscd() {
@@ -257,7 +261,7 @@ check "they restored the tries" tries_left 3 5
 card set-tries auth 0
 card set-tries sign 0
 refused "a blocked PIN, cmsutil" SEC_ERROR_BAD_PASSWORD sign_cms
-check "a blocked PIN, pdfsig, which says nothing" fails_without_a_word sign_pdf
+check "a blocked PIN, pdfsig, which does not say so" fails_without_a_reason sign_pdf
 refused "a blocked PIN, tstclnt, which blames the server" SSL_ERROR_RX_CERTIFICATE_REQUIRED_ALERT get tls1.3 tls1.3
 check "certificates are listed nevertheless" lists auth "$AUTH_NICKNAME" u,u,u
 card set-tries auth 3

@@ -35,6 +35,8 @@ fn the_table_of_extensions_is_followed() {
     let text = ["x509", "-noout", "-text", "-nameopt", "oneline", "-in"];
     let authentication = openssl(directory.path(), &[&text[..], &["authentication.pem"]].concat());
     let signature = openssl(directory.path(), &[&text[..], &["signature.pem"]].concat());
+    // Before OpenSSL 3.4 there are two colons before the value of an otherName.
+    let signature = signature.replace("::", ":");
     for expected in [
         "Subject: C = JP, CN = TEST000000000000000003A",
         "X509v3 Key Usage: critical\n                Digital Signature\n",
@@ -48,7 +50,7 @@ fn the_table_of_extensions_is_followed() {
         "Subject: C = JP, L = TEST-to, L = TEST-shi, CN = TEST00000000000000000000003A",
         "X509v3 Key Usage: critical\n                Digital Signature, Non Repudiation\n",
         "X509v3 Certificate Policies: critical\n                Policy: 1.2.392.200149.8.5.1.1.20",
-        "1.2.392.200149.8.5.5.1::試験　太郎",
+        "1.2.392.200149.8.5.5.1:試験　太郎",
         "1.2.392.200149.8.5.5.6",
         "OU = JPKI for digital signature",
     ] {
