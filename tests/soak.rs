@@ -57,19 +57,17 @@ fn sign(host: &mut Child, threads: usize, each: usize) {
     assert_eq!(answer, Some(format!("CKR_OK {}", threads * each)));
 }
 
-#[test]
-fn a_host_that_signs_all_day_does_not_grow() {
-    let count = if is_full() { 10_000 } else { 500 };
-    let stack = stack(true);
-    let mut host = Child::logged_in(&stack, &["authentication"]);
-    sign(&mut host, 1, WARM_UP);
+/// Has a host do something so often, tells what it holds before and after, and fails if that has grown. `act` does it
+/// a number of times.
+fn must_not_grow(host: &mut Child, what: &str, count: usize, act: impl Fn(&mut Child, usize)) {
+    act(host, WARM_UP);
     let (before, start) = (Holdings::of(host.pid()), Instant::now());
-    sign(&mut host, 1, count - WARM_UP);
+    act(host, count - WARM_UP);
     let (after, seconds) = (Holdings::of(host.pid()), start.elapsed().as_secs_f64());
     let growth = after.resident_kib.saturating_sub(before.resident_kib);
     println!(
-        "{count} signatures, 0 failures; since the first {WARM_UP}: resident memory +{growth} KiB, descriptors {} -> \
-         {}, threads {} -> {}, {:.1} ms each",
+        "{count} {what}, 0 failures; since the first {WARM_UP}: resident memory +{growth} KiB, descriptors {} -> {}, \
+         threads {} -> {}, {:.1} ms each",
         before.descriptors,
         after.descriptors,
         before.threads,
@@ -78,6 +76,14 @@ fn a_host_that_signs_all_day_does_not_grow() {
     );
     assert!(growth <= MOST_GROWTH, "{before:?} {after:?}");
     assert_eq!((after.descriptors, after.threads), (before.descriptors, before.threads));
+}
+
+#[test]
+fn a_host_that_signs_all_day_does_not_grow() {
+    let count = if is_full() { 10_000 } else { 500 };
+    let stack = stack(true);
+    let mut host = Child::logged_in(&stack, &["authentication"]);
+    must_not_grow(&mut host, "signatures", count, |host, times| sign(host, 1, times));
     assert_eq!(stack.card(0).signatures(), count);
 }
 
@@ -86,23 +92,7 @@ fn a_host_that_polls_for_eight_hours_does_not_grow() {
     let count = if is_full() { EIGHT_HOURS } else { 500 };
     let stack = stack(true);
     let mut host = Child::logged_in(&stack, &["authentication"]);
-    poll(&mut host, WARM_UP);
-    let (before, start) = (Holdings::of(host.pid()), Instant::now());
-    poll(&mut host, count - WARM_UP);
-    let (after, seconds) = (Holdings::of(host.pid()), start.elapsed().as_secs_f64());
-    let growth = after.resident_kib.saturating_sub(before.resident_kib);
-    println!(
-        "{count} polls, as many as one each second for {:.1} h: resident memory +{growth} KiB, descriptors {} -> {}, \
-         threads {} -> {}, {:.1} ms each",
-        count as f64 / 3600.0,
-        before.descriptors,
-        after.descriptors,
-        before.threads,
-        after.threads,
-        1000.0 * seconds / (count - WARM_UP) as f64
-    );
-    assert!(growth <= MOST_GROWTH, "{before:?} {after:?}");
-    assert_eq!((after.descriptors, after.threads), (before.descriptors, before.threads));
+    must_not_grow(&mut host, "polls", count, poll);
     sign(&mut host, 1, 1);
 }
 

@@ -25,8 +25,8 @@ const SELECT_APPLICATION: [u8; 3] = [0x00, 0xa4, 0x04];
 const SELECT_JPKI: [u8; 10] = [0x00, 0xa4, 0x04, 0x0c, 0x0a, 0xd3, 0x92, 0xf0, 0x00, 0x26];
 const OK: [u8; 2] = [0x90, 0x00];
 
-/// Also what only a command that was not passed on can be answered with.
-const ERRORS_BEFORE: [TransportError; 8] = [
+/// The last one is for a command that was not passed on.
+const ERRORS: [TransportError; 8] = [
     TransportError::Removed,
     TransportError::Reset,
     TransportError::Busy,
@@ -35,16 +35,6 @@ const ERRORS_BEFORE: [TransportError; 8] = [
     TransportError::BadLength,
     TransportError::Failed(0x8010_002f),
     TransportError::NotSent,
-];
-
-const ERRORS_AFTER: [TransportError; 7] = [
-    TransportError::Removed,
-    TransportError::Reset,
-    TransportError::Busy,
-    TransportError::NoService,
-    TransportError::AccessDenied,
-    TransportError::BadLength,
-    TransportError::Failed(0x8010_002f),
 ];
 
 /// What happens to one command.
@@ -90,8 +80,8 @@ impl Twist {
             1 => Self::Status(input.number()?),
             2 => Self::Data(input.bytes()?.to_vec()),
             3 => Self::Byte(input.number()?, input.byte()?),
-            4 => Self::FailBefore(input.choice(&ERRORS_BEFORE)?),
-            _ => Self::FailAfter(input.choice(&ERRORS_AFTER)?),
+            4 => Self::FailBefore(input.choice(&ERRORS)?),
+            _ => Self::FailAfter(input.choice(&ERRORS[..7])?),
         })
     }
 }
