@@ -1,45 +1,20 @@
-//! The configuration: where it is found, what it may say, and what holds when it says nothing or nonsense.
+//! The configuration: what it may say, and what holds when it says nothing or nonsense.
 //!
 //! A bad file never stops `C_Initialize`: the host's other tokens must not suffer. What is wrong goes to the log, what
-//! is right is taken. Nothing is read in a process that runs with somebody else's rights.
+//! is right is taken. A setting that protects is never lost to a mistake: the stricter value holds.
 
-use std::env;
-use std::fs::{File, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+mod files;
+mod parse;
+
+use std::path::PathBuf;
 
 use log::LevelFilter;
-use toml::{Table, Value};
 use wildmatch::WildMatch;
 
-use crate::jpki::layout::Credential;
+use self::parse::Parsed;
+use crate::jpki::credential::Credential;
 use crate::manager::Settings;
 use crate::transport::ReaderName;
-
-/// Names the configuration file.
-const FILE_VARIABLE: &str = "JPKI_PKCS11_CONF";
-/// Names the log level, and goes before the file's.
-const LEVEL_VARIABLE: &str = "JPKI_PKCS11_LOG";
-/// Names the log file, and goes before the file's.
-const LOG_FILE_VARIABLE: &str = "JPKI_PKCS11_LOG_FILE";
-/// The file's name in the user's configuration folder and in `/etc`.
-const FILE_NAME: &str = "jpki-pkcs11.toml";
-/// The most bytes of a configuration.
-const MAX_BYTES: u64 = 64 * 1024;
-
-/// What the host process is, as far as the configuration depends on it.
-#[derive(Debug, Default)]
-pub struct Environment {
-    /// The process has rights that its user does not have (setuid, file capabilities).
-    pub secure_execution: bool,
-    /// The path by which this library was loaded.
-    pub library: Option<PathBuf>,
-    /// The standard error stream, if it is safe to write to.
-    pub stderr: Option<File>,
-    /// The user whose rights the process has.
-    pub user: u32,
-}
 
 /// Which of the two credentials become slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,22 +26,29 @@ pub enum Slots {
     Only(Credential),
 }
 
+/// Which readers are looked at.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReaderFilter {
+    /// Readers to use; all, if empty.
+    pub use_readers: Vec<WildMatch>,
+    /// Readers to leave alone.
+    pub ignore_readers: Vec<WildMatch>,
+}
+
 /// The configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Which slots there are.
     pub slots: Slots,
-    /// Readers to use; all, if empty.
-    pub use_readers: Vec<WildMatch>,
-    /// Readers to leave alone.
-    pub ignore_readers: Vec<WildMatch>,
+    /// A reader is looked at if every one of these lets it pass.
+    pub readers: Vec<ReaderFilter>,
     /// What the card session manager has to know.
     pub settings: Settings,
     /// How much is logged.
     pub log_level: LevelFilter,
     /// Where to; the standard error stream, if not set.
     pub log_file: Option<PathBuf>,
-    /// What was wrong with the configuration.
+    /// What was wrong with the configuration, and what was left out. No line of a file is quoted.
     pub complaints: Vec<String>,
 }
 
@@ -74,8 +56,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             slots: Slots::Both,
-            use_readers: Vec::new(),
-            ignore_readers: Vec::new(),
+            readers: Vec::new(),
             settings: Settings::default(),
             log_level: LevelFilter::Off,
             log_file: None,
@@ -95,258 +76,125 @@ impl Slots {
     }
 }
 
-impl Config {
-    /// Finds and reads the configuration of this process. Never fails.
-    #[must_use]
-    pub fn load(environment: &Environment) -> Self {
-        let mut config = Self::default();
-        if !environment.secure_execution {
-            config.read_first(&candidates(), environment.user);
-            config.read_variables();
-        }
-        if let Some(only) = environment.library.as_deref().and_then(slots_of_name) {
-            config.slots = only;
-        }
-        config
+impl ReaderFilter {
+    fn lets_pass(&self, name: &str) -> bool {
+        let used =
+            self.use_readers.is_empty() || self.use_readers.iter().any(|pattern| pattern.matches(name));
+        used && !self.ignore_readers.iter().any(|pattern| pattern.matches(name))
     }
+}
 
+impl Config {
     /// Reads a configuration text. What is wrong with it is in [`Config::complaints`].
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let mut config = Self::default();
-        match text.parse::<Table>() {
-            Ok(table) => config.take_table(&table),
-            // The message quotes the line; a configuration holds no secret.
-            Err(error) => config.complaints.push(error.to_string()),
-        }
-        config
+        Self::of(Parsed::default(), Parsed::of(text))
     }
 
     /// Whether a reader is one to look at.
     #[must_use]
     pub fn uses_reader(&self, reader: &ReaderName) -> bool {
         let name = reader.to_string();
-        let used =
-            self.use_readers.is_empty() || self.use_readers.iter().any(|pattern| pattern.matches(&name));
-        used && !self.ignore_readers.iter().any(|pattern| pattern.matches(&name))
+        self.readers.iter().all(|filter| filter.lets_pass(&name))
     }
 
-    /// Reads the first file there is.
-    fn read_first(&mut self, candidates: &[PathBuf], user: u32) {
-        for path in candidates {
-            match read_file(path, user) {
-                Ok(Some(text)) => {
-                    *self = Self::parse(&text);
-                    self.complaints.iter_mut().for_each(|line| *line = format!("{}: {line}", path.display()));
-                    return;
-                }
-                Ok(None) => {}
-                Err(reason) => {
-                    self.complaints.push(format!("{}: {reason}; ignored", path.display()));
-                    return;
-                }
-            }
+    /// What the system's file and a user's say together. Of two values that protect the stricter one holds; otherwise
+    /// the user's goes before the system's.
+    fn of(system: Parsed, user: Parsed) -> Self {
+        let default = Settings::default();
+        let slots = match (system.slots, user.slots) {
+            (Some(Slots::Only(only)), _) => Slots::Only(only),
+            (_, slots) => slots.unwrap_or_default(),
+        };
+        let either = |one: Option<bool>, other: Option<bool>| one == Some(true) || other == Some(true);
+        Self {
+            slots,
+            readers: [system.readers, user.readers].into_iter().flatten().collect(),
+            settings: Settings {
+                reserve_tries: system.reserve_tries.max(user.reserve_tries).unwrap_or(default.reserve_tries),
+                always_authenticate: either(system.always_authenticate, user.always_authenticate),
+                pss: user.pss.or(system.pss).unwrap_or(default.pss),
+                ca_certificates: user.ca_certificates.or(system.ca_certificates).unwrap_or_default(),
+                no_extended_length: either(system.no_extended_length, user.no_extended_length),
+            },
+            log_level: user.log_level.or(system.log_level).unwrap_or(LevelFilter::Off),
+            log_file: user.log_file.or(system.log_file),
+            complaints: [system.complaints, user.complaints].concat(),
         }
     }
-
-    /// Log level and log file can be named for one run.
-    fn read_variables(&mut self) {
-        if let Some(level) = env::var_os(LEVEL_VARIABLE) {
-            self.take_level(LEVEL_VARIABLE, &Value::String(level.to_string_lossy().into_owned()));
-        }
-        if let Some(file) = env::var_os(LOG_FILE_VARIABLE).filter(|file| !file.is_empty()) {
-            self.log_file = Some(file.into());
-        }
-    }
-
-    fn take_table(&mut self, table: &Table) {
-        for (key, value) in table {
-            match (key.as_str(), value) {
-                ("slots", _) => self.take_slots(value),
-                ("always_authenticate", Value::Boolean(on)) => self.settings.always_authenticate = *on,
-                ("reserve_tries", Value::Integer(count @ 0..=5)) => {
-                    self.settings.reserve_tries = u8::try_from(*count).unwrap_or_default();
-                }
-                ("ca_certificates", Value::Boolean(shown)) => self.settings.ca_certificates = *shown,
-                ("pss", _) => self.take_pss(value),
-                ("readers", Value::Table(readers)) => self.take_readers(readers),
-                ("log", Value::Table(log)) => self.take_log(log),
-                (
-                    known @ ("always_authenticate" | "reserve_tries" | "ca_certificates" | "readers" | "log"),
-                    _,
-                ) => {
-                    self.complain(known, value);
-                }
-                (unknown, _) => self.complaints.push(format!("unknown key {unknown}")),
-            }
-        }
-    }
-
-    fn take_slots(&mut self, value: &Value) {
-        match value.as_str() {
-            Some("both") => self.slots = Slots::Both,
-            Some("authentication") => self.slots = Slots::Only(Credential::UserAuthentication),
-            Some("signature") => self.slots = Slots::Only(Credential::DigitalSignature),
-            _ => self.complain("slots", value),
-        }
-    }
-
-    fn take_pss(&mut self, value: &Value) {
-        match value.as_str() {
-            Some("auto") => self.settings.pss = None,
-            Some("on") => self.settings.pss = Some(true),
-            Some("off") => self.settings.pss = Some(false),
-            _ => self.complain("pss", value),
-        }
-    }
-
-    fn take_readers(&mut self, readers: &Table) {
-        for (key, value) in readers {
-            match (key.as_str(), patterns(value)) {
-                ("use", Some(patterns)) => self.use_readers = patterns,
-                ("ignore", Some(patterns)) => self.ignore_readers = patterns,
-                (known @ ("use" | "ignore"), None) => self.complain(&format!("readers.{known}"), value),
-                (unknown, _) => self.complaints.push(format!("unknown key readers.{unknown}")),
-            }
-        }
-    }
-
-    fn take_log(&mut self, log: &Table) {
-        for (key, value) in log {
-            match (key.as_str(), value) {
-                ("level", _) => self.take_level("log.level", value),
-                ("file", Value::String(path)) if Path::new(path).is_absolute() => {
-                    self.log_file = Some(path.into())
-                }
-                ("file", _) => self.complain("log.file", value),
-                (unknown, _) => self.complaints.push(format!("unknown key log.{unknown}")),
-            }
-        }
-    }
-
-    fn take_level(&mut self, key: &str, value: &Value) {
-        match value.as_str().and_then(|level| level.parse().ok()) {
-            Some(level) => self.log_level = level,
-            None => self.complain(key, value),
-        }
-    }
-
-    fn complain(&mut self, key: &str, value: &Value) {
-        self.complaints.push(format!("{key} cannot be {value}"));
-    }
-}
-
-/// The slots that the library's own name asks for: `jpki-pkcs11-auth.so` and `jpki-pkcs11-sign.so` are given to
-/// programs that should not even ask for the other PIN. The name goes before the file, since a program that was given
-/// one slot must not get two by a change elsewhere.
-fn slots_of_name(library: &Path) -> Option<Slots> {
-    let name = library.file_name()?.to_str()?.split('.').next()?;
-    if name.ends_with("-auth") {
-        Some(Slots::Only(Credential::UserAuthentication))
-    } else if name.ends_with("-sign") {
-        Some(Slots::Only(Credential::DigitalSignature))
-    } else {
-        None
-    }
-}
-
-/// The places where the configuration may be, the first one first.
-fn candidates() -> Vec<PathBuf> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(file) = set(FILE_VARIABLE) {
-        return vec![file];
-    }
-    let user = set("XDG_CONFIG_HOME")
-        .filter(|folder| folder.is_absolute())
-        .or_else(|| Some(set("HOME")?.join(".config")))
-        .map(|folder| folder.join(FILE_NAME));
-    user.into_iter().chain([Path::new("/etc").join(FILE_NAME)]).collect()
-}
-
-/// A list of patterns (`*`, `?`) or a single one.
-fn patterns(value: &Value) -> Option<Vec<WildMatch>> {
-    let pattern = |value: &Value| Some(WildMatch::new_case_insensitive(value.as_str()?));
-    match value {
-        Value::Array(values) => values.iter().map(pattern).collect(),
-        single => Some(vec![pattern(single)?]),
-    }
-}
-
-/// Reads a file that only its owner, this user or root, can have written. `None` when there is none.
-fn read_file(path: &Path, user: u32) -> Result<Option<String>, String> {
-    // Opening a FIFO must not wait, and a device must not be read for ever.
-    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
-    {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
-    let metadata = file.metadata().map_err(|error| error.to_string())?;
-    if !metadata.is_file() {
-        return Err("not a regular file".to_owned());
-    }
-    if metadata.uid() != user && metadata.uid() != 0 {
-        return Err("owned by another user".to_owned());
-    }
-    if metadata.mode() & 0o022 != 0 {
-        return Err("writable by others".to_owned());
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() > usize::try_from(MAX_BYTES).unwrap_or(usize::MAX) {
-        return Err("too long".to_owned());
-    }
-    String::from_utf8(bytes).map(Some).map_err(|_| "not UTF-8".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::manager::CaCertificates;
 
     #[test]
     fn every_key_is_taken() {
         let config = Config::parse(
             "slots = \"signature\"\nalways_authenticate = true\nreserve_tries = 1\npss = \"off\"\n\
              ca_certificates = false\n\
-             [readers]\nuse = [\"*Sony*\"]\nignore = \"*TPM*\"\n[log]\nlevel = \"debug\"\nfile = \"/tmp/log\"\n",
+             [readers]\nuse = [\"*Sony*\"]\nignore = \"*TPM*\"\nextended_length = false\n\
+             [log]\nlevel = \"debug\"\nfile = \"/tmp/log\"\n",
         );
         assert_eq!(config.complaints, Vec::<String>::new());
         assert_eq!(config.slots, Slots::Only(Credential::DigitalSignature));
-        assert!(config.settings.always_authenticate);
+        assert!(config.settings.always_authenticate && config.settings.no_extended_length);
         assert_eq!(config.settings.reserve_tries, 1);
         assert_eq!(config.settings.pss, Some(false));
-        assert!(!config.settings.ca_certificates);
+        assert_eq!(config.settings.ca_certificates, CaCertificates::Hidden);
         assert_eq!(config.log_level, LevelFilter::Debug);
         assert_eq!(config.log_file.as_deref(), Some(Path::new("/tmp/log")));
     }
 
     #[test]
     fn a_wrong_value_keeps_the_default_and_the_other_keys() {
-        let config = Config::parse("slots = 7\nreserve_tries = 9\ncolour = \"red\"\npss = \"on\"\n");
+        let config = Config::parse("slots = 7\ncolour = \"red\"\npss = \"on\"\nca_certificates = \"some\"\n");
         assert_eq!(config.slots, Slots::Both);
-        assert_eq!(config.settings.reserve_tries, 0);
+        assert_eq!(config.settings.ca_certificates, CaCertificates::Auto);
         assert_eq!(config.settings.pss, Some(true));
         assert_eq!(config.complaints.len(), 3);
     }
 
     #[test]
-    fn a_syntax_error_is_one_complaint() {
-        assert_eq!(Config::parse("slots = ").complaints.len(), 1);
+    fn a_setting_that_protects_is_not_lost_to_a_mistake() {
+        for (text, reserve) in [
+            ("reserve_tries = 2", 2),
+            ("reserve_tries = \"2\"", 1),
+            ("reserve_tries = -1", 1),
+            ("reserve_tries = 1.5", 1),
+            ("reserve_tries = 300", 255),
+            ("reserve_tries = ", 1),
+            ("slots = ", 1),
+        ] {
+            assert_eq!(Config::parse(text).settings.reserve_tries, reserve, "{text}");
+        }
+        assert!(Config::parse("always_authenticate = \"yes\"").settings.always_authenticate);
+    }
+
+    #[test]
+    fn of_two_values_that_protect_the_stricter_holds() {
+        let both = |system, user| Config::of(Parsed::of(system), Parsed::of(user));
+        assert_eq!(both("reserve_tries = 1", "reserve_tries = 0").settings.reserve_tries, 1);
+        assert_eq!(both("", "reserve_tries = 2").settings.reserve_tries, 2);
+        assert!(
+            both("always_authenticate = true", "always_authenticate = false").settings.always_authenticate
+        );
+        let only = Slots::Only(Credential::UserAuthentication);
+        assert_eq!(both("slots = \"authentication\"", "slots = \"both\"").slots, only);
+        assert_eq!(both("pss = \"off\"", "pss = \"on\"").settings.pss, Some(true));
+        let readers = both("readers = { ignore = \"*TPM*\" }", "readers = { use = \"*0*\" }");
+        let uses = |name: &str| readers.uses_reader(&std::ffi::CString::new(name).unwrap().into());
+        assert!(uses("Sony 00") && !uses("TPM 00") && !uses("Sony"));
     }
 
     #[test]
     fn readers_are_chosen_by_patterns() {
         let config = Config::parse("readers = { use = [\"*Sony*\", \"ACS ?\"], ignore = \"*02\" }");
-        let uses = |name: &str| config.uses_reader(&std::ffi::CString::new(name).expect("no NUL").into());
+        let uses = |name: &str| config.uses_reader(&std::ffi::CString::new(name).unwrap().into());
         assert!(uses("SONY FeliCa 01") && uses("acs 1"));
         assert!(!uses("Sony 02") && !uses("ACS 12") && !uses("TPM"));
-    }
-
-    #[test]
-    fn the_name_of_the_library_chooses_the_slots() {
-        let slots = |path: &str| slots_of_name(Path::new(path));
-        assert_eq!(slots("/usr/lib/pkcs11/jpki-pkcs11.so"), None);
-        assert_eq!(slots("jpki-pkcs11-auth.so"), Some(Slots::Only(Credential::UserAuthentication)));
-        assert_eq!(slots("/x/jpki-pkcs11-sign.so.1"), Some(Slots::Only(Credential::DigitalSignature)));
     }
 }

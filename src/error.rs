@@ -71,6 +71,9 @@ pub enum Error {
     /// The session has no operation of this kind.
     #[error("no operation is active")]
     OperationNotInitialized,
+    /// The token has no random numbers.
+    #[error("no random numbers")]
+    RandomNoRng,
     /// Too many sessions are open.
     #[error("too many sessions")]
     SessionCount,
@@ -95,10 +98,10 @@ pub enum Error {
     /// The slot has no token.
     #[error("no token in the slot")]
     TokenNotPresent,
-    /// Somebody has logged in already.
+    /// The user has logged in already.
     #[error("already logged in")]
     UserAlreadyLoggedIn,
-    /// Nobody has logged in.
+    /// The user has not logged in.
     #[error("not logged in")]
     UserNotLoggedIn,
     /// The token has no such user.
@@ -134,6 +137,7 @@ impl Error {
             Self::ObjectHandleInvalid => ck::CKR_OBJECT_HANDLE_INVALID,
             Self::OperationActive => ck::CKR_OPERATION_ACTIVE,
             Self::OperationNotInitialized => ck::CKR_OPERATION_NOT_INITIALIZED,
+            Self::RandomNoRng => ck::CKR_RANDOM_NO_RNG,
             Self::SessionCount => ck::CKR_SESSION_COUNT,
             Self::SessionHandleInvalid => ck::CKR_SESSION_HANDLE_INVALID,
             Self::SessionParallelNotSupported => ck::CKR_SESSION_PARALLEL_NOT_SUPPORTED,
@@ -164,11 +168,14 @@ fn card_return_value(error: CardError) -> ck::CK_RV {
         CardError::NotLoggedIn | CardError::PinStale => ck::CKR_USER_NOT_LOGGED_IN,
         CardError::Removed => ck::CKR_DEVICE_REMOVED,
         CardError::NoCard | CardError::NotJpki | CardError::NoCredential => ck::CKR_TOKEN_NOT_PRESENT,
+        CardError::Unusable => ck::CKR_TOKEN_NOT_RECOGNIZED,
         CardError::SecretMemory => ck::CKR_HOST_MEMORY,
         CardError::ShuttingDown => ck::CKR_CRYPTOKI_NOT_INITIALIZED,
         CardError::WrongSignature
         | CardError::NoCertificate
         | CardError::Interrupted
+        | CardError::Unanswered(_)
+        | CardError::NoCount
         | CardError::Refused { .. }
         | CardError::Malformed(_)
         | CardError::Transport(_) => ck::CKR_DEVICE_ERROR,

@@ -1,5 +1,6 @@
-//! The shapes of ISO/IEC 7816-4: commands, responses, status words and the DER length of a file's content.
+//! ISO/IEC 7816-4: the shape of commands, responses and status words, and how one command gets its whole answer.
 
 pub mod apdu;
 pub mod der;
+pub mod exchange;
 pub mod status;

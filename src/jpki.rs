@@ -1,10 +1,13 @@
-//! The JPKI application on the card: its files and keys, the rules of its PINs, its commands, and what of its
-//! certificates PKCS#11 needs.
+//! The JPKI application of a card: facts, commands, recognition, PIN forms, certificates and keys.
 //!
-//! Which card, which reader and who is logged in is the business of [`crate::manager`].
+//! Sources: OpenSC `card-jpki.c` and `pkcs15-jpki.c`, `jpki/myna`, the crate `myna-card`. No specification is public. A
+//! fact that only one of them knows is a hint: what follows from it is undone by what the card does.
 
 pub mod applet;
+pub mod capability;
 pub mod certificate;
-pub mod layout;
+pub mod credential;
+pub mod identity;
+pub mod key;
 pub mod pin;
-pub mod public_key;
+pub mod recognition;

@@ -6,17 +6,19 @@
 //!
 //! ```text
 //! ffi ─► module ─► token, error ─► manager ─► jpki ─► transport ─► iso7816
+//!                       os stands below all of them
 //! ```
 //!
 //! | layer | what it knows |
 //! |---|---|
-//! | [`ffi`] | C pointers, the function tables, the one static; all `unsafe` of the crate |
-//! | [`module`] | one safe method per supported `C_` function; slots and session handles |
+//! | [`ffi`] | C pointers, the function tables, the one static |
+//! | [`module`] | a safe method for each `C_` function, of the module or of a session; slots and session handles |
 //! | [`token`], [`error`] | what PKCS#11 means: objects, attributes, mechanisms, operations, return codes |
-//! | [`manager`] | one physical card: transactions, login state, certificate cache |
-//! | [`jpki`] | the card application: files, PIN rules, commands, certificate fields |
-//! | [`transport`] | moving bytes to a card; PC/SC behind two traits |
-//! | [`iso7816`] | the shape of commands, responses and status words |
+//! | [`manager`] | one physical card: presence, the state of its PINs, transactions |
+//! | [`jpki`] | the card application: facts per credential, recognition, capabilities of a chip, commands, PIN forms, certificates |
+//! | [`transport`] | PC/SC as a thin trait of calls, and the one recovery policy over it |
+//! | [`iso7816`] | the shape of commands, responses and status words, and the exchange of one command |
+//! | [`os`] | what the operating system gives: secret pages, fork marker, owners, log files |
 //!
 //! [`config`], [`logging`] and [`handle`] stand beside the layers.
 //!
@@ -44,5 +46,6 @@ pub mod jpki;
 pub mod logging;
 pub mod manager;
 pub mod module;
+pub mod os;
 pub mod token;
 pub mod transport;

@@ -1,26 +1,24 @@
 //! The log: one line each, to the standard error stream or a file that only its owner reads, and off by default.
 //!
 //! What is logged is decided where it happens; the rules are in the types (`Command`, `Response`, `Pin` and
-//! `Certificate` print nothing secret). Writing never fails an operation and never blocks on a lock, so that a forked
-//! child or a full disk does not notice.
+//! `Certificate` print nothing secret). Writing never fails an operation, never waits and never ends the host, so that
+//! a forked child, a full disk or a reader that has gone does not notice.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::fs::File;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::{LevelFilter, Log, Metadata, Record, warn};
 use parking_lot::RwLock;
 
-use crate::config::{Config, Environment};
+use crate::config::Config;
+use crate::os::{Environment, open_log, write_line};
 
 /// The `log` crate wants one logger for the whole life of the library; where it writes to can change.
 static SINK: Sink = Sink(RwLock::new(None));
 
 /// How many milliseconds to wait for lines that are being written.
-const PATIENCE: usize = 50;
+const REPLACE_TIMEOUT: usize = 50;
 
 struct Sink(RwLock<Option<File>>);
 
@@ -30,7 +28,7 @@ pub fn start(config: &Config, environment: &mut Environment) {
     let file = if config.log_level == LevelFilter::Off {
         None
     } else if let Some(path) = &config.log_file {
-        open(path, environment.user)
+        open_log(path, environment.user)
             .inspect_err(|error| problem = Some(format!("{}: {error}", path.display())))
             .ok()
             .or_else(|| environment.stderr.take())
@@ -56,7 +54,7 @@ impl Sink {
     /// Writes to this file from now on. Lines are written in microseconds, so a lock that stays taken belongs to a
     /// thread that a fork did not copy: then the log goes on where the parent's went, or is silent.
     fn replace(&self, file: Option<File>) {
-        for _ in 0..PATIENCE {
+        for _ in 0..REPLACE_TIMEOUT {
             if let Some(mut sink) = self.0.try_write() {
                 *sink = file;
                 return;
@@ -64,23 +62,6 @@ impl Sink {
             thread::sleep(Duration::from_millis(1));
         }
     }
-}
-
-/// Opens a log file: not through a link, not another user's, and unreadable to others from now on.
-fn open(path: &Path, user: u32) -> Result<File, String> {
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
-        .map_err(|error| error.to_string())?;
-    let metadata = file.metadata().map_err(|error| error.to_string())?;
-    if !metadata.is_file() || metadata.uid() != user {
-        return Err("not a file of this user".to_owned());
-    }
-    file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| error.to_string())?;
-    Ok(file)
 }
 
 impl Log for Sink {
@@ -91,7 +72,7 @@ impl Log for Sink {
     fn log(&self, record: &Record<'_>) {
         // Held for writing only while C_Initialize sets the log up, or by a thread that a fork left behind.
         let Some(file) = self.0.try_read() else { return };
-        let Some(mut file) = file.as_ref() else { return };
+        let Some(file) = file.as_ref() else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let line = format!(
             "{}.{:03} jpki-pkcs11[{}] {} {}\n",
@@ -102,8 +83,7 @@ impl Log for Sink {
             // A reader's name comes from outside and must not forge a line.
             record.args().to_string().replace(char::is_control, " "),
         );
-        // One write for a line, so that lines of several processes do not mix.
-        let _ = file.write_all(line.as_bytes());
+        write_line(file, line.as_bytes());
     }
 
     fn flush(&self) {}

@@ -6,48 +6,67 @@
 //! # A login that cannot be borrowed
 //!
 //! A JPKI card's verified state belongs to whoever talks to it next: it survives a disconnect, and on reported cards
-//! even a reset. So each operation that needs the PIN is one transaction that selects the application, verifies,
-//! does its work and selects another application, which makes the card forget. Where that is not confirmed, the card
-//! loses its power. Another program's reset or SELECT costs the user nothing: the next operation verifies again.
+//! even a reset. So each operation that needs the PIN is one transaction that selects the application, asks for the
+//! tries left, verifies, does its work and selects another application, which makes the card forget. Where that is not
+//! confirmed, the card loses its power. Another program's reset or SELECT costs the user nothing: the next operation
+//! verifies again.
 //!
 //! # Locks
 //!
-//! `io` is the reader's lock, and the only one held while the card works. `known` and `logins` are held for a few
-//! instructions, by whoever holds `io` or nothing, and never both.
+//! `io` is the reader's lock, and the only one held while the card works. The others (`snapshot`, and those in
+//! [`Card`](card::Card)) are held for a few instructions.
 
 pub mod card;
 pub mod error;
+pub mod memory;
+pub mod pin_state;
 
-mod login;
+mod context_login;
 mod pins;
+mod presence;
 mod reading;
-mod recognition;
 mod signing;
 
-use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use log::{debug, info};
+use log::debug;
 use parking_lot::Mutex;
 
-use self::card::{Card, Epoch, Identity, PerCredential};
+use self::card::Card;
+pub use self::card::CardCredential;
+pub use self::context_login::ContextLogin;
 use self::error::CardError;
-use self::login::Login;
-pub use self::login::Ticket;
+use self::memory::ProcessMemory;
 pub use self::pins::PinStatus;
+use self::presence::Snapshot;
 pub use self::signing::Authorization;
-use crate::handle::HandleCounter;
-use crate::jpki::applet::{Applet, Features, Step};
-use crate::jpki::layout::Credential;
-use crate::jpki::pin::SecretMemory;
-use crate::transport::{Connection, Continuity, Leave, ReaderName, Transport, TransportError};
+use crate::jpki::applet::{Applet, AppletError, NeutralApplication};
+use crate::jpki::capability::CardCapabilities;
+use crate::jpki::credential::Credential;
+use crate::jpki::recognition::is_same_card;
+use crate::os::SecretMemory;
+use crate::transport::{Connection, Disposition, ReaderName, Service, TransportError};
 
 /// How often an operation begins again because another program reset the card, before it gives up.
 const MAX_ATTEMPTS: usize = 5;
 
+/// Which certificates of CAs are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CaCertificates {
+    /// None beside the authentication certificate, where clients take every certificate for one of the user's; a
+    /// private one beside the signature certificate.
+    #[default]
+    Auto,
+    /// Both, free to read.
+    Shown,
+    /// None.
+    Hidden,
+}
+
 /// What the configuration says about every card.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Settings {
     /// How many last tries of a PIN are not spent.
     pub reserve_tries: u8,
@@ -55,8 +74,10 @@ pub struct Settings {
     pub always_authenticate: bool,
     /// Whether PSS signatures are offered without asking the card: `None` asks it.
     pub pss: Option<bool>,
-    /// Whether the certificates of the CAs are shown.
-    pub ca_certificates: bool,
+    /// Which certificates of CAs are shown.
+    pub ca_certificates: CaCertificates,
+    /// Whether extended length is never tried.
+    pub no_extended_length: bool,
 }
 
 impl Settings {
@@ -67,76 +88,51 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self { reserve_tries: 0, always_authenticate: false, pss: None, ca_certificates: true }
-    }
-}
-
 /// The manager of the cards in one reader, one after another.
 pub struct CardManager {
     reader: ReaderName,
-    transport: Arc<dyn Transport>,
-    memory: Arc<dyn SecretMemory>,
+    service: Arc<Service>,
+    secrets: Arc<dyn SecretMemory>,
+    memory: Arc<ProcessMemory>,
     settings: Settings,
-    epochs: HandleCounter,
     shutting_down: AtomicBool,
-    io: Mutex<Option<Live>>,
-    known: Mutex<Option<Known>>,
-    logins: Mutex<PerCredential<Login>>,
-    /// The key of the fingerprints by which a refused PIN is known again.
-    fingerprint_key: RandomState,
+    io: Mutex<Option<OpenCard>>,
+    snapshot: Mutex<Option<Snapshot>>,
 }
 
-/// A connection to the card of one epoch.
-struct Live {
-    connection: Box<dyn Connection>,
-    epoch: Epoch,
-    features: Features,
-    /// The card was reset since it was last recognised: it may be another one.
-    suspect: bool,
+/// A card and the line to it.
+struct OpenCard {
+    card: Arc<Card>,
+    line: Line,
 }
 
-/// What the last look at the reader found.
-#[derive(Clone)]
-struct Known {
-    /// The service's count of insertions and removals then.
-    changes: u32,
-    /// `None`: a card, but not one of JPKI's. It is not asked again.
-    card: Option<Arc<Card>>,
-}
-
-impl Known {
-    /// Whether this is the same finding.
-    fn is(&self, other: &Self) -> bool {
-        self.changes == other.changes
-            && match (&self.card, &other.card) {
-                (Some(card), Some(other)) => card.epoch() == other.epoch(),
-                (None, None) => true,
-                (Some(_), None) | (None, Some(_)) => false,
-            }
-    }
+/// A connection, and what is known of what is at its end.
+struct Line {
+    connection: Connection,
+    capabilities: CardCapabilities,
+    neutral: NeutralApplication,
+    /// Another card may be at the end by now: the identity is read before the next PIN.
+    must_recheck: bool,
 }
 
 impl CardManager {
     /// A manager for a reader. The reader is not touched yet.
     pub fn new(
         reader: ReaderName,
-        transport: Arc<dyn Transport>,
-        memory: Arc<dyn SecretMemory>,
+        service: Arc<Service>,
+        secrets: Arc<dyn SecretMemory>,
+        memory: Arc<ProcessMemory>,
         settings: Settings,
     ) -> Self {
         Self {
             reader,
-            transport,
+            service,
+            secrets,
             memory,
             settings,
-            epochs: HandleCounter::new(),
             shutting_down: AtomicBool::new(false),
             io: Mutex::new(None),
-            known: Mutex::new(None),
-            logins: Mutex::default(),
-            fingerprint_key: RandomState::new(),
+            snapshot: Mutex::new(None),
         }
     }
 
@@ -150,141 +146,69 @@ impl CardManager {
         self.settings
     }
 
-    /// Ends both logins and lets no further operation begin. Does not wait for one that is under way.
+    /// Ends both logins and lets no further PIN be sent. Does not wait for an operation that is under way.
     pub fn shut_down(&self) {
         self.shutting_down.store(true, Ordering::Release);
-        self.clear_logins();
-    }
-
-    /// The JPKI card in the reader if it is known already. No exchange with the card.
-    pub fn current(&self) -> Option<Arc<Card>> {
-        self.look().ok().flatten()?.card
-    }
-
-    /// Whether the card of `epoch` is still the one that is known. Nobody is asked.
-    pub fn is_known(&self, epoch: Epoch) -> bool {
-        self.known_card(epoch).is_ok()
-    }
-
-    /// The JPKI card in the reader, recognised now if need be: two exchanges for any other card, then silence until
-    /// the next one.
-    ///
-    /// # Errors
-    /// [`CardError::NoCard`], [`CardError::NotJpki`], or what kept the card from being recognised.
-    pub fn card(&self) -> Result<Arc<Card>, CardError> {
-        self.recognised(false)
-    }
-
-    /// Whether the card in the reader has this credential.
-    ///
-    /// # Errors
-    /// As [`CardManager::card`].
-    pub fn has(&self, credential: Credential) -> Result<bool, CardError> {
-        let card = self.recognised(credential == Credential::DigitalSignature)?;
-        if let Some(present) = card.present(credential) {
-            return Ok(present);
-        }
-        let present = self.with_card(card.epoch(), |applet| Ok(applet.has_certificate(credential)?))?;
-        card.set_present(credential, present);
-        Ok(present)
-    }
-
-    /// As [`CardManager::card`]; `with_signature` also asks, in the same transaction, for the signature certificate.
-    pub fn recognised(&self, with_signature: bool) -> Result<Arc<Card>, CardError> {
-        let decided = |known: Known| known.card.ok_or(CardError::NotJpki);
-        if let Some(known) = self.look()? {
-            return decided(known);
-        }
-        let mut io = self.io.lock();
-        match self.look()? {
-            Some(known) => decided(known),
-            None => self.recognise(&mut io, with_signature),
+        if let Some(card) = self.known_card() {
+            card.log_out_all();
         }
     }
 
-    /// Asks the service, not the card, whether what is known still holds. `None`: a card that is not known yet.
-    fn look(&self) -> Result<Option<Known>, CardError> {
-        // In this order: what another thread finds out about a newer card meanwhile is not older than the answer.
-        let known = self.known.lock().clone();
-        let state = self.transport.reader_state(&self.reader);
-        let changes = state.ok().flatten().filter(|state| state.card_present).map(|state| state.changes);
-        match known {
-            Some(known) if Some(known.changes) == changes => Ok(Some(known)),
-            known => {
-                self.forget(|now| known.is_some_and(|known| known.is(now)));
-                changes.map(|_| None).ok_or(CardError::NoCard)
-            }
+    /// Waits until no operation is under way, and closes the connection; not beyond `deadline`.
+    pub fn wait_for_operations(&self, deadline: Instant) {
+        if let Some(mut io) = self.io.try_lock_until(deadline) {
+            *io = None;
+        }
+        if let Some(card) = self.known_card() {
+            card.log_out_all();
         }
     }
 
-    /// Forgets what was known, if it is outdated and nobody knows better by now: nobody is logged in to a card that is
-    /// gone, and nothing of it is true of the next one.
-    fn forget(&self, is_outdated: impl FnOnce(&Known) -> bool) {
-        let Some(gone) = self.known.lock().take_if(|known| is_outdated(known)) else { return };
-        if gone.card.is_some() {
-            info!("{}: the card was removed", self.reader);
-        }
-        self.forget_logins();
-    }
-
-    /// Forgets the logins, and what was learned from wrong PINs.
-    fn forget_logins(&self) {
-        let mut logins = self.logins.lock();
-        Credential::ALL.into_iter().for_each(|credential| logins.of_mut(credential).clear());
-    }
-
-    /// Ends both logins.
-    fn clear_logins(&self) {
-        let mut logins = self.logins.lock();
-        Credential::ALL.into_iter().for_each(|credential| logins.of_mut(credential).log_out());
-    }
-
-    /// Runs `work` in one transaction on the card of `epoch`.
+    /// Runs `work` in one transaction on `card`.
     fn with_card<T>(
         &self,
-        epoch: Epoch,
-        work: impl FnMut(&mut Applet<'_>) -> Result<T, CardError>,
+        card: &Arc<Card>,
+        work: impl FnMut(&mut Applet<'_, '_>) -> Result<T, CardError>,
     ) -> Result<T, CardError> {
-        self.with_io(&mut self.io.lock(), epoch, work)
+        self.with_io(&mut self.io.lock(), card, work)
     }
 
     /// As [`CardManager::with_card`], for a caller that has the reader's lock.
     fn with_io<T>(
         &self,
-        io: &mut Option<Live>,
-        epoch: Epoch,
-        work: impl FnMut(&mut Applet<'_>) -> Result<T, CardError>,
+        io: &mut Option<OpenCard>,
+        card: &Arc<Card>,
+        work: impl FnMut(&mut Applet<'_, '_>) -> Result<T, CardError>,
     ) -> Result<T, CardError> {
-        let card = self.known_card(epoch)?;
-        let live = io.as_mut().filter(|live| live.epoch == epoch).ok_or(CardError::Removed)?;
-        let result = self.transact(live, Some(&card), work);
+        let open = io.as_mut().filter(|open| Arc::ptr_eq(&open.card, card) && card.is_there());
+        let open = open.ok_or(CardError::Removed)?;
+        let result = self.transact(&mut open.line, Some(card), work);
         if matches!(result, Err(CardError::Removed)) {
             *io = None;
-            self.forget(|known| known.card.as_ref().is_some_and(|card| card.epoch() == epoch));
+            self.close_removed(card);
         }
         result
     }
 
-    /// The card of `epoch`, unless it is known to be gone.
-    fn known_card(&self, epoch: Epoch) -> Result<Arc<Card>, CardError> {
-        let known = self.known.lock();
-        let card = known.as_ref().and_then(|known| known.card.as_ref());
-        card.filter(|card| card.epoch() == epoch).cloned().ok_or(CardError::Removed)
-    }
-
-    /// One transaction, begun again when another program resets the card in the middle of it. `card` is the one that
-    /// must answer, if it is known already.
+    /// One transaction, begun again when another program resets the card in the middle of it, and once when the reader
+    /// fails: the card has lost its power then, and may answer again. `card` is the one that must answer, if it is known
+    /// already.
     fn transact<T>(
         &self,
-        live: &mut Live,
+        line: &mut Line,
         card: Option<&Card>,
-        mut work: impl FnMut(&mut Applet<'_>) -> Result<T, CardError>,
+        mut work: impl FnMut(&mut Applet<'_, '_>) -> Result<T, CardError>,
     ) -> Result<T, CardError> {
+        let mut failed = false;
         for _ in 0..MAX_ATTEMPTS {
-            match self.attempt(live, card, &mut work) {
+            match self.attempt(line, card, &mut work) {
                 Err(CardError::Interrupted) => {
                     debug!("{}: another program reset the card; beginning again", self.reader);
-                    live.suspect = true;
+                }
+                Err(CardError::Unanswered(error)) if failed => return Err(CardError::Transport(error)),
+                Err(CardError::Unanswered(error)) => {
+                    debug!("{}: {error}; beginning again after a power-off", self.reader);
+                    failed = true;
                 }
                 result => return result,
             }
@@ -292,37 +216,70 @@ impl CardManager {
         Err(CardError::Transport(TransportError::Reset))
     }
 
-    /// One transaction: select, recognise, work, leave.
+    /// One transaction: select, make sure of the card, work, leave.
     fn attempt<T>(
         &self,
-        live: &mut Live,
+        line: &mut Line,
         card: Option<&Card>,
-        work: &mut impl FnMut(&mut Applet<'_>) -> Result<T, CardError>,
+        work: &mut impl FnMut(&mut Applet<'_, '_>) -> Result<T, CardError>,
     ) -> Result<T, CardError> {
         self.check_running()?;
-        let (mut transaction, continuity) = live.connection.begin().map_err(|error| match error {
-            TransportError::Reset | TransportError::NotSent => CardError::Interrupted,
+        let mut transaction = line.connection.begin().map_err(|error| match error {
+            TransportError::Reset | TransportError::NotSent => {
+                line.must_recheck = true;
+                CardError::Interrupted
+            }
             other => CardError::from(other),
         })?;
-        live.suspect |= continuity == Continuity::WasReset;
-        // A reconnect after a reset takes whatever card is there now, also one that came in meanwhile.
-        let swapped = live.suspect && card.is_some() && !matches!(self.look(), Ok(Some(_)));
-        let mut applet = Applet::new(&mut *transaction, &mut live.features);
+        line.must_recheck |= transaction.was_reset();
+        let mut applet = Applet::new(&mut transaction, &mut line.capabilities, &mut line.neutral);
         // The wait for the transaction may have been long.
         let result = self
             .check_running()
-            .and(if swapped { Err(CardError::Removed) } else { Ok(()) })
-            .and_then(|()| open(&mut applet, card.filter(|_| live.suspect), card.is_some()))
-            .inspect(|()| live.suspect = false)
+            .and_then(|()| select(&mut applet, card.is_some()))
+            .and_then(|()| match card.filter(|_| line.must_recheck) {
+                Some(card) => self.confirm_identity(&mut applet, card),
+                None => Ok(()),
+            })
+            .inspect(|()| line.must_recheck = false)
             .and_then(|()| work(&mut applet));
-        let forgotten = !applet.verify_sent() || applet.leave();
-        let leave = if forgotten { Leave::AsIs } else { Leave::Unpowered };
-        if let Err(error) = transaction.end(leave) {
-            // The work is done or not done all the same; what it did stands. Somebody may have reset the card.
-            live.suspect = true;
+        let forgotten = !applet.pin_sent() || applet.forget();
+        line.must_recheck |= applet.is_disturbed();
+        let disposition = if forgotten { Disposition::LeaveCard } else { Disposition::UnpowerCard };
+        line.must_recheck |= !forgotten;
+        if let Err(error) = transaction.end(disposition) {
+            // The work is done or not done all the same; what it did stands. Another program may have reset the card.
+            line.must_recheck = true;
             debug!("{}: the transaction did not end well: {error}", self.reader);
         }
+        self.memory.note_reader(&self.reader, &line.capabilities);
+        if let Some(card) = card {
+            card.learn_all(&line.capabilities);
+        }
         result
+    }
+
+    /// Makes sure that `card` still answers, after a reset or a failure: a reconnect takes whatever card is there now.
+    fn confirm_identity(&self, applet: &mut Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
+        self.confirm_insertion(applet, card)?;
+        if is_same_card(applet, card.identity())? { Ok(()) } else { Err(CardError::Removed) }
+    }
+
+    /// Makes sure that the service has seen no other card since `card` was recognised. No exchange with the card.
+    fn confirm_insertion(&self, applet: &Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
+        let state = applet.reader_state()?.filter(|state| state.card_present);
+        let same = state.is_some_and(|state| state.changes == card.changes());
+        if same { Ok(()) } else { Err(CardError::Removed) }
+    }
+
+    /// Immediately before a PIN: it goes to the card that it was entered for, and to none while the module ends.
+    fn confirm_before_pin(&self, applet: &mut Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
+        if applet.is_disturbed() {
+            self.confirm_identity(applet, card)?;
+        } else {
+            self.confirm_insertion(applet, card)?;
+        }
+        self.check_running()
     }
 
     fn check_running(&self) -> Result<(), CardError> {
@@ -330,18 +287,11 @@ impl CardManager {
     }
 }
 
-/// Selects the application and makes sure that a card that was reset is still `suspect`, if one is given.
-fn open(applet: &mut Applet<'_>, suspect: Option<&Card>, known: bool) -> Result<(), CardError> {
-    if !applet.select()? {
-        return Err(if known { CardError::Malformed(Step::SelectApplication) } else { CardError::NotJpki });
+/// Selects the application. A card that was not recognised yet and refuses it is none of JPKI's, whatever it says.
+fn select(applet: &mut Applet<'_, '_>, is_recognised: bool) -> Result<(), CardError> {
+    match applet.select() {
+        Err(AppletError::Refused { .. }) if !is_recognised => Err(CardError::NotJpki),
+        Err(AppletError::Refused { command, .. }) => Err(CardError::Malformed(command)),
+        result => Ok(result?),
     }
-    let same = match suspect.map(Card::identity) {
-        None => true,
-        Some(Identity::Certificate(start)) => {
-            let file = Credential::UserAuthentication.certificate();
-            applet.read_start(file, Identity::CERTIFICATE_BYTES)? == *start
-        }
-        Some(Identity::TokenInfo(info)) => applet.token_info()? == *info,
-    };
-    if same { Ok(()) } else { Err(CardError::Removed) }
 }

@@ -1,14 +1,14 @@
 //! The module: one safe method for each supported `C_` function.
 //!
-//! It knows slots and session handles and finds the token or session that a call is about; what the call means is
-//! decided below. Pointers are [`crate::ffi`]'s.
+//! It knows slots and session handles and finds the token or session that a call is about. A function of a session is
+//! one of [`Session`]: [`Module::session`] or [`Module::live_session`] finds it. Pointers are [`crate::ffi`]'s.
 
-mod operations;
 mod sessions;
 mod slots;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use cryptoki_sys as ck;
 
@@ -16,16 +16,24 @@ use self::sessions::SessionTable;
 use self::slots::SlotTable;
 use crate::config::Config;
 use crate::error::Error;
-use crate::handle::{HandleCounter, ObjectHandle, SessionHandle, SlotId};
-use crate::jpki::pin::{PinEntry, SecretMemory};
-use crate::token::attribute::{AttributeAnswers, AttributeQuery};
+use crate::handle::{HandleCounter, SessionHandle, SlotId};
+use crate::jpki::pin::PinEntry;
+use crate::manager::error::CardError;
+use crate::manager::memory::ProcessMemory;
+use crate::os::SecretMemory;
 use crate::token::session::Session;
-use crate::token::template::TemplateEntry;
-use crate::transport::Transport;
+use crate::transport::Service;
+use crate::transport::calls::Calls;
+
+/// How long C_Finalize waits for operations that are under way.
+const FINALIZE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a wait for an event goes on before all readers are looked at again.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A PKCS#11 module between `C_Initialize` and `C_Finalize`. Many can live in one process.
 pub struct Module {
-    transport: Arc<dyn Transport>,
+    service: Arc<Service>,
     slots: SlotTable,
     sessions: SessionTable,
     objects: HandleCounter,
@@ -35,23 +43,32 @@ pub struct Module {
 impl Module {
     /// A module. Neither a reader nor the service is asked yet.
     #[must_use]
-    pub fn new(config: Config, transport: Arc<dyn Transport>, memory: Arc<dyn SecretMemory>) -> Self {
+    pub fn new(
+        config: Config,
+        calls: Arc<dyn Calls>,
+        secrets: Arc<dyn SecretMemory>,
+        memory: Arc<ProcessMemory>,
+    ) -> Self {
+        let service = Arc::new(Service::new(calls));
         Self {
-            slots: SlotTable::new(config, transport.clone(), memory),
-            transport,
+            slots: SlotTable::new(config, service.clone(), secrets, memory),
+            service,
             sessions: SessionTable::default(),
             objects: HandleCounter::new(),
             shutting_down: AtomicBool::new(false),
         }
     }
 
-    /// PKCS #11, C_Finalize: ends waits, sessions and logins. A call that waits for a card is not waited for; it finds
-    /// the module finalized when it comes back.
+    /// PKCS #11, C_Finalize: ends waits, sessions and logins. Operations that are under way are waited for, two seconds
+    /// at most, so that the card is left as it should be; one that hangs longer gets no further PIN, and finds the module
+    /// finalized when it comes back.
     pub fn shut_down(&self) {
+        let deadline = Instant::now() + FINALIZE_TIMEOUT;
         self.shutting_down.store(true, Ordering::Release);
         self.slots.shut_down();
         self.sessions.clear();
-        self.transport.interrupt();
+        self.service.close();
+        self.slots.wait_for_operations(deadline);
     }
 
     /// PKCS #11, C_GetSlotList without a buffer: the only call that looks for readers that came.
@@ -123,7 +140,7 @@ impl Module {
             if !blocking {
                 return Err(Error::NoEvent);
             }
-            self.transport.wait_for_change(&known, slots::WAIT_SLICE);
+            self.service.wait_for_change(&known, WAIT_TIMEOUT);
         }
     }
 
@@ -161,31 +178,6 @@ impl Module {
         Ok(())
     }
 
-    /// Whether there is such a session.
-    ///
-    /// # Errors
-    /// [`Error::SessionHandleInvalid`].
-    pub fn check_session(&self, session: SessionHandle) -> Result<(), Error> {
-        self.session(session).map(drop)
-    }
-
-    /// PKCS #11, C_GetSessionInfo. Notices a card that is gone, without an exchange with it.
-    ///
-    /// # Errors
-    /// [`Error::SessionHandleInvalid`] or, when it is noticed now, device removed.
-    pub fn session_info(&self, session: SessionHandle) -> Result<ck::CK_SESSION_INFO, Error> {
-        Ok(self.live_session(session)?.info())
-    }
-
-    /// PKCS #11, C_SessionCancel.
-    ///
-    /// # Errors
-    /// [`Error::SessionHandleInvalid`].
-    pub fn session_cancel(&self, session: SessionHandle, flags: ck::CK_FLAGS) -> Result<(), Error> {
-        self.session(session)?.cancel(flags);
-        Ok(())
-    }
-
     /// PKCS #11, C_Login.
     ///
     /// # Errors
@@ -201,94 +193,34 @@ impl Module {
         self.sessions.end_login_without_session(found.token())
     }
 
-    /// PKCS #11, C_Logout.
+    /// A session whose card was not seen to be gone. Nothing is asked.
     ///
     /// # Errors
-    /// See [`Session::logout`].
-    pub fn logout(&self, session: SessionHandle) -> Result<(), Error> {
-        self.session(session)?.logout()
-    }
-
-    /// PKCS #11, C_SetPIN.
-    ///
-    /// # Errors
-    /// See [`Session::set_pin`].
-    pub fn set_pin(&self, session: SessionHandle, old: PinEntry<'_>, new: PinEntry<'_>) -> Result<(), Error> {
-        self.live_session(session)?.set_pin(old, new)
-    }
-
-    /// PKCS #11, C_GetAttributeValue.
-    ///
-    /// # Errors
-    /// See [`Session::attributes`].
-    pub fn attributes(
-        &self,
-        session: SessionHandle,
-        object: ObjectHandle,
-        queries: &[AttributeQuery],
-    ) -> Result<AttributeAnswers, Error> {
-        self.session(session)?.attributes(object, queries)
-    }
-
-    /// PKCS #11, C_GetObjectSize: the bytes of all attributes together.
-    ///
-    /// # Errors
-    /// See [`Session::object_size`].
-    pub fn object_size(&self, session: SessionHandle, object: ObjectHandle) -> Result<usize, Error> {
-        self.session(session)?.object_size(object)
-    }
-
-    /// PKCS #11, C_FindObjectsInit.
-    ///
-    /// # Errors
-    /// See [`Session::find_objects_init`].
-    pub fn find_objects_init(
-        &self,
-        session: SessionHandle,
-        template: &[TemplateEntry<'_>],
-    ) -> Result<(), Error> {
-        self.live_session(session)?.find_objects_init(template)
-    }
-
-    /// PKCS #11, C_FindObjects.
-    ///
-    /// # Errors
-    /// See [`Session::find_objects`].
-    pub fn find_objects(&self, session: SessionHandle, max: usize) -> Result<Vec<ObjectHandle>, Error> {
-        self.session(session)?.find_objects(max)
-    }
-
-    /// PKCS #11, C_FindObjectsFinal.
-    ///
-    /// # Errors
-    /// See [`Session::find_objects_final`].
-    pub fn find_objects_final(&self, session: SessionHandle) -> Result<(), Error> {
-        self.session(session)?.find_objects_final()
-    }
-
-    /// A session whose card is not known to be gone.
-    fn session(&self, handle: SessionHandle) -> Result<Arc<Session>, Error> {
+    /// [`Error::SessionHandleInvalid`].
+    pub fn session(&self, handle: SessionHandle) -> Result<Arc<Session>, Error> {
         self.check_running()?;
         let session = self.sessions.get(handle)?;
-        let token = session.token();
-        if token.manager().is_known(token.card().epoch()) {
+        if session.token().card().is_there() {
             return Ok(session);
         }
-        self.sessions.bury(token);
+        self.sessions.close_removed(session.token());
         Err(Error::SessionHandleInvalid)
     }
 
-    /// A session whose card is there, as the service says now. Whoever notices that it is gone says so; after that
+    /// A session whose card is there, as the service says now. The call that notices that it is gone says so; after that
     /// the handle is invalid.
-    fn live_session(&self, handle: SessionHandle) -> Result<Arc<Session>, Error> {
+    ///
+    /// # Errors
+    /// [`Error::SessionHandleInvalid`], or device removed.
+    pub fn live_session(&self, handle: SessionHandle) -> Result<Arc<Session>, Error> {
         let session = self.session(handle)?;
         let token = session.token();
         let current = token.manager().current();
-        if current.is_some_and(|card| card.epoch() == token.card().epoch()) {
+        if current.is_some_and(|card| Arc::ptr_eq(&card, token.card())) {
             return Ok(session);
         }
-        self.sessions.bury(token);
-        Err(Error::Card(crate::manager::error::CardError::Removed))
+        self.sessions.close_removed(token);
+        Err(Error::Card(CardError::Removed))
     }
 
     fn check_running(&self) -> Result<(), Error> {

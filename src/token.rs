@@ -7,36 +7,33 @@ pub mod attribute;
 pub mod mechanism;
 pub mod output;
 pub mod session;
-pub mod sign;
 pub mod template;
 
 mod object;
-mod seed;
+mod operation;
 
 use std::sync::Arc;
 
 use cryptoki_sys as ck;
 
 use self::attribute::{AttributeAnswers, AttributeQuery, Attributes};
-use self::mechanism::{SignatureMechanism, hashing, info, needs_pss, signing};
+use self::mechanism::{Mechanism, offered};
 use self::object::{Object, ObjectKind, hex, objects};
 use self::output::padded;
-use self::seed::Seeds;
 use self::template::{TemplateEntry, matches, may_match};
 use crate::error::Error;
 use crate::handle::{HandleCounter, ObjectHandle};
-use crate::jpki::layout::Credential;
-use crate::jpki::public_key::PublicKey;
-use crate::manager::card::{Card, Holder};
-use crate::manager::{CardManager, PinStatus};
+use crate::jpki::credential::CertificateRole;
+use crate::jpki::key::{PublicKey, Scheme};
+use crate::manager::card::Card;
+use crate::manager::error::CardError;
+use crate::manager::{CardCredential, CardManager, PinStatus};
 
 /// One credential of one card.
 pub struct Token {
     manager: Arc<CardManager>,
-    card: Arc<Card>,
-    credential: Credential,
+    of: CardCredential,
     objects: Vec<Object>,
-    seeds: Seeds,
 }
 
 /// How many sessions are open on a token.
@@ -51,20 +48,15 @@ pub struct SessionCounts {
 impl Token {
     /// The token of a credential that the card has.
     #[must_use]
-    pub fn new(
-        manager: Arc<CardManager>,
-        card: Arc<Card>,
-        credential: Credential,
-        handles: &HandleCounter,
-    ) -> Self {
-        let objects = objects(credential, &card, handles, manager.settings());
-        Self { manager, card, credential, objects, seeds: Seeds::default() }
+    pub fn new(manager: Arc<CardManager>, of: CardCredential, handles: &HandleCounter) -> Self {
+        let objects = objects(&of, handles, manager.settings());
+        Self { manager, of, objects }
     }
 
     /// The card it is on.
     #[must_use]
-    pub fn card(&self) -> &Card {
-        &self.card
+    pub fn card(&self) -> &Arc<Card> {
+        &self.of.card
     }
 
     /// The manager of the reader it is in.
@@ -73,16 +65,16 @@ impl Token {
         &self.manager
     }
 
-    /// Which credential it is.
+    /// Which credential it is, of which card.
     #[must_use]
-    pub fn credential(&self) -> Credential {
-        self.credential
+    pub fn credential(&self) -> &CardCredential {
+        &self.of
     }
 
     /// Whether its user is logged in.
     #[must_use]
     pub fn is_logged_in(&self) -> bool {
-        self.manager.is_logged_in(self.card.epoch(), self.credential)
+        self.of.is_logged_in()
     }
 
     /// PKCS #11, C_GetTokenInfo. Asks the card for the tries left.
@@ -90,24 +82,21 @@ impl Token {
     /// # Errors
     /// When the card does not answer.
     pub fn info(&self, sessions: SessionCounts) -> Result<ck::CK_TOKEN_INFO, Error> {
-        let status = self.manager.pin_status(self.card.epoch(), self.credential)?;
-        let (label, min, max) = match self.credential {
-            Credential::UserAuthentication => ("JPKI User Authentication", 4, 4),
-            Credential::DigitalSignature => ("JPKI Digital Signature", 6, 16),
-        };
+        let status = self.manager.pin_status(&self.of)?;
+        let facts = self.of.credential.facts();
         let count = |count: usize| ck::CK_ULONG::try_from(count).unwrap_or(ck::CK_UNAVAILABLE_INFORMATION);
         Ok(ck::CK_TOKEN_INFO {
-            label: padded(label),
+            label: padded(&format!("JPKI {}", facts.name)),
             manufacturerID: padded("J-LIS"),
             model: padded("My Number card"),
-            serialNumber: padded(&hex(&self.card.serial_number())),
+            serialNumber: padded(&hex(&self.of.card.serial_number())),
             flags: self.flags(status),
             ulMaxSessionCount: ck::CK_EFFECTIVELY_INFINITE,
             ulSessionCount: count(sessions.all),
             ulMaxRwSessionCount: ck::CK_EFFECTIVELY_INFINITE,
             ulRwSessionCount: count(sessions.read_write),
-            ulMaxPinLen: max,
-            ulMinPinLen: min,
+            ulMaxPinLen: count(*facts.pin_form.length.end()),
+            ulMinPinLen: count(*facts.pin_form.length.start()),
             ulTotalPublicMemory: ck::CK_UNAVAILABLE_INFORMATION,
             ulFreePublicMemory: ck::CK_UNAVAILABLE_INFORMATION,
             ulTotalPrivateMemory: ck::CK_UNAVAILABLE_INFORMATION,
@@ -120,18 +109,15 @@ impl Token {
     }
 
     /// The token's flags. `CKF_WRITE_PROTECTED` would keep clients from opening the read-write sessions that OpenSSH
-    /// and a change of the PIN need.
+    /// and a change of the PIN need. `CKF_RNG` is not claimed: see [`crate::ffi`]'s random functions.
     fn flags(&self, status: PinStatus) -> ck::CK_FLAGS {
-        let always =
-            ck::CKF_RNG | ck::CKF_LOGIN_REQUIRED | ck::CKF_USER_PIN_INITIALIZED | ck::CKF_TOKEN_INITIALIZED;
-        let full = self.credential.tries();
-        let low = status.wrong_entry || status.tries.is_some_and(|tries| tries < full);
+        let always = ck::CKF_LOGIN_REQUIRED | ck::CKF_USER_PIN_INITIALIZED | ck::CKF_TOKEN_INITIALIZED;
         let count = match status.tries.map(|tries| tries.count()) {
             Some(0) => ck::CKF_USER_PIN_LOCKED,
             Some(1) => ck::CKF_USER_PIN_FINAL_TRY,
             Some(_) | None => 0,
         };
-        always | count | if low { ck::CKF_USER_PIN_COUNT_LOW } else { 0 }
+        always | count | if status.count_low { ck::CKF_USER_PIN_COUNT_LOW } else { 0 }
     }
 
     /// PKCS #11, C_GetMechanismList. The first time, it asks the card for PSS, without a PIN.
@@ -139,8 +125,9 @@ impl Token {
     /// # Errors
     /// When the card does not answer.
     pub fn mechanisms(&self) -> Result<Vec<ck::CK_MECHANISM_TYPE>, Error> {
-        let with_pss = self.manager.offers_pss(self.card.epoch(), self.credential)?;
-        Ok(signing(with_pss).into_iter().chain(hashing()).collect())
+        let with_pss = self.manager.offers(&self.of, Scheme::PssSha256)?;
+        let offers = |scheme| scheme == Scheme::Pkcs1 || with_pss;
+        Ok(offered(offers).map(|mechanism| mechanism.kind).collect())
     }
 
     /// PKCS #11, C_GetMechanismInfo.
@@ -148,27 +135,16 @@ impl Token {
     /// # Errors
     /// [`Error::MechanismInvalid`] for one that the token does not have.
     pub fn mechanism_info(&self, kind: ck::CK_MECHANISM_TYPE) -> Result<ck::CK_MECHANISM_INFO, Error> {
-        let offered = signing(true).contains(&kind) || hashing().any(|hashing| hashing == kind);
-        if !offered || (needs_pss(kind) && !self.manager.offers_pss(self.card.epoch(), self.credential)?) {
-            return Err(Error::MechanismInvalid);
+        let mechanism = Mechanism::find(kind)?;
+        if let mechanism::Function::Sign(scheme, _) = mechanism.function {
+            self.must_offer(scheme)?;
         }
-        Ok(info(kind))
+        Ok(mechanism.info())
     }
 
-    /// Fails with [`Error::MechanismInvalid`] when the card does not do it.
-    fn must_offer(&self, mechanism: SignatureMechanism) -> Result<(), Error> {
-        let pss = matches!(mechanism, SignatureMechanism::Pss | SignatureMechanism::PssHashed);
-        if pss && !self.manager.offers_pss(self.card.epoch(), self.credential)? {
-            return Err(Error::MechanismInvalid);
-        }
-        Ok(())
-    }
-
-    /// Random bytes from the card, with the seeds that were given.
-    fn random(&self, room: &mut [u8]) -> Result<(), Error> {
-        self.manager.random(self.card.epoch(), room)?;
-        self.seeds.mix(room);
-        Ok(())
+    /// Fails with [`Error::MechanismInvalid`] when the card does not sign by a scheme.
+    fn must_offer(&self, scheme: Scheme) -> Result<(), Error> {
+        if self.manager.offers(&self.of, scheme)? { Ok(()) } else { Err(Error::MechanismInvalid) }
     }
 
     /// The objects that match and that may be seen now. What cannot match is not read from the card; what the card
@@ -204,12 +180,12 @@ impl Token {
         self.read(object.ok_or(Error::ObjectHandleInvalid)?)?.ok_or(Error::ObjectHandleInvalid)
     }
 
-    /// Whether the handle is the private key, for an operation of a logged-in user.
-    fn signing_key(&self, handle: ObjectHandle) -> Result<(), Error> {
+    /// The key behind the handle of the private key, for an operation of a user who is logged in.
+    fn signing_key(&self, handle: ObjectHandle) -> Result<PublicKey, Error> {
         let object = self.object(handle).ok_or(Error::KeyHandleInvalid)?;
         match object.kind() {
             ObjectKind::PrivateKey if !self.is_logged_in() => Err(Error::UserNotLoggedIn),
-            ObjectKind::PrivateKey => self.read(object)?.map(drop).ok_or(Error::KeyHandleInvalid),
+            ObjectKind::PrivateKey => self.key(),
             ObjectKind::PublicKey if self.is_visible(object) => Err(Error::KeyFunctionNotPermitted),
             ObjectKind::PublicKey | ObjectKind::Certificate(_) | ObjectKind::Profile(_) => {
                 Err(Error::KeyHandleInvalid)
@@ -221,11 +197,15 @@ impl Token {
     fn verifying_key(&self, handle: ObjectHandle) -> Result<PublicKey, Error> {
         let object = self.object(handle).filter(|object| self.is_visible(object));
         match object.ok_or(Error::KeyHandleInvalid)?.kind() {
-            ObjectKind::PublicKey => {}
-            ObjectKind::PrivateKey => return Err(Error::KeyFunctionNotPermitted),
-            ObjectKind::Certificate(_) | ObjectKind::Profile(_) => return Err(Error::KeyHandleInvalid),
+            ObjectKind::PublicKey => self.key(),
+            ObjectKind::PrivateKey => Err(Error::KeyFunctionNotPermitted),
+            ObjectKind::Certificate(_) | ObjectKind::Profile(_) => Err(Error::KeyHandleInvalid),
         }
-        let certificate = self.manager.certificate(self.card.epoch(), self.credential, Holder::User)?;
+    }
+
+    /// The key as the owner's certificate has it.
+    fn key(&self) -> Result<PublicKey, Error> {
+        let certificate = self.manager.certificate(&self.of, CertificateRole::EndEntity)?;
         let key = certificate.as_ref().and_then(|certificate| certificate.public_key());
         key.cloned().ok_or(Error::KeyHandleInvalid)
     }
@@ -243,15 +223,32 @@ impl Token {
         !object.is_private() || self.is_logged_in()
     }
 
-    /// An object's attributes as they are now. Whether the card does PSS may have been learned since it was read.
+    /// An object's attributes as they are now; `None` when the card does not have the object in a form that can be
+    /// used. Nothing of them is kept: what only the PIN opens must not outlive the login.
     fn read(&self, object: &Object) -> Result<Option<Attributes>, Error> {
-        let attributes = object.attributes(&self.manager, &self.card, self.credential)?;
-        Ok(attributes.cloned().map(|attributes| match object.kind() {
-            ObjectKind::PublicKey | ObjectKind::PrivateKey => {
-                let mechanisms = signing(self.manager.pss_known(self.card.epoch()));
-                attributes.numbers(ck::CKA_ALLOWED_MECHANISMS, &mechanisms)
-            }
-            ObjectKind::Certificate(_) | ObjectKind::Profile(_) => attributes,
-        }))
+        let role = match object.kind() {
+            ObjectKind::Profile(_) => return Ok(Some(object.known().clone())),
+            ObjectKind::Certificate(role) => role,
+            ObjectKind::PublicKey | ObjectKind::PrivateKey => CertificateRole::EndEntity,
+        };
+        let certificate = match self.manager.certificate(&self.of, role) {
+            // The user has logged out since the object was seen.
+            Err(CardError::NotLoggedIn) => None,
+            certificate => certificate?,
+        };
+        Ok(certificate.and_then(|certificate| object.described_by(&certificate)).map(
+            |attributes| match object.kind() {
+                ObjectKind::PublicKey | ObjectKind::PrivateKey => {
+                    attributes.numbers(ck::CKA_ALLOWED_MECHANISMS, &self.mechanisms_as_far_as_known())
+                }
+                ObjectKind::Certificate(_) | ObjectKind::Profile(_) => attributes,
+            },
+        ))
+    }
+
+    /// What the key does, without asking the card.
+    fn mechanisms_as_far_as_known(&self) -> Vec<ck::CK_MECHANISM_TYPE> {
+        let offers = |scheme| self.manager.offers_as_far_as_known(&self.of, scheme).unwrap_or(true);
+        offered(offers).filter(|mechanism| mechanism.signs()).map(|mechanism| mechanism.kind).collect()
     }
 }

@@ -1,16 +1,26 @@
-//! Moving bytes between the host and a card: two small traits, and a third for the service that has the readers.
+//! Moving bytes between the host and a card.
 //!
-//! PC/SC stands behind them in [`pcsc`], the only file that names that crate; tests put a virtual card behind them.
-//! Nothing here knows what the bytes mean.
+//! [`calls`] is what PC/SC is asked for, as a thin trait; [`pcsc`] makes the calls, the only file that names that crate;
+//! [`service`] and [`connection`] are what this module makes of them, with the one policy of recovery. Tests put a
+//! simulated service behind [`calls`], and so run the same policy. Nothing here knows what the bytes mean.
 
+pub mod calls;
+pub mod connection;
 pub mod pcsc;
+pub mod service;
+
+mod fairness;
+mod reader_features;
 
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use thiserror::Error;
+
+use self::calls::Code;
+pub use self::connection::{Connection, Transaction};
+pub use self::service::Service;
 
 /// The most bytes one answer may have: an extended response, 65,536 bytes and the status word.
 pub const MAX_ANSWER: usize = 65_538;
@@ -29,28 +39,19 @@ pub struct ReaderState {
     pub changes: u32,
 }
 
-/// How a transaction leaves the card.
+/// What happens to the card when a transaction or a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leave {
-    /// As it is.
-    AsIs,
-    /// Without power: a card forgets every verified PIN.
-    Unpowered,
-}
-
-/// Whether the card is as the connection knew it when a transaction begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Continuity {
-    /// Nobody reset the card since the last transaction.
-    Undisturbed,
-    /// Somebody reset it; the connection has been renewed and the same reader answers.
-    WasReset,
+pub enum Disposition {
+    /// It stays as it is.
+    LeaveCard,
+    /// It loses its power, and forgets every verified PIN.
+    UnpowerCard,
 }
 
 /// Why no answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TransportError {
-    /// The card is no longer in the reader, or the reader or the service is gone.
+    /// The card is no longer in the reader, or the reader is gone.
     #[error("the card was removed")]
     Removed,
     /// The card was reset in the middle of a transaction.
@@ -62,74 +63,21 @@ pub enum TransportError {
     /// Another program holds the card for itself.
     #[error("another program holds the card exclusively")]
     Busy,
+    /// The card does not answer its power-up: it lies upside down, is dirty, or is none.
+    #[error("the card cannot be powered")]
+    Unpowered,
     /// No PC/SC service answers.
     #[error("no PC/SC service answers")]
     NoService,
     /// The service does not let this user at the card.
     #[error("the PC/SC service refuses access")]
     AccessDenied,
-    /// The answer was longer than any answer can be.
+    /// The answer has a length that no answer has.
     #[error("the answer has an impossible length")]
     BadLength,
     /// Any other failure, with the service's own code.
     #[error("PC/SC error {0:#010x}")]
     Failed(u32),
-}
-
-/// The service that has the readers.
-pub trait Transport: Send + Sync {
-    /// The readers there are now.
-    ///
-    /// # Errors
-    /// [`TransportError::NoService`] when nobody can be asked.
-    fn readers(&self) -> Result<Vec<ReaderName>, TransportError>;
-
-    /// What is known of one reader now, without an exchange with the card; `None` when there is no such reader.
-    ///
-    /// # Errors
-    /// When the service cannot be asked.
-    fn reader_state(&self, reader: &ReaderName) -> Result<Option<ReaderState>, TransportError>;
-
-    /// Connects to the card in a reader, shared with other programs.
-    ///
-    /// # Errors
-    /// [`TransportError::Removed`] when there is no card, [`TransportError::Busy`] when another program has it for
-    /// itself.
-    fn connect(&self, reader: &ReaderName) -> Result<Box<dyn Connection>, TransportError>;
-
-    /// Waits until a reader comes or goes, one of `known` changes, the time is over or [`Transport::interrupt`] is
-    /// called. Spurious returns are allowed: the caller looks for itself.
-    fn wait_for_change(&self, known: &[(ReaderName, ReaderState)], timeout: Duration);
-
-    /// Ends every wait that goes on now.
-    fn interrupt(&self);
-}
-
-/// A connection to one card. Dropping it leaves the card as it is.
-pub trait Connection: Send {
-    /// Begins a transaction: no other program reaches the card until it ends. Waits while another program has one,
-    /// without limit. A reset by another program is recovered from here and reported.
-    ///
-    /// # Errors
-    /// [`TransportError::Removed`] when the card this connection was made to is gone;
-    /// [`TransportError::Reset`] when others reset the card faster than it can be recovered.
-    fn begin(&mut self) -> Result<(Box<dyn Transaction + '_>, Continuity), TransportError>;
-}
-
-/// A transaction on one card. One that is dropped without [`Transaction::end`] leaves the card without power, since
-/// nobody said in what state it is.
-pub trait Transaction {
-    /// Sends a command APDU and returns the response APDU.
-    ///
-    /// # Errors
-    /// Whatever kept the answer away. The card may have carried the command out all the same.
-    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError>;
-
-    /// Ends the transaction.
-    ///
-    /// # Errors
-    /// When the service did not take the end; the transaction is over nevertheless.
-    fn end(self: Box<Self>, leave: Leave) -> Result<(), TransportError>;
 }
 
 impl ReaderName {
@@ -149,5 +97,39 @@ impl From<CString> for ReaderName {
 impl fmt::Display for ReaderName {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0.to_string_lossy())
+    }
+}
+
+impl ReaderState {
+    /// `SCARD_STATE_CHANGED`.
+    const CHANGED: u32 = 0x0002;
+    /// `SCARD_STATE_IGNORE`, `SCARD_STATE_UNKNOWN` and `SCARD_STATE_UNAVAILABLE`.
+    const GONE: u32 = 0x0001 | 0x0004 | 0x0008;
+    /// `SCARD_STATE_PRESENT`.
+    const PRESENT: u32 = 0x0020;
+
+    /// Reads `dwEventState`; `None` for a reader that is not there.
+    fn of(event: u32) -> Option<Self> {
+        let present = event & Self::PRESENT != 0;
+        (event & Self::GONE == 0).then_some(Self { card_present: present, changes: event >> 16 })
+    }
+}
+
+/// PC/SC's codes, told apart by what has to be done.
+fn transport_error(code: Code) -> TransportError {
+    match code {
+        Code::REMOVED_CARD | Code::NO_SMARTCARD | Code::READER_UNAVAILABLE | Code::UNKNOWN_READER => {
+            TransportError::Removed
+        }
+        // pcsc-lite's client library answers a broken socket with SCARD_F_COMM_ERROR.
+        Code::NO_SERVICE | Code::SERVICE_STOPPED | Code::COMM_ERROR | Code::INVALID_HANDLE => {
+            TransportError::NoService
+        }
+        Code::RESET_CARD | Code::UNPOWERED_CARD => TransportError::Reset,
+        Code::UNRESPONSIVE_CARD | Code::UNSUPPORTED_CARD => TransportError::Unpowered,
+        Code::SHARING_VIOLATION => TransportError::Busy,
+        Code::NO_ACCESS | Code::SECURITY_VIOLATION => TransportError::AccessDenied,
+        Code::INSUFFICIENT_BUFFER => TransportError::BadLength,
+        other => TransportError::Failed(other.raw()),
     }
 }

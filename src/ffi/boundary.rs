@@ -8,12 +8,13 @@ use log::{debug, error};
 
 use super::global;
 use crate::error::Error;
-use crate::handle::SessionHandle;
 use crate::module::Module;
-use crate::token::session::Operation;
+use crate::os::UncancellableThread;
 
-/// Runs one function of the tables. A panic does not leave it: it becomes `CKR_GENERAL_ERROR`.
+/// Runs one function of the tables. A panic does not leave it: it becomes `CKR_GENERAL_ERROR`. A cancellation of the
+/// thread (pthread_cancel(3)) waits until it is over: in the middle it would end the host, or leave the card open.
 pub(super) fn entry(name: &'static str, work: impl FnOnce() -> Result<(), Error>) -> ck::CK_RV {
+    let _uncancellable = UncancellableThread::new();
     // Unwind safety: what a panic can leave half-done is state behind locks, and those are parking_lot's, which do
     // not poison; the layers below compute first and commit last.
     catch_unwind(AssertUnwindSafe(|| {
@@ -30,20 +31,7 @@ pub(super) fn call(name: &'static str, work: impl FnOnce(&Module) -> Result<(), 
     entry(name, || work(&*global::module()?))
 }
 
-/// Passes on what the views of a function's arguments gave; when they failed, the operation ends.
-///
-/// Any error but `CKR_BUFFER_TOO_SMALL` ends an operation (PKCS #11, C_Sign), and bad arguments are an error of
-/// which the module below does not hear.
-pub(super) fn or_end<T>(
-    module: &Module,
-    session: SessionHandle,
-    operation: Operation,
-    views: Result<T, Error>,
-) -> Result<T, Error> {
-    views.inspect_err(|_| module.end_operation(session, operation))
-}
-
-/// From now on a panic is told to the log instead of to standard error, which belongs to the host.
+/// From now on a panic goes to the log instead of to standard error, which belongs to the host.
 ///
 /// A cdylib has a standard library of its own, so the host's panics are not affected. Only the place is logged: a
 /// message may quote data. Done once: the standard library changes the hook under a lock, and a child of a fork would
@@ -78,8 +66,8 @@ return_names! {
     CKR_GENERAL_ERROR CKR_HOST_MEMORY CKR_KEY_FUNCTION_NOT_PERMITTED CKR_KEY_HANDLE_INVALID
     CKR_KEY_TYPE_INCONSISTENT CKR_MECHANISM_INVALID CKR_MECHANISM_PARAM_INVALID CKR_NO_EVENT
     CKR_OBJECT_HANDLE_INVALID CKR_OPERATION_ACTIVE CKR_OPERATION_NOT_INITIALIZED CKR_PIN_INCORRECT CKR_PIN_INVALID
-    CKR_PIN_LEN_RANGE CKR_PIN_LOCKED CKR_SESSION_COUNT CKR_SESSION_HANDLE_INVALID
+    CKR_PIN_LEN_RANGE CKR_PIN_LOCKED CKR_RANDOM_NO_RNG CKR_SESSION_COUNT CKR_SESSION_HANDLE_INVALID
     CKR_SESSION_PARALLEL_NOT_SUPPORTED CKR_SESSION_READ_ONLY CKR_SIGNATURE_INVALID CKR_SIGNATURE_LEN_RANGE
-    CKR_SLOT_ID_INVALID CKR_TOKEN_NOT_PRESENT CKR_USER_ALREADY_LOGGED_IN CKR_USER_NOT_LOGGED_IN
+    CKR_SLOT_ID_INVALID CKR_TOKEN_NOT_PRESENT CKR_TOKEN_NOT_RECOGNIZED CKR_USER_ALREADY_LOGGED_IN CKR_USER_NOT_LOGGED_IN
     CKR_USER_TYPE_INVALID
 }

@@ -2,9 +2,9 @@
 
 use cryptoki_sys::{CK_BYTE, CK_MECHANISM, CK_RV, CK_SESSION_HANDLE, CK_ULONG};
 
-use super::boundary::{call, or_end};
+use super::boundary::call;
 use super::ptr::{self, OutBuffer};
-use crate::token::session::Operation;
+use crate::token::session::OperationKind;
 
 /// PKCS #11, C_DigestInit. A NULL mechanism cancels (since version 3.0).
 pub(super) unsafe extern "C" fn C_DigestInit(
@@ -14,7 +14,7 @@ pub(super) unsafe extern "C" fn C_DigestInit(
     call("C_DigestInit", |module| {
         // SAFETY: the caller's duty for pMechanism and its parameter.
         let request = unsafe { ptr::mechanism(mechanism) };
-        module.digest_init(ptr::session(session), request)
+        module.session(ptr::session(session))?.digest_init(request)
     })
 }
 
@@ -27,14 +27,14 @@ pub(super) unsafe extern "C" fn C_Digest(
     digest_len: *mut CK_ULONG,
 ) -> CK_RV {
     call("C_Digest", |module| {
-        let session = ptr::session(session);
+        let session = module.session(ptr::session(session))?;
         // SAFETY: the caller's duty for pData.
         let data = unsafe { ptr::bytes(data, data_len) };
-        let data = or_end(module, session, Operation::Digest, data)?;
+        let data = session.or_end(OperationKind::Digest, data)?;
         // SAFETY: the caller's duty for pDigest and pulDigestLen.
         let buffer = unsafe { OutBuffer::new(digest, digest_len) };
-        let buffer = or_end(module, session, Operation::Digest, buffer)?;
-        let output = module.digest(session, data, buffer.room())?;
+        let buffer = session.or_end(OperationKind::Digest, buffer)?;
+        let output = session.digest(data, buffer.size())?;
         buffer.write(output)
     })
 }
@@ -46,11 +46,11 @@ pub(super) unsafe extern "C" fn C_DigestUpdate(
     part_len: CK_ULONG,
 ) -> CK_RV {
     call("C_DigestUpdate", |module| {
-        let session = ptr::session(session);
+        let session = module.session(ptr::session(session))?;
         // SAFETY: the caller's duty for pPart.
         let part = unsafe { ptr::bytes(part, part_len) };
-        let part = or_end(module, session, Operation::Digest, part)?;
-        module.digest_update(session, part)
+        let part = session.or_end(OperationKind::Digest, part)?;
+        session.digest_update(part)
     })
 }
 
@@ -61,11 +61,11 @@ pub(super) unsafe extern "C" fn C_DigestFinal(
     digest_len: *mut CK_ULONG,
 ) -> CK_RV {
     call("C_DigestFinal", |module| {
-        let session = ptr::session(session);
+        let session = module.session(ptr::session(session))?;
         // SAFETY: the caller's duty for pDigest and pulDigestLen.
         let buffer = unsafe { OutBuffer::new(digest, digest_len) };
-        let buffer = or_end(module, session, Operation::Digest, buffer)?;
-        let output = module.digest_final(session, buffer.room())?;
+        let buffer = session.or_end(OperationKind::Digest, buffer)?;
+        let output = session.digest_final(buffer.size())?;
         buffer.write(output)
     })
 }

@@ -7,13 +7,14 @@ use cryptoki_sys as ck;
 use cryptoki_sys::{CK_INFO, CK_RV, CK_SESSION_HANDLE, CK_VERSION};
 
 use super::boundary::{call, entry, log_panics};
-use super::os::{self, LockedMemory};
 use super::ptr::{self, Out};
-use super::{global, table};
+use super::{global, versions};
 use crate::config::Config;
 use crate::error::Error;
 use crate::logging;
+use crate::manager::memory::ProcessMemory;
 use crate::module::Module;
+use crate::os::{Environment, LockedMemory, on_exit};
 use crate::transport::pcsc::Pcsc;
 
 const MANUFACTURER: [u8; 32] = padded("jpki-pkcs11");
@@ -46,19 +47,19 @@ pub(super) unsafe extern "C" fn C_Finalize(reserved: ck::CK_VOID_PTR) -> CK_RV {
 /// PKCS #11, C_GetInfo, in the table of version 2.40.
 pub(super) unsafe extern "C" fn C_GetInfo_2_40(info: *mut CK_INFO) -> CK_RV {
     // SAFETY: the caller's duty for pInfo.
-    unsafe { get_info(table::VERSION_2_40, info) }
+    unsafe { get_info(versions::VERSION_2_40, info) }
 }
 
 /// PKCS #11, C_GetInfo, in the table of version 3.0.
 pub(super) unsafe extern "C" fn C_GetInfo_3_0(info: *mut CK_INFO) -> CK_RV {
     // SAFETY: the caller's duty for pInfo.
-    unsafe { get_info(table::VERSION_3_0, info) }
+    unsafe { get_info(versions::VERSION_3_0, info) }
 }
 
 /// PKCS #11, C_GetInfo, in the table of version 3.2.
 pub(super) unsafe extern "C" fn C_GetInfo_3_2(info: *mut CK_INFO) -> CK_RV {
     // SAFETY: the caller's duty for pInfo.
-    unsafe { get_info(table::VERSION_3_2, info) }
+    unsafe { get_info(versions::VERSION_3_2, info) }
 }
 
 /// PKCS #11, C_GetFunctionStatus: a legacy function.
@@ -93,7 +94,7 @@ unsafe fn get_info(version: CK_VERSION, info: *mut CK_INFO) -> CK_RV {
 
 /// A bad session is told before the fact that nothing runs in parallel.
 fn not_parallel(module: &Module, session: CK_SESSION_HANDLE) -> Result<(), Error> {
-    module.check_session(ptr::session(session))?;
+    module.session(ptr::session(session))?;
     Err(Error::FunctionNotParallel)
 }
 
@@ -120,19 +121,29 @@ fn check_locking(arguments: Option<&ck::CK_C_INITIALIZE_ARGS>) -> Result<(), Err
 }
 
 /// The module of this process, over PC/SC.
-fn make_module() -> Module {
+fn make_module(memory: Arc<ProcessMemory>) -> Module {
     log_panics();
-    let mut environment = os::environment();
+    // A host that exits while its other threads sign must not leave the card open either.
+    on_exit(|| {
+        let _ = global::finalize();
+    });
+    let mut environment = Environment::of_this_process();
     let config = Config::load(&environment);
     logging::start(&config, &mut environment);
-    Module::new(config, Arc::new(Pcsc::new()), Arc::new(LockedMemory))
+    Module::new(config, Arc::new(Pcsc), Arc::new(LockedMemory), memory)
 }
 
 /// A text as PKCS#11 has it in structures: padded with blanks, without an end mark.
 const fn padded<const N: usize>(text: &str) -> [u8; N] {
     let mut field = [b' '; N];
-    let (room, _) = field.split_at_mut(text.len());
-    room.copy_from_slice(text.as_bytes());
+    let mut rest = text.as_bytes();
+    let mut room: &mut [u8] = &mut field;
+    while let (Some((byte, others)), Some((place, further))) = (rest.split_first(), room.split_first_mut()) {
+        *place = *byte;
+        rest = others;
+        room = further;
+    }
+    assert!(rest.is_empty(), "longer than its field");
     field
 }
 

@@ -14,7 +14,7 @@ pub(super) unsafe extern "C" fn C_GetObjectSize(
     call("C_GetObjectSize", |module| {
         // SAFETY: the caller's duty for pulSize.
         let size = unsafe { Out::new(size) }?;
-        size.write_size(module.object_size(ptr::session(session), ptr::object(object))?);
+        size.write_size(module.session(ptr::session(session))?.object_size(ptr::object(object))?);
         Ok(())
     })
 }
@@ -29,9 +29,10 @@ pub(super) unsafe extern "C" fn C_GetAttributeValue(
     call("C_GetAttributeValue", |module| {
         // SAFETY: the caller's duty for pTemplate and what it leads to.
         let template = unsafe { Template::new(template, count) }?;
-        let result = module.attributes(ptr::session(session), ptr::object(object), &template.queries())?;
+        let result =
+            module.session(ptr::session(session))?.attributes(ptr::object(object), &template.queries())?;
         template.write(&result.answers);
-        result.verdict
+        result.result
     })
 }
 
@@ -44,7 +45,7 @@ pub(super) unsafe extern "C" fn C_FindObjectsInit(
     call("C_FindObjectsInit", |module| {
         // SAFETY: the caller's duty for pTemplate and what it leads to.
         let template = unsafe { Template::new(template, count) }?;
-        module.find_objects_init(ptr::session(session), &template.entries()?)
+        module.live_session(ptr::session(session))?.find_objects_init(&template.entries()?)
     })
 }
 
@@ -60,7 +61,7 @@ pub(super) unsafe extern "C" fn C_FindObjects(
         let list = unsafe { OutList::new(objects, max_count) }?;
         // SAFETY: the caller's duty for pulObjectCount.
         let count = unsafe { Out::new(count) }?;
-        let found = module.find_objects(ptr::session(session), list.room())?;
+        let found = module.session(ptr::session(session))?.find_objects(list.room())?;
         let found = found.iter().map(|object| ptr::ulong(object.raw())).collect::<Vec<_>>();
         count.write_size(list.write(&found));
         Ok(())
@@ -69,5 +70,5 @@ pub(super) unsafe extern "C" fn C_FindObjects(
 
 /// PKCS #11, C_FindObjectsFinal.
 pub(super) extern "C" fn C_FindObjectsFinal(session: CK_SESSION_HANDLE) -> CK_RV {
-    call("C_FindObjectsFinal", |module| module.find_objects_final(ptr::session(session)))
+    call("C_FindObjectsFinal", |module| module.session(ptr::session(session))?.find_objects_final())
 }

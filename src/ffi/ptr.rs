@@ -13,7 +13,6 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use std::ptr::NonNull;
 use std::slice;
 
 use cryptoki_sys as ck;
@@ -139,24 +138,6 @@ pub(super) unsafe fn is_text(place: *const ck::CK_UTF8CHAR, expected: &[u8]) -> 
 pub(super) unsafe fn optional<T: Copy>(place: *const T) -> Option<T> {
     // SAFETY: as this function's caller promises.
     (!place.is_null()).then(|| unsafe { place.read_unaligned() })
-}
-
-/// Memory of our own as bytes.
-///
-/// # Safety
-/// As for [`slice::from_raw_parts`].
-pub(super) unsafe fn own_memory<'a>(start: NonNull<u8>, length: usize) -> &'a [u8] {
-    // SAFETY: as this function's caller promises.
-    unsafe { slice::from_raw_parts(start.as_ptr(), length) }
-}
-
-/// Memory of our own as bytes to change.
-///
-/// # Safety
-/// As for [`slice::from_raw_parts_mut`].
-pub(super) unsafe fn own_memory_mut<'a>(start: NonNull<u8>, length: usize) -> &'a mut [u8] {
-    // SAFETY: as this function's caller promises.
-    unsafe { slice::from_raw_parts_mut(start.as_ptr(), length) }
 }
 
 /// A slot as the caller named it.

@@ -42,14 +42,17 @@ pub(super) unsafe extern "C" fn C_GetSessionInfo(
     call("C_GetSessionInfo", |module| {
         // SAFETY: the caller's duty for pInfo.
         let info = unsafe { Out::new(info) }?;
-        info.write(module.session_info(ptr::session(session))?);
+        info.write(module.live_session(ptr::session(session))?.info());
         Ok(())
     })
 }
 
 /// PKCS #11, C_SessionCancel.
 pub(super) extern "C" fn C_SessionCancel(session: CK_SESSION_HANDLE, flags: CK_FLAGS) -> CK_RV {
-    call("C_SessionCancel", |module| module.session_cancel(ptr::session(session), flags))
+    call("C_SessionCancel", |module| {
+        module.session(ptr::session(session))?.cancel(flags);
+        Ok(())
+    })
 }
 
 /// PKCS #11, C_GetSessionValidationFlags. No operation of this token is of a validated kind, and flags of a type
@@ -62,7 +65,7 @@ pub(super) unsafe extern "C" fn C_GetSessionValidationFlags(
     call("C_GetSessionValidationFlags", |module| {
         // SAFETY: the caller's duty for pFlags.
         let flags = unsafe { Out::new(flags) }?;
-        module.check_session(ptr::session(session))?;
+        module.session(ptr::session(session))?;
         flags.write(0);
         Ok(())
     })
@@ -106,5 +109,5 @@ pub(super) unsafe extern "C" fn C_LoginUser(
 
 /// PKCS #11, C_Logout.
 pub(super) extern "C" fn C_Logout(session: CK_SESSION_HANDLE) -> CK_RV {
-    call("C_Logout", |module| module.logout(ptr::session(session)))
+    call("C_Logout", |module| module.session(ptr::session(session))?.logout())
 }

@@ -2,9 +2,9 @@
 
 use cryptoki_sys::{CK_BYTE, CK_MECHANISM, CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE, CK_ULONG};
 
-use super::boundary::{call, or_end};
+use super::boundary::call;
 use super::ptr::{self, OutBuffer};
-use crate::token::session::Operation;
+use crate::token::session::OperationKind;
 
 /// PKCS #11, C_SignInit. A NULL mechanism cancels (since version 3.0).
 pub(super) unsafe extern "C" fn C_SignInit(
@@ -15,7 +15,7 @@ pub(super) unsafe extern "C" fn C_SignInit(
     call("C_SignInit", |module| {
         // SAFETY: the caller's duty for pMechanism and its parameter.
         let request = unsafe { ptr::mechanism(mechanism) };
-        module.sign_init(ptr::session(session), request, ptr::object(key))
+        module.live_session(ptr::session(session))?.sign_init(request, ptr::object(key))
     })
 }
 
@@ -28,14 +28,14 @@ pub(super) unsafe extern "C" fn C_Sign(
     signature_len: *mut CK_ULONG,
 ) -> CK_RV {
     call("C_Sign", |module| {
-        let session = ptr::session(session);
+        let session = module.session(ptr::session(session))?;
         // SAFETY: the caller's duty for pData.
         let data = unsafe { ptr::bytes(data, data_len) };
-        let data = or_end(module, session, Operation::Sign, data)?;
+        let data = session.or_end(OperationKind::Sign, data)?;
         // SAFETY: the caller's duty for pSignature and pulSignatureLen.
         let buffer = unsafe { OutBuffer::new(signature, signature_len) };
-        let buffer = or_end(module, session, Operation::Sign, buffer)?;
-        let output = module.sign(session, data, buffer.room())?;
+        let buffer = session.or_end(OperationKind::Sign, buffer)?;
+        let output = session.sign(data, buffer.size())?;
         buffer.write(output)
     })
 }
@@ -47,11 +47,11 @@ pub(super) unsafe extern "C" fn C_SignUpdate(
     part_len: CK_ULONG,
 ) -> CK_RV {
     call("C_SignUpdate", |module| {
-        let session = ptr::session(session);
+        let session = module.session(ptr::session(session))?;
         // SAFETY: the caller's duty for pPart.
         let part = unsafe { ptr::bytes(part, part_len) };
-        let part = or_end(module, session, Operation::Sign, part)?;
-        module.sign_update(session, part)
+        let part = session.or_end(OperationKind::Sign, part)?;
+        session.sign_update(part)
     })
 }
 
@@ -62,11 +62,11 @@ pub(super) unsafe extern "C" fn C_SignFinal(
     signature_len: *mut CK_ULONG,
 ) -> CK_RV {
     call("C_SignFinal", |module| {
-        let session = ptr::session(session);
+        let session = module.session(ptr::session(session))?;
         // SAFETY: the caller's duty for pSignature and pulSignatureLen.
         let buffer = unsafe { OutBuffer::new(signature, signature_len) };
-        let buffer = or_end(module, session, Operation::Sign, buffer)?;
-        let output = module.sign_final(session, buffer.room())?;
+        let buffer = session.or_end(OperationKind::Sign, buffer)?;
+        let output = session.sign_final(buffer.size())?;
         buffer.write(output)
     })
 }

@@ -5,7 +5,7 @@ use cryptoki_sys::{CK_MECHANISM_TYPE, CK_RV, CK_SESSION_HANDLE, CK_SLOT_ID, CK_U
 
 use super::boundary::call;
 use super::ptr::{self, Out, OutBuffer};
-use crate::token::output::Room;
+use crate::token::output::BufferSize;
 
 /// PKCS #11, C_GetSlotList. A NULL list asks for the number, and is the only call that looks for new readers.
 pub(super) unsafe extern "C" fn C_GetSlotList(
@@ -17,12 +17,12 @@ pub(super) unsafe extern "C" fn C_GetSlotList(
         let token_present = token_present != ck::CK_FALSE;
         // SAFETY: the caller's duty for pSlotList and pulCount.
         let list = unsafe { OutBuffer::new(slot_list, count) }?;
-        match list.room() {
-            Room::Query => {
+        match list.size() {
+            BufferSize::Query => {
                 list.write_length(module.count_slots(token_present)?);
                 Ok(())
             }
-            Room::Bytes(_) => {
+            BufferSize::Bytes(_) => {
                 let slots = module.list_slots(token_present)?;
                 list.write_items(&slots.iter().map(|slot| ptr::ulong(slot.raw())).collect::<Vec<_>>())
             }
@@ -106,6 +106,6 @@ pub(super) unsafe extern "C" fn C_SetPIN(
         let old = unsafe { ptr::pin(old_pin, old_len) }?;
         // SAFETY: the caller's duty for pNewPin.
         let new = unsafe { ptr::pin(new_pin, new_len) }?;
-        module.set_pin(ptr::session(session), old, new)
+        module.live_session(ptr::session(session))?.set_pin(old, new)
     })
 }

@@ -22,11 +22,8 @@ use super::sign::*;
 use super::slot_token::*;
 use super::unsupported::*;
 use super::verify::*;
+use super::versions::{VERSION_2_40, VERSION_3_0, VERSION_3_2};
 use crate::error::Error;
-
-pub(super) const VERSION_2_40: CK_VERSION = CK_VERSION { major: 2, minor: 40 };
-pub(super) const VERSION_3_0: CK_VERSION = CK_VERSION { major: 3, minor: 0 };
-pub(super) const VERSION_3_2: CK_VERSION = CK_VERSION { major: 3, minor: 2 };
 
 /// The name of the standard's own interface, with its NUL.
 const INTERFACE_NAME: &[u8] = b"PKCS 11\0";

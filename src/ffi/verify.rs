@@ -2,9 +2,9 @@
 
 use cryptoki_sys::{CK_BYTE, CK_MECHANISM, CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE, CK_ULONG};
 
-use super::boundary::{call, or_end};
+use super::boundary::call;
 use super::ptr;
-use crate::token::session::Operation;
+use crate::token::session::OperationKind;
 
 /// PKCS #11, C_VerifyInit. A NULL mechanism cancels (since version 3.0).
 pub(super) unsafe extern "C" fn C_VerifyInit(
@@ -15,7 +15,7 @@ pub(super) unsafe extern "C" fn C_VerifyInit(
     call("C_VerifyInit", |module| {
         // SAFETY: the caller's duty for pMechanism and its parameter.
         let request = unsafe { ptr::mechanism(mechanism) };
-        module.verify_init(ptr::session(session), request, ptr::object(key))
+        module.session(ptr::session(session))?.verify_init(request, ptr::object(key))
     })
 }
 
@@ -28,14 +28,14 @@ pub(super) unsafe extern "C" fn C_Verify(
     signature_len: CK_ULONG,
 ) -> CK_RV {
     call("C_Verify", |module| {
-        let session = ptr::session(session);
+        let session = module.session(ptr::session(session))?;
         // SAFETY: the caller's duty for pData.
         let data = unsafe { ptr::bytes(data, data_len) };
-        let data = or_end(module, session, Operation::Verify, data)?;
+        let data = session.or_end(OperationKind::Verify, data)?;
         // SAFETY: the caller's duty for pSignature.
         let signature = unsafe { ptr::bytes(signature, signature_len) };
-        let signature = or_end(module, session, Operation::Verify, signature)?;
-        module.verify(session, data, signature)
+        let signature = session.or_end(OperationKind::Verify, signature)?;
+        session.verify(data, signature)
     })
 }
 
@@ -46,11 +46,11 @@ pub(super) unsafe extern "C" fn C_VerifyUpdate(
     part_len: CK_ULONG,
 ) -> CK_RV {
     call("C_VerifyUpdate", |module| {
-        let session = ptr::session(session);
+        let session = module.session(ptr::session(session))?;
         // SAFETY: the caller's duty for pPart.
         let part = unsafe { ptr::bytes(part, part_len) };
-        let part = or_end(module, session, Operation::Verify, part)?;
-        module.verify_update(session, part)
+        let part = session.or_end(OperationKind::Verify, part)?;
+        session.verify_update(part)
     })
 }
 
@@ -61,10 +61,10 @@ pub(super) unsafe extern "C" fn C_VerifyFinal(
     signature_len: CK_ULONG,
 ) -> CK_RV {
     call("C_VerifyFinal", |module| {
-        let session = ptr::session(session);
+        let session = module.session(ptr::session(session))?;
         // SAFETY: the caller's duty for pSignature.
         let signature = unsafe { ptr::bytes(signature, signature_len) };
-        let signature = or_end(module, session, Operation::Verify, signature)?;
-        module.verify_final(session, signature)
+        let signature = session.or_end(OperationKind::Verify, signature)?;
+        session.verify_final(signature)
     })
 }

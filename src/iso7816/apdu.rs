@@ -98,12 +98,43 @@ impl fmt::Debug for Command {
     }
 }
 
-/// One response APDU.
+/// A command APDU with secret data, in memory that its owner protects. It is sent once, whatever the answer.
+///
+/// `Debug` prints the header alone: the length of a PIN is a secret too.
+#[derive(Clone, Copy)]
+pub struct SecretCommand<'a>(&'a [u8]);
+
+impl<'a> SecretCommand<'a> {
+    /// Takes the bytes as they go to the card.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes for the card.
+    #[must_use]
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl fmt::Debug for SecretCommand<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [class, instruction, p1, p2, ..] => {
+                write!(out, "{class:02x} {instruction:02x} {p1:02x} {p2:02x} and a secret")
+            }
+            _ => out.write_str("a secret"),
+        }
+    }
+}
+
+/// One response APDU. It is wiped when dropped.
 ///
 /// `Debug` prints the length and the status word, never the data: it may be a certificate or a signature.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
-    data: Vec<u8>,
+    data: Zeroizing<Vec<u8>>,
     status: StatusWord,
 }
 
@@ -115,7 +146,7 @@ impl Response {
             return None;
         };
         bytes.truncate(end);
-        Some(Self { data: bytes, status: StatusWord::new(u16::from_be_bytes([sw1, sw2])) })
+        Some(Self { data: bytes.into(), status: StatusWord::new(u16::from_be_bytes([sw1, sw2])) })
     }
 
     /// The status word.
@@ -132,8 +163,18 @@ impl Response {
 
     /// Gives the data away.
     #[must_use]
-    pub fn into_data(self) -> Vec<u8> {
+    pub fn into_data(self) -> Zeroizing<Vec<u8>> {
         self.data
+    }
+
+    /// The data of this response and then of the next one, whose status word holds for both.
+    #[must_use]
+    pub fn followed_by(self, next: Self) -> Self {
+        // One that grows would leave its old bytes behind.
+        let mut data = Zeroizing::new(Vec::with_capacity(self.data.len() + next.data.len()));
+        data.extend_from_slice(&self.data);
+        data.extend_from_slice(&next.data);
+        Self { data, status: next.status }
     }
 }
 

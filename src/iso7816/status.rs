@@ -7,7 +7,7 @@ use std::fmt;
 pub struct StatusWord(u16);
 
 /// How many wrong PINs a card still takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TriesLeft(u8);
 
 /// What a status word means.
@@ -15,6 +15,8 @@ pub struct TriesLeft(u8);
 pub enum Status {
     /// 9000.
     Ok,
+    /// 6282: the end of the file came before all that was asked for; what there is comes with it.
+    EndOfFile,
     /// 61xx: so many more bytes wait for GET RESPONSE (256 for 00).
     MoreData(u16),
     /// 6Cxx: repeat the command with this Le (256 for 00).
@@ -57,6 +59,7 @@ impl StatusWord {
         let [sw1, sw2] = self.0.to_be_bytes();
         match (sw1, sw2) {
             (0x90, 0x00) => Status::Ok,
+            (0x62, 0x82) => Status::EndOfFile,
             (0x61, count) => Status::MoreData(length(count)),
             (0x6c, count) => Status::WrongLe(length(count)),
             (0x63, 0xc0..=0xcf) => Status::TriesLeft(TriesLeft(sw2 & 0x0f)),
@@ -84,6 +87,12 @@ impl TriesLeft {
     #[must_use]
     pub const fn new(count: u8) -> Self {
         Self(count)
+    }
+
+    /// What is left after one more wrong PIN.
+    #[must_use]
+    pub const fn one_less(self) -> Self {
+        Self(self.0.saturating_sub(1))
     }
 
     /// The count.

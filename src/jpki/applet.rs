@@ -1,47 +1,30 @@
 //! The commands of the JPKI application, within one transaction.
 //!
-//! Every method is one thing the application does. Nothing is remembered here but [`Features`], which belongs to the
-//! card and outlives the transaction. Where sources disagree about the card, the method says so.
+//! Every method is one thing the application does. What is learned of the chip goes to [`CardCapabilities`], which
+//! outlive the transaction. Where sources disagree about the card, the method says so.
 
 mod files;
+mod pin_commands;
 mod signing;
 
 use log::trace;
 use thiserror::Error;
 
-pub use self::signing::PssAnswer;
-use super::layout::{self, Aid, Credential, FileId};
-use super::pin::Pin;
-use crate::iso7816::apdu::{Command, Expected, Response};
-use crate::iso7816::status::{Status, StatusWord, TriesLeft};
-use crate::transport::{Transaction, TransportError};
+pub use self::pin_commands::{CountAnswer, VerifyOutcome};
+use super::capability::{Capability, CardCapabilities};
+use super::credential::{Aid, FileId, JPKI, NEUTRAL_APPLICATIONS};
+use crate::iso7816::apdu::{Command, Response, SecretCommand};
+use crate::iso7816::exchange::exchange;
+use crate::iso7816::status::{Status, StatusWord};
+use crate::transport::{ReaderState, Transaction, TransportError};
 
 /// The most commands in one transaction. The longest one needs about 30; a card that answers with a byte at a time,
 /// or with 61xx for ever, ends here.
 const MAX_EXCHANGES: u8 = 64;
 
-/// The most bytes of a file, and of an answer put together from pieces. The card allots 3808 to a certificate.
-const MAX_FILE: usize = 8192;
-
-/// What a short READ BINARY asks for.
-const CHUNK: u16 = 256;
-
-/// What the chip and the reader can do beyond the least. `None`: not known yet.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Features {
-    /// Files and keys can be named by their short identifier in P1 or P2, which saves a SELECT.
-    pub short_file_ids: Option<bool>,
-    /// A file that was named so is the current one afterwards.
-    pub short_file_ids_select: Option<bool>,
-    /// Keys can be named so.
-    pub short_key_ids: Option<bool>,
-    /// An answer can be longer than 256 bytes.
-    pub extended_length: Option<bool>,
-}
-
-/// What was going on when something went wrong.
+/// What a command is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum CommandKind {
     /// SELECT of an application.
     SelectApplication,
     /// Reading a file.
@@ -56,251 +39,212 @@ pub enum Step {
     ConfirmPin,
     /// The sign command.
     Sign,
-    /// The sign command without a PIN, to see what it is refused for.
-    AskForPss,
-    /// GET CHALLENGE.
-    Challenge,
+    /// The sign command with an input that no card signs, to see what it is refused for.
+    AskForScheme,
 }
 
 /// Why the application did not do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AppletError {
     /// It said so.
-    #[error("{step:?} was answered with {status}")]
+    #[error("{command:?} was answered with {status}")]
     Refused {
         /// What was asked.
-        step: Step,
+        command: CommandKind,
         /// What it answered.
         status: StatusWord,
     },
     /// Its answer makes no sense.
     #[error("{0:?} was answered with nonsense")]
-    Malformed(Step),
+    Malformed(CommandKind),
     /// A certificate's file does not hold one.
     #[error("the file holds no certificate")]
     NoCertificate,
+    /// The page of a PIN is empty: this process is a forked child. Nothing was sent.
+    #[error("the PIN is gone")]
+    NoPin,
     /// No answer came.
-    #[error("{step:?}: {error}")]
+    #[error("{command:?}: {error}")]
     Transport {
         /// What was asked.
-        step: Step,
+        command: CommandKind,
         /// Why no answer came.
         error: TransportError,
     },
 }
 
-/// What became of a PIN that was sent to the card.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verified {
-    /// It is right.
-    Yes,
-    /// It is wrong, with the tries left if the card tells.
-    Wrong(Option<TriesLeft>),
-    /// Too many were wrong, now or before.
-    Blocked,
-}
-
 /// The application, while a transaction lasts.
-pub struct Applet<'a> {
-    transaction: &'a mut dyn Transaction,
-    features: &'a mut Features,
+pub struct Applet<'a, 'b> {
+    transaction: &'a mut Transaction<'b>,
+    capabilities: &'a mut CardCapabilities,
+    /// Which neutral application the card selects, if that was learned.
+    neutral: &'a mut NeutralApplication,
     exchanges: u8,
-    /// Whether a VERIFY with a PIN went out, so that the card may hold a verified state that is to be cleared.
-    verify_sent: bool,
+    /// A command with a PIN went out, so that the card may hold a verified state that is to be cleared.
+    pin_sent: bool,
+    /// An exchange did not go as it should: another card may be answering by now.
+    disturbed: bool,
 }
 
-impl<'a> Applet<'a> {
+/// Which application is selected to make a card forget.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NeutralApplication {
+    /// The first one that was not refused yet, as a place in the list of all.
+    next: usize,
+}
+
+impl CommandKind {
+    /// Whether the command carries a PIN.
+    #[must_use]
+    pub fn carries_pin(self) -> bool {
+        matches!(self, Self::Verify | Self::ChangePin | Self::ConfirmPin)
+    }
+}
+
+impl<'a, 'b> Applet<'a, 'b> {
     /// The application over a transaction; nothing is sent yet.
-    pub fn new(transaction: &'a mut dyn Transaction, features: &'a mut Features) -> Self {
-        Self { transaction, features, exchanges: 0, verify_sent: false }
+    pub fn new(
+        transaction: &'a mut Transaction<'b>,
+        capabilities: &'a mut CardCapabilities,
+        neutral: &'a mut NeutralApplication,
+    ) -> Self {
+        Self { transaction, capabilities, neutral, exchanges: 0, pin_sent: false, disturbed: false }
     }
 
-    /// Whether a PIN was sent in this transaction.
+    /// Whether a PIN was sent since the card was last made to forget.
     #[must_use]
-    pub fn verify_sent(&self) -> bool {
-        self.verify_sent
+    pub fn pin_sent(&self) -> bool {
+        self.pin_sent
     }
 
-    /// Whether the card is known to take short file identifiers.
+    /// Whether an exchange of this transaction failed, so that it is not certain that the same card answers.
     #[must_use]
-    pub fn knows_short_file_ids(&self) -> bool {
-        self.features.short_file_ids == Some(true)
+    pub fn is_disturbed(&self) -> bool {
+        self.disturbed
     }
 
-    /// Selects the JPKI application. `false` when the card has none, or is of a kind that does not know the command.
+    /// What is known of the chip and its reader.
+    #[must_use]
+    pub fn capabilities(&self) -> &CardCapabilities {
+        self.capabilities
+    }
+
+    /// What the service knows of the reader now. No exchange with the card.
     ///
     /// # Errors
-    /// When the card answers anything else.
-    pub fn select(&mut self) -> Result<bool, AppletError> {
-        let mut status = self.select_application(layout::JPKI)?;
+    /// When the service cannot be asked.
+    pub fn reader_state(&self) -> Result<Option<ReaderState>, TransportError> {
+        self.transaction.reader_state()
+    }
+
+    /// Selects the JPKI application.
+    ///
+    /// # Errors
+    /// [`AppletError::Refused`] when the card answers anything but 9000: then it has no such application.
+    pub fn select(&mut self) -> Result<(), AppletError> {
+        let mut status = self.select_application(JPKI)?;
         // After a power-up the first command may be answered 6F00 once (myna-card).
         if status.raw() == 0x6f00 {
-            status = self.select_application(layout::JPKI)?;
+            status = self.select_application(JPKI)?;
         }
-        match status.classify() {
-            Status::Ok => Ok(true),
-            Status::NotFound => Ok(false),
-            _ if is_not_understood(status) => Ok(false),
-            _ => Err(AppletError::Refused { step: Step::SelectApplication, status }),
+        if status == StatusWord::OK {
+            return Ok(());
         }
+        Err(AppletError::Refused { command: CommandKind::SelectApplication, status })
     }
 
-    /// Makes the card forget every verified PIN by selecting another application. `false` when it did not answer
-    /// 9000, so that nobody knows whether it has.
-    pub fn leave(&mut self) -> bool {
-        self.select_application(layout::ISSUER_SECURITY_DOMAIN).is_ok_and(|status| status == StatusWord::OK)
-    }
-
-    /// The tries left, without spending one: a VERIFY of four bytes, without a PIN. A card answers it with 63Cx even
-    /// when the PIN is verified. `None` when the answer is none of those that tell (OpenSC, PR 959).
-    ///
-    /// # Errors
-    /// When no answer came.
-    pub fn tries_left(&mut self, credential: Credential) -> Result<Option<TriesLeft>, AppletError> {
-        if self.knows_short_file_ids() {
-            let query = Command::new(0x00, 0x20, 0x00, 0x80 | credential.pin().short());
-            if let Some(tries) = count(&self.exchange(Step::CountTries, &query)?) {
-                return Ok(Some(tries));
+    /// Makes the card forget every verified PIN by selecting another application. `false` when none could be selected,
+    /// so that the card may still know one. Which one could is remembered.
+    pub fn forget(&mut self) -> bool {
+        while let Some(&application) = NEUTRAL_APPLICATIONS.get(self.neutral.next) {
+            match self.select_application(application) {
+                Ok(StatusWord::OK) => {
+                    self.pin_sent = false;
+                    return true;
+                }
+                Ok(_) => self.neutral.next += 1,
+                Err(_) => return false,
             }
         }
-        self.select_file(credential.pin(), Step::CountTries)?;
-        Ok(count(&self.exchange(Step::CountTries, &Command::new(0x00, 0x20, 0x00, 0x80))?))
+        false
     }
 
-    /// Sends a PIN, once. The form with a SELECT before it is the one that every project uses: a try is too dear to
-    /// experiment with.
-    ///
-    /// # Errors
-    /// When the answer says neither right, wrong nor blocked, or none came.
-    pub fn verify(&mut self, credential: Credential, pin: &Pin) -> Result<Verified, AppletError> {
-        self.select_file(credential.pin(), Step::CountTries)?;
-        self.verify_selected(Step::Verify, pin)
+    /// Whether a capability is known to be there.
+    fn can(&self, capability: Capability) -> bool {
+        self.capabilities.has(capability) == Some(true)
     }
 
-    /// Changes a PIN: VERIFY of the old one, then CHANGE REFERENCE DATA with the new one alone.
-    ///
-    /// Known from two projects that both mark it as untested or have one author; not confirmed on a physical card.
-    ///
-    /// # Errors
-    /// As [`Applet::verify`], or when the card does not take the new PIN.
-    pub fn change_pin(
-        &mut self,
-        credential: Credential,
-        old: &Pin,
-        new: &Pin,
-    ) -> Result<Verified, AppletError> {
-        let verified = self.verify(credential, old)?;
-        if verified != Verified::Yes {
-            return Ok(verified);
-        }
-        let change = Command::new(0x00, 0x24, 0x01, 0x80).data(new.bytes());
-        ok(Step::ChangePin, self.exchange(Step::ChangePin, &change)?)?;
-        match self.verify_selected(Step::ConfirmPin, new)? {
-            Verified::Yes => Ok(Verified::Yes),
-            // The card said that it took the new PIN and does not take it now.
-            Verified::Wrong(_) | Verified::Blocked => Err(AppletError::Malformed(Step::ChangePin)),
-        }
-    }
-
-    /// Random bytes from the card, at most 256 and perhaps fewer than asked for.
-    ///
-    /// # Errors
-    /// When the card gives none.
-    pub fn challenge(&mut self, length: u16) -> Result<Vec<u8>, AppletError> {
-        let command = Command::new(0x00, 0x84, 0, 0).expect(Expected::Short(length.clamp(1, CHUNK)));
-        let bytes = ok(Step::Challenge, self.exchange(Step::Challenge, &command)?)?;
-        if bytes.is_empty() { Err(AppletError::Malformed(Step::Challenge)) } else { Ok(bytes) }
-    }
-
-    /// VERIFY for the PIN file that is selected.
-    fn verify_selected(&mut self, step: Step, pin: &Pin) -> Result<Verified, AppletError> {
-        let command = Command::new(0x00, 0x20, 0x00, 0x80).data(pin.bytes());
-        self.verify_sent = true;
-        let response = self.exchange(step, &command)?;
-        match response.status().classify() {
-            Status::Ok if response.data().is_empty() => Ok(Verified::Yes),
-            Status::TriesLeft(TriesLeft::BLOCKED) | Status::Blocked => Ok(Verified::Blocked),
-            Status::TriesLeft(tries) => Ok(Verified::Wrong(Some(tries))),
-            Status::VerificationFailed => Ok(Verified::Wrong(None)),
-            _ => Err(refused(step, &response)),
-        }
+    /// Whether a capability is worth a try.
+    fn may(&self, capability: Capability) -> bool {
+        self.capabilities.has(capability) != Some(false)
     }
 
     /// SELECT by application identifier, asking for no data back.
     fn select_application(&mut self, aid: Aid) -> Result<StatusWord, AppletError> {
         let command = Command::new(0x00, 0xa4, 0x04, 0x0c).data(aid.bytes());
-        Ok(self.exchange(Step::SelectApplication, &command)?.status())
+        Ok(self.exchange(CommandKind::SelectApplication, &command)?.status())
     }
 
     /// SELECT of a file of the application.
-    fn select_file(&mut self, file: FileId, step: Step) -> Result<(), AppletError> {
+    fn select_file(&mut self, file: FileId, kind: CommandKind) -> Result<(), AppletError> {
         let command = Command::new(0x00, 0xa4, 0x02, 0x0c).data(&file.bytes());
-        ok(step, self.exchange(step, &command)?).map(drop)
+        ok(kind, self.exchange(kind, &command)?).map(drop)
     }
 
-    /// One command and its whole answer: 61xx is followed by GET RESPONSE, 6Cxx by the same command with the right
-    /// Le. A command with a PIN is sent once, whatever the answer.
-    fn exchange(&mut self, step: Step, command: &Command) -> Result<Response, AppletError> {
-        let mut response = self.transmit(step, command)?;
-        let sends_a_pin = matches!(step, Step::Verify | Step::ChangePin | Step::ConfirmPin);
-        if let (Status::WrongLe(le), false) = (response.status().classify(), sends_a_pin) {
-            response = self.transmit(step, &command.clone().expect(Expected::Short(le)))?;
-        }
-        let mut data = Vec::new();
-        while let (Status::MoreData(more), false) = (response.status().classify(), sends_a_pin) {
-            data.extend_from_slice(response.data());
-            if data.len() > MAX_FILE {
-                return Err(AppletError::Malformed(step));
-            }
-            response = self.transmit(step, &Command::new(0x00, 0xc0, 0, 0).expect(Expected::Short(more)))?;
-        }
-        if data.is_empty() {
-            return Ok(response);
-        }
-        data.extend_from_slice(response.data());
-        data.extend_from_slice(&response.status().raw().to_be_bytes());
-        Response::parse(data).ok_or(AppletError::Malformed(step))
+    /// One command and its whole answer.
+    fn exchange(&mut self, kind: CommandKind, command: &Command) -> Result<Response, AppletError> {
+        exchange(command, |command| {
+            self.transmit(kind, &command.encode(), |answer| trace!("{command:?} -> {answer:?}"))
+        })?
+        .ok_or(AppletError::Malformed(kind))
+    }
+
+    /// One command with a PIN: sent once, whatever the answer.
+    fn send_secret(
+        &mut self,
+        kind: CommandKind,
+        command: SecretCommand<'_>,
+    ) -> Result<Response, AppletError> {
+        self.pin_sent = true;
+        self.transmit(kind, command.bytes(), |answer| trace!("{command:?} -> {answer:?}"))
     }
 
     /// One command APDU and its response APDU.
-    fn transmit(&mut self, step: Step, command: &Command) -> Result<Response, AppletError> {
+    fn transmit(
+        &mut self,
+        kind: CommandKind,
+        command: &[u8],
+        log: impl FnOnce(&Result<Response, AppletError>),
+    ) -> Result<Response, AppletError> {
         if self.exchanges >= MAX_EXCHANGES {
-            return Err(AppletError::Malformed(step));
+            return Err(AppletError::Malformed(kind));
         }
         self.exchanges += 1;
-        let answer = self
-            .transaction
-            .transmit(&command.encode())
-            .inspect_err(|error| trace!("{command:?} -> {error}"))
-            .map_err(|error| AppletError::Transport { step, error })?;
-        let response = Response::parse(answer).ok_or(AppletError::Malformed(step))?;
-        trace!("{command:?} -> {response:?}");
-        Ok(response)
+        let answer = self.transaction.transmit(command);
+        let response = answer
+            .map_err(|error| AppletError::Transport { command: kind, error })
+            .and_then(|answer| Response::parse(answer).ok_or(AppletError::Malformed(kind)));
+        log(&response);
+        self.disturbed |= response.is_err();
+        response
     }
 }
 
 /// The data of a response that must be 9000.
-fn ok(step: Step, response: Response) -> Result<Vec<u8>, AppletError> {
-    if response.status() == StatusWord::OK { Ok(response.into_data()) } else { Err(refused(step, &response)) }
-}
-
-/// Whether a card of some other kind says that it does not know such a command: ISO/IEC 7816-4, 5.6, wrong length,
-/// function of the class, parameters, instruction or class.
-fn is_not_understood(status: StatusWord) -> bool {
-    let [sw1, _] = status.raw().to_be_bytes();
-    matches!(sw1, 0x67 | 0x68 | 0x6a | 0x6b | 0x6d | 0x6e)
+fn ok(kind: CommandKind, response: Response) -> Result<Response, AppletError> {
+    if response.status() == StatusWord::OK { Ok(response) } else { Err(refused(kind, &response)) }
 }
 
 /// The error for an answer that is not the one hoped for.
-fn refused(step: Step, response: &Response) -> AppletError {
-    AppletError::Refused { step, status: response.status() }
+fn refused(command: CommandKind, response: &Response) -> AppletError {
+    AppletError::Refused { command, status: response.status() }
 }
 
-/// The count of tries in an answer to the query for it.
-fn count(response: &Response) -> Option<TriesLeft> {
-    match response.status().classify() {
-        Status::TriesLeft(tries) => Some(tries),
-        Status::Blocked => Some(TriesLeft::BLOCKED),
-        _ => None,
-    }
+/// Whether a status word says that a command was refused before it did anything: no such file, parameter, length,
+/// instruction or class, no file selected, or not allowed. A form of the command that the card does not know is
+/// answered so.
+fn is_refused_form(status: StatusWord) -> bool {
+    let [sw1, _] = status.raw().to_be_bytes();
+    !matches!(status.classify(), Status::Ok | Status::EndOfFile)
+        && matches!(sw1, 0x67 | 0x68 | 0x69 | 0x6a | 0x6b | 0x6d | 0x6e)
 }

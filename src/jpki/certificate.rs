@@ -9,17 +9,19 @@ use x509_parser::asn1_rs::Any;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey as ParsedKey;
 use x509_parser::time::ASN1Time;
+use zeroize::Zeroizing;
 
-use super::public_key::PublicKey;
+use super::key::PublicKey;
 
-/// A certificate of the card. `Debug` prints none of it: the signature certificate is personal data.
+/// A certificate of the card. `Debug` prints none of it, and it is wiped when dropped: the signature certificate is
+/// personal data.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
-    der: Vec<u8>,
-    subject: Vec<u8>,
-    issuer: Vec<u8>,
-    serial_number: Vec<u8>,
-    public_key_info: Vec<u8>,
+    der: Zeroizing<Vec<u8>>,
+    subject: Zeroizing<Vec<u8>>,
+    issuer: Zeroizing<Vec<u8>>,
+    serial_number: Zeroizing<Vec<u8>>,
+    public_key_info: Zeroizing<Vec<u8>>,
     public_key: Option<PublicKey>,
     not_before: Date,
     not_after: Date,
@@ -40,16 +42,16 @@ pub struct Date {
 impl Certificate {
     /// Reads a certificate. `None` when the bytes are none, or not exactly one.
     #[must_use]
-    pub fn parse(der: Vec<u8>) -> Option<Self> {
+    pub fn parse(der: Zeroizing<Vec<u8>>) -> Option<Self> {
         let (rest, parsed) = X509Certificate::from_der(&der).ok()?;
         if !rest.is_empty() || !holds_three_elements(&der) {
             return None;
         }
         let fields = Self {
-            subject: parsed.subject().as_raw().to_vec(),
-            issuer: parsed.issuer().as_raw().to_vec(),
-            serial_number: integer(parsed.raw_serial())?,
-            public_key_info: parsed.public_key().raw.to_vec(),
+            subject: parsed.subject().as_raw().to_vec().into(),
+            issuer: parsed.issuer().as_raw().to_vec().into(),
+            serial_number: integer(parsed.raw_serial())?.into(),
+            public_key_info: parsed.public_key().raw.to_vec().into(),
             public_key: match parsed.public_key().parsed() {
                 Ok(ParsedKey::RSA(key)) => PublicKey::new(key.modulus, key.exponent),
                 _ => None,
@@ -57,7 +59,7 @@ impl Certificate {
             not_before: Date::from(parsed.validity().not_before)?,
             not_after: Date::from(parsed.validity().not_after)?,
             expires: parsed.validity().not_after.timestamp(),
-            der: Vec::new(),
+            der: Zeroizing::default(),
         };
         Some(Self { der, ..fields })
     }

@@ -1,231 +1,234 @@
 //! What is known of one card while it is connected. Nothing of it outlives the connection.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 
+use super::context_login::ContextLogin;
+use super::memory::CardPinMemory;
+use super::pin_state::{PinMemory, PinState};
+use crate::jpki::capability::{Capability, CardCapabilities, Evidence};
 use crate::jpki::certificate::Certificate;
-use crate::jpki::layout::{Credential, FileId};
+use crate::jpki::credential::{CertificateRole, Credential, PerCredential};
+use crate::jpki::identity::Identity;
+use crate::jpki::pin::{MalformedEntry, SharedPin};
+use crate::jpki::recognition::{AuthenticationCertificate, RecognisedCard};
 
-/// One connection to one card. A session belongs to the epoch in which it was opened and dies with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Epoch(u64);
-
-/// A value for each of the two credentials.
-#[derive(Debug, Default)]
-pub struct PerCredential<T> {
-    authentication: T,
-    signature: T,
-}
-
-/// What tells this card from another one after a reset.
-#[derive(PartialEq, Eq)]
-pub enum Identity {
-    /// The first bytes of the authentication certificate: its serial number is among them.
-    Certificate(Vec<u8>),
-    /// The token information, of a card whose authentication certificate cannot be read without a PIN.
-    TokenInfo(Vec<u8>),
-}
-
-/// A JPKI card in a reader.
+/// A JPKI card in a reader, from its recognition to its removal.
 pub struct Card {
-    epoch: Epoch,
     identity: Identity,
     serial_number: [u8; 8],
-    /// Whether the certificate of authentication wants the PIN, as it does on a phone.
-    private_authentication: bool,
+    /// The service's count of insertions and removals when it was recognised.
+    changes: u32,
+    /// It was seen to be gone.
+    removed: AtomicBool,
+    private: PerCredential<bool>,
     present: PerCredential<OnceCell<bool>>,
-    certificates: PerCredential<OnceCell<Option<Arc<Certificate>>>>,
-    ca_certificates: PerCredential<OnceCell<Option<Arc<Certificate>>>>,
-    pss: Mutex<Option<bool>>,
+    certificates: Mutex<PerCredential<Certificates>>,
+    capabilities: Mutex<CardCapabilities>,
+    pins: Mutex<PerCredential<PinRecord>>,
+    memory: CardPinMemory,
 }
 
-/// One of the two certificates that go with a credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Holder {
-    /// The card's owner.
-    User,
-    /// The CA that issued the owner's certificate.
-    Authority,
+/// One credential of one card.
+#[derive(Clone)]
+pub struct CardCredential {
+    /// The card.
+    pub card: Arc<Card>,
+    /// Which one.
+    pub credential: Credential,
 }
 
-impl Epoch {
-    /// The epoch with this number.
-    #[must_use]
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
+/// What was read; the inner `None` is a certificate that the card does not have in a form that can be used.
+#[derive(Default)]
+struct Certificates {
+    end_entity: Option<Option<Arc<Certificate>>>,
+    ca: Option<Option<Arc<Certificate>>>,
 }
 
-impl<T> PerCredential<T> {
-    /// The value for one of them.
-    pub fn of(&self, credential: Credential) -> &T {
-        match credential {
-            Credential::UserAuthentication => &self.authentication,
-            Credential::DigitalSignature => &self.signature,
-        }
-    }
-
-    /// The value for one of them, to change.
-    pub fn of_mut(&mut self, credential: Credential) -> &mut T {
-        match credential {
-            Credential::UserAuthentication => &mut self.authentication,
-            Credential::DigitalSignature => &mut self.signature,
-        }
-    }
-}
-
-impl Identity {
-    /// How many bytes of a certificate identify it. One short READ BINARY brings them.
-    pub const CERTIFICATE_BYTES: u16 = 256;
-
-    /// The identity that a readable authentication certificate gives.
-    #[must_use]
-    pub fn of_certificate(certificate: &Certificate) -> Self {
-        let start = certificate.der().iter().copied().take(usize::from(Self::CERTIFICATE_BYTES));
-        Self::Certificate(start.collect())
-    }
+/// What is known of one PIN.
+pub(super) struct PinRecord {
+    pub(super) state: PinState<SharedPin>,
+    /// When the card last told its count.
+    pub(super) counted_at: Option<Instant>,
+    pub(super) malformed: Option<MalformedEntry>,
+    pub(super) context_logins: Vec<std::sync::Weak<ContextLogin>>,
 }
 
 impl Card {
-    /// A card whose authentication certificate is free to read.
-    #[must_use]
-    pub fn with_certificate(epoch: Epoch, certificate: Certificate) -> Self {
-        let serial_number = digest(certificate.der());
-        let card = Self::new(epoch, Identity::of_certificate(&certificate), serial_number, false);
-        card.put(Credential::UserAuthentication, Holder::User, Some(Arc::new(certificate)));
-        card.set_present(Credential::UserAuthentication, true);
-        card
-    }
-
-    /// A card whose authentication certificate is not one.
-    #[must_use]
-    pub fn with_unusable_certificate(epoch: Epoch, token_info: Vec<u8>) -> Self {
-        let serial_number = digest(&token_info);
-        let card = Self::new(epoch, Identity::TokenInfo(token_info), serial_number, false);
-        card.put(Credential::UserAuthentication, Holder::User, None);
-        card.set_present(Credential::UserAuthentication, true);
-        card
-    }
-
-    /// A phone, whose authentication certificate wants the PIN.
-    #[must_use]
-    pub fn with_private_certificate(epoch: Epoch, token_info: Vec<u8>) -> Self {
-        let serial_number = digest(&token_info);
-        let card = Self::new(epoch, Identity::TokenInfo(token_info), serial_number, true);
-        card.set_present(Credential::UserAuthentication, true);
-        card
-    }
-
-    /// A card without an authentication certificate.
-    #[must_use]
-    pub fn without_certificate(epoch: Epoch, token_info: Vec<u8>) -> Self {
-        let serial_number = digest(&token_info);
-        let card = Self::new(epoch, Identity::TokenInfo(token_info), serial_number, false);
-        card.set_present(Credential::UserAuthentication, false);
-        card
-    }
-
-    fn new(epoch: Epoch, identity: Identity, serial_number: [u8; 8], private_authentication: bool) -> Self {
-        Self {
-            epoch,
+    /// A card that was recognised when the service had counted so many changes.
+    pub(super) fn new(recognised: RecognisedCard, changes: u32, memory: CardPinMemory) -> Self {
+        let RecognisedCard { identity, serial_number, authentication } = recognised;
+        let private = |credential: Credential| match credential {
+            Credential::UserAuthentication => matches!(authentication, AuthenticationCertificate::Private),
+            Credential::DigitalSignature => credential.facts().certificate_is_private,
+        };
+        let card = Self {
             identity,
             serial_number,
-            private_authentication,
+            changes,
+            removed: AtomicBool::new(false),
+            private: PerCredential::new(private),
             present: PerCredential::default(),
-            certificates: PerCredential::default(),
-            ca_certificates: PerCredential::default(),
-            pss: Mutex::new(None),
-        }
-    }
-
-    /// The connection it belongs to.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
+            certificates: Mutex::default(),
+            capabilities: Mutex::default(),
+            pins: Mutex::new(PerCredential::new(PinRecord::new)),
+            memory,
+        };
+        let missing = matches!(authentication, AuthenticationCertificate::Missing);
+        // The cell is new: it takes the value.
+        let _ = card.present.of(Credential::UserAuthentication).set(!missing);
+        let certificate = match authentication {
+            AuthenticationCertificate::Read(certificate) => Some(Arc::new(*certificate)),
+            AuthenticationCertificate::Private => return card,
+            AuthenticationCertificate::Unusable | AuthenticationCertificate::Missing => None,
+        };
+        card.put(Credential::UserAuthentication, CertificateRole::EndEntity, certificate);
+        card
     }
 
     /// What tells it from other cards.
-    #[must_use]
-    pub fn identity(&self) -> &Identity {
+    pub(super) fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// A number that differs from card to card, and that nobody can lead back to its owner: the beginning of a
-    /// SHA-256 hash. The card's own serial number may be the same on all cards, and 00000000 (OpenSC) makes two cards
-    /// indistinguishable to PKCS#11 URIs.
+    /// A number that differs from card to card, and that leads to no person.
     #[must_use]
     pub fn serial_number(&self) -> [u8; 8] {
         self.serial_number
     }
 
-    /// Whether the owner's certificate can be read only after a login.
+    /// The service's count of insertions and removals when it was recognised.
+    pub(super) fn changes(&self) -> u32 {
+        self.changes
+    }
+
+    /// Whether it was not seen to be gone. Nothing is asked.
     #[must_use]
-    pub fn is_private(&self, credential: Credential) -> bool {
-        match credential {
-            Credential::UserAuthentication => self.private_authentication,
-            Credential::DigitalSignature => true,
+    pub fn is_there(&self) -> bool {
+        !self.removed.load(Ordering::Acquire)
+    }
+
+    /// It is gone: its logins end.
+    pub(super) fn close(&self) {
+        self.removed.store(true, Ordering::Release);
+        self.log_out_all();
+    }
+
+    /// Ends both logins.
+    pub(super) fn log_out_all(&self) {
+        Credential::ALL.into_iter().for_each(|credential| self.log_out(credential));
+    }
+
+    /// Ends a login: the PIN is wiped with its last user, an operation that is under way, and what only the PIN opens is
+    /// forgotten.
+    pub(super) fn log_out(&self, credential: Credential) {
+        let mut pins = self.pins.lock();
+        let record = pins.of_mut(credential);
+        record.state.log_out();
+        record.context_logins.drain(..).filter_map(|login| login.upgrade()).for_each(|login| login.revoke());
+        if self.is_private(credential) {
+            self.certificates.lock().of_mut(credential).end_entity = None;
         }
     }
 
-    /// Whether the card has this credential, if it is known.
-    #[must_use]
-    pub fn present(&self, credential: Credential) -> Option<bool> {
-        self.present.of(credential).get().copied()
+    /// Runs `work` on what is known of a PIN.
+    pub(super) fn with_pin<T>(
+        &self,
+        credential: Credential,
+        work: impl FnOnce(&mut PinRecord, &mut PinMemory<SharedPin>) -> T,
+    ) -> T {
+        let mut pins = self.pins.lock();
+        let mut memory = self.memory.lock();
+        work(pins.of_mut(credential), memory.of_mut(credential))
     }
 
-    /// Remembers whether the card has this credential.
-    pub fn set_present(&self, credential: Credential, present: bool) {
-        // Set before: it was the same answer of the same card.
-        let _ = self.present.of(credential).set(present);
+    /// Whether the owner's certificate can be read only after a login.
+    #[must_use]
+    pub fn is_private(&self, credential: Credential) -> bool {
+        *self.private.of(credential)
+    }
+
+    /// Whether the card can do something, as far as is known.
+    pub(super) fn can(&self, capability: Capability) -> Option<bool> {
+        self.capabilities.lock().has(capability)
+    }
+
+    /// Notes what was learned of the chip.
+    pub(super) fn learn_all(&self, learned: &CardCapabilities) {
+        self.capabilities.lock().learn_all(learned);
+    }
+
+    /// Notes that the chip tried something, and failed.
+    pub(super) fn disprove(&self, capability: Capability) {
+        self.capabilities.lock().learn(capability, Evidence::Disproven);
+    }
+
+    /// Whether the card has this credential, as soon as that is known.
+    pub(super) fn present(&self, credential: Credential) -> &OnceCell<bool> {
+        self.present.of(credential)
     }
 
     /// A certificate, if it was read; `Some(None)` when the card has none that can be used.
-    #[must_use]
-    pub fn certificate(&self, credential: Credential, holder: Holder) -> Option<Option<Arc<Certificate>>> {
-        self.cell(credential, holder).get().cloned()
+    pub(super) fn certificate(
+        &self,
+        credential: Credential,
+        role: CertificateRole,
+    ) -> Option<Option<Arc<Certificate>>> {
+        let mut certificates = self.certificates.lock();
+        certificates.of_mut(credential).of(role).clone()
     }
 
     /// Remembers a certificate. The first one stays: a card that answers differently later does not get two keys
     /// mixed.
-    pub fn put(&self, credential: Credential, holder: Holder, certificate: Option<Arc<Certificate>>) {
-        let _ = self.cell(credential, holder).set(certificate);
+    pub(super) fn put(
+        &self,
+        credential: Credential,
+        role: CertificateRole,
+        certificate: Option<Arc<Certificate>>,
+    ) {
+        self.certificates.lock().of_mut(credential).of(role).get_or_insert(certificate);
     }
+}
 
-    /// Whether the card makes PSS signatures, if it is known.
+impl CardCredential {
+    /// Whether the user is logged in.
     #[must_use]
-    pub fn pss(&self) -> Option<bool> {
-        *self.pss.lock()
+    pub fn is_logged_in(&self) -> bool {
+        self.card.with_pin(self.credential, |record, _| record.state.is_logged_in())
     }
 
-    /// Remembers whether the card makes PSS signatures.
-    pub fn set_pss(&self, offered: bool) {
-        *self.pss.lock() = Some(offered);
+    /// Ends the login.
+    pub fn log_out(&self) {
+        self.card.log_out(self.credential);
     }
 
-    fn cell(&self, credential: Credential, holder: Holder) -> &OnceCell<Option<Arc<Certificate>>> {
-        match holder {
-            Holder::User => self.certificates.of(credential),
-            Holder::Authority => self.ca_certificates.of(credential),
+    /// Whether the owner's certificate can be read only after a login.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.card.is_private(self.credential)
+    }
+}
+
+impl Certificates {
+    fn of(&mut self, role: CertificateRole) -> &mut Option<Option<Arc<Certificate>>> {
+        match role {
+            CertificateRole::EndEntity => &mut self.end_entity,
+            CertificateRole::Ca => &mut self.ca,
         }
     }
 }
 
-impl Holder {
-    /// The file of the certificate.
-    #[must_use]
-    pub fn file(self, credential: Credential) -> FileId {
-        match self {
-            Self::User => credential.certificate(),
-            Self::Authority => credential.ca_certificate(),
+impl PinRecord {
+    fn new(credential: Credential) -> Self {
+        Self {
+            state: PinState::new(credential.facts().max_tries),
+            counted_at: None,
+            malformed: None,
+            context_logins: Vec::new(),
         }
     }
-}
-
-/// The first eight bytes of a SHA-256 hash.
-fn digest(bytes: &[u8]) -> [u8; 8] {
-    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(bytes));
-    [a, b, c, d, e, f, g, h]
 }

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::iso7816::status::StatusWord;
-use crate::jpki::applet::{AppletError, Step};
+use crate::jpki::applet::{AppletError, CommandKind};
 use crate::transport::TransportError;
 
 /// Why the card session manager could not do it.
@@ -15,6 +15,9 @@ pub enum CardError {
     /// There is a card, and it is not one of JPKI's.
     #[error("the card has no JPKI application")]
     NotJpki,
+    /// There is a card, and it cannot be used: it has no power, or does not answer.
+    #[error("the card cannot be used")]
+    Unusable,
     /// The card has no such certificate: people under 15 get no signature certificate, for one.
     #[error("the card does not carry this certificate")]
     NoCredential,
@@ -36,19 +39,22 @@ pub enum CardError {
     /// The configuration keeps the last tries back. Nothing was sent.
     #[error("the configuration keeps the last tries of this PIN in reserve")]
     PinReserved,
+    /// The card told the tries left before, and does not now. Nothing was sent.
+    #[error("the card does not tell the tries left")]
+    NoCount,
     /// The new PIN is too long or too short. Nothing was sent.
     #[error("the new PIN is too long or too short")]
     NewPinLength,
     /// The new PIN has characters that it may not have, or lacks a kind that it must have. Nothing was sent.
     #[error("the new PIN has the wrong characters")]
     NewPinCharacters,
-    /// Somebody has logged in already.
+    /// The user has logged in already.
     #[error("already logged in")]
     AlreadyLoggedIn,
-    /// Nobody has logged in.
+    /// The user has not logged in.
     #[error("not logged in")]
     NotLoggedIn,
-    /// The PIN that was right at login is not any more: it was changed, or blocked, by another program.
+    /// The PIN that was right at login is not any more: another program changed or blocked it.
     #[error("the PIN was changed since the login")]
     PinStale,
     /// The certificate, without which no signature can be checked, cannot be read.
@@ -66,17 +72,20 @@ pub enum CardError {
     /// Another program reset the card at a point where it is safe to begin again.
     #[error("the card was reset by another program")]
     Interrupted,
+    /// The reader failed at a point where it is safe to begin again.
+    #[error("no answer came: {0}")]
+    Unanswered(TransportError),
     /// The card refused a command.
-    #[error("{step:?} was answered with {status}")]
+    #[error("{command:?} was answered with {status}")]
     Refused {
         /// What was asked.
-        step: Step,
+        command: CommandKind,
         /// What it answered.
         status: StatusWord,
     },
     /// The card's answer makes no sense.
     #[error("{0:?} was answered with nonsense")]
-    Malformed(Step),
+    Malformed(CommandKind),
     /// No answer came.
     #[error("{0}")]
     Transport(TransportError),
@@ -85,11 +94,11 @@ pub enum CardError {
 impl From<AppletError> for CardError {
     fn from(error: AppletError) -> Self {
         match error {
-            AppletError::Refused { step, status } => Self::Refused { step, status },
-            AppletError::Malformed(step) => Self::Malformed(step),
+            AppletError::Refused { command, status } => Self::Refused { command, status },
+            AppletError::Malformed(command) => Self::Malformed(command),
             AppletError::NoCertificate => Self::NoCertificate,
-            AppletError::Transport { step, error } if is_repeatable(step, error) => Self::Interrupted,
-            AppletError::Transport { error, .. } => Self::from(error),
+            AppletError::NoPin => Self::NotLoggedIn,
+            AppletError::Transport { command, error } => from_transport(command, error),
         }
     }
 }
@@ -101,6 +110,7 @@ impl From<TransportError> for CardError {
             TransportError::Reset
             | TransportError::NotSent
             | TransportError::Busy
+            | TransportError::Unpowered
             | TransportError::AccessDenied
             | TransportError::BadLength
             | TransportError::Failed(_) => Self::Transport(error),
@@ -108,16 +118,21 @@ impl From<TransportError> for CardError {
     }
 }
 
-/// Whether the work may begin again after a reset at this step. Where the card may have carried the command out, a PIN
-/// may have been counted, and a signature is never made twice.
-fn is_repeatable(step: Step, error: TransportError) -> bool {
-    let is_reset = matches!(error, TransportError::Reset | TransportError::NotSent);
-    match step {
-        Step::SelectApplication | Step::Read | Step::CountTries | Step::AskForPss | Step::Challenge => {
-            is_reset
-        }
-        Step::Verify | Step::ChangePin | Step::Sign => error == TransportError::NotSent,
+/// Whether the work may begin again. Where the card may have carried the command out, a PIN may have been counted, and
+/// a signature is never made twice.
+fn from_transport(command: CommandKind, error: TransportError) -> CardError {
+    let is_repeatable = match command {
+        CommandKind::SelectApplication
+        | CommandKind::Read
+        | CommandKind::CountTries
+        | CommandKind::AskForScheme => true,
+        CommandKind::Verify | CommandKind::ChangePin | CommandKind::Sign => error == TransportError::NotSent,
         // The work would begin with the old PIN, which does not hold any more.
-        Step::ConfirmPin => false,
+        CommandKind::ConfirmPin => false,
+    };
+    match error {
+        TransportError::Reset | TransportError::NotSent if is_repeatable => CardError::Interrupted,
+        TransportError::Failed(_) if is_repeatable => CardError::Unanswered(error),
+        other => CardError::from(other),
     }
 }

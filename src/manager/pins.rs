@@ -1,373 +1,378 @@
-//! Logging in and out, changing a PIN, and counting tries.
+//! Logging in and out, changing a PIN, and counting tries: what [`PinState`](super::pin_state::PinState) decides is
+//! done here, and what the card answers is told to it.
 //!
 //! The invariant: every VERIFY that the card counts as wrong goes back to one call of [`CardManager::log_in`],
-//! [`CardManager::authorize_once`] or [`CardManager::change_pin`] with a PIN that was well formed and new.
+//! [`CardManager::log_in_once`] or [`CardManager::change_pin`] with a PIN that was well formed and new, or to a PIN that
+//! another program has changed since the login.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use log::{info, warn};
+use log::warn;
 
-use super::card::{Epoch, Holder};
+use super::CardManager;
+use super::card::{Card, CardCredential};
+use super::context_login::ContextLogin;
 use super::error::CardError;
-use super::login::Ticket;
-use super::{CardManager, Live};
+use super::pin_state::{Decision, PinMemory, PinState, Refusal, Sent};
 use crate::iso7816::status::TriesLeft;
-use crate::jpki::applet::{Applet, AppletError, Step, Verified};
-use crate::jpki::layout::Credential;
-use crate::jpki::pin::{Pin, PinEntry, PinError, PinUse};
+use crate::jpki::applet::{Applet, AppletError, CommandKind, CountAnswer, VerifyOutcome};
+use crate::jpki::credential::{CertificateRole, Credential};
+use crate::jpki::pin::{MalformedEntry, Pin, PinEntry, PinError, PinUse, SharedPin};
 use crate::transport::TransportError;
+
+/// How long a count serves for display after the card told it. It never serves for a decision about a PIN.
+const COUNT_FRESH: Duration = Duration::from_secs(1);
 
 /// What is known of a PIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PinStatus {
     /// The tries left, if the card tells.
     pub tries: Option<TriesLeft>,
-    /// Whether a wrong PIN was entered since the last right one.
-    pub wrong_entry: bool,
+    /// Whether tries were lost, or a wrong PIN was entered since the last right one.
+    pub count_low: bool,
 }
 
 impl CardManager {
-    /// Whether somebody is logged in to this credential of the card of `epoch`.
-    pub fn is_logged_in(&self, epoch: Epoch, credential: Credential) -> bool {
-        self.logins.lock().of(credential).is_in(epoch)
-    }
-
-    /// Whether each use of the key asks for its PIN.
-    pub fn asks_each_time(&self, credential: Credential) -> bool {
-        self.settings.asks_each_time(credential)
-    }
-
-    /// The state of a PIN, asked of the card now. Costs no try.
+    /// The state of a PIN, asked of the card unless it told within the last second. Costs no try.
     ///
     /// # Errors
     /// When the card does not answer.
-    pub fn pin_status(&self, epoch: Epoch, credential: Credential) -> Result<PinStatus, CardError> {
-        let tries = self.with_card(epoch, |applet| Ok(applet.tries_left(credential)?))?;
-        let mut logins = self.logins.lock();
-        let login = logins.of_mut(credential);
-        login.observe(tries);
-        Ok(PinStatus { tries, wrong_entry: login.wrong_entry() })
+    pub fn pin_status(&self, of: &CardCredential) -> Result<PinStatus, CardError> {
+        let is_fresh = of.card.with_pin(of.credential, |record, _| {
+            record.state.count().is_some() && record.counted_at.is_some_and(|at| at.elapsed() < COUNT_FRESH)
+        });
+        if !is_fresh || !of.card.is_there() {
+            self.with_card(&of.card, |applet| self.count_for_display(applet, &of.card, of.credential))?;
+        }
+        Ok(of.card.with_pin(of.credential, |record, _| PinStatus {
+            tries: record.state.count(),
+            count_low: record.state.is_count_low(),
+        }))
+    }
+
+    /// Asks for a count within a transaction.
+    pub(super) fn count_for_display(
+        &self,
+        applet: &mut Applet<'_, '_>,
+        card: &Card,
+        credential: Credential,
+    ) -> Result<(), CardError> {
+        let answer = applet.count_tries(credential)?;
+        card.with_pin(credential, |record, memory| {
+            record.state.observe(memory, answer);
+            record.counted_at = Some(Instant::now());
+        });
+        Ok(())
     }
 
     /// Logs in: one VERIFY, and the PIN is kept for the operations to come.
     ///
     /// # Errors
-    /// [`CardError::PinMalformed`], [`CardError::PinRepeated`] and [`CardError::PinReserved`] without a try spent;
-    /// [`CardError::PinIncorrect`] and [`CardError::PinBlocked`] as the card says.
-    pub fn log_in(&self, epoch: Epoch, credential: Credential, entry: PinEntry<'_>) -> Result<(), CardError> {
-        let pin = self.well_formed(credential, entry)?;
+    /// [`CardError::PinMalformed`], [`CardError::PinRepeated`], [`CardError::PinReserved`] and [`CardError::NoCount`]
+    /// without a try spent; [`CardError::PinIncorrect`] and [`CardError::PinBlocked`] as the card says.
+    pub fn log_in(&self, of: &CardCredential, entry: PinEntry<'_>) -> Result<(), CardError> {
+        let pin = self.well_formed(of, entry)?;
         let mut io = self.io.lock();
-        if self.is_logged_in(epoch, credential) {
+        if of.is_logged_in() {
             return Err(CardError::AlreadyLoggedIn);
         }
-        self.check_pin(&mut io, epoch, credential, entry, &pin, true)?;
-        let kept = (!self.asks_each_time(credential)).then(|| Arc::new(pin));
-        self.logins.lock().of_mut(credential).accept(epoch, kept, credential.tries());
-        // C_Finalize does not wait for the card, nor does whoever notices that it is gone: the last cleans up.
-        self.check_running()
-            .and_then(|()| self.known_card(epoch).map(drop))
-            .inspect_err(|_| self.log_out(credential))
+        self.with_io(&mut io, &of.card, |applet| {
+            self.verify_entry(applet, of, &pin)?;
+            if of.is_private() {
+                // The PIN is verified now: reading the certificate later would cost another VERIFY. If it cannot be
+                // read, it is asked for again when it is needed; only a card that is gone ends the login.
+                let role = CertificateRole::EndEntity;
+                let read = self.read_certificate(applet, &of.card, of.credential, role);
+                if matches!(read, Err(CardError::Removed)) {
+                    return Err(CardError::Removed);
+                }
+            }
+            Ok(())
+        })?;
+        let kept = (!self.settings.asks_each_time(of.credential)).then_some(pin);
+        of.card.with_pin(of.credential, |record, _| record.state.log_in(kept));
+        // C_Finalize may have ended its wait for us, and another thread may have seen that the card is gone: both have
+        // ended the logins that there were.
+        let still_there = if of.card.is_there() { self.check_running() } else { Err(CardError::Removed) };
+        still_there.inspect_err(|_| of.log_out())
     }
 
     /// Checks a PIN for one use of a key that asks each time. It serves as long as the login.
     ///
     /// # Errors
     /// [`CardError::NotLoggedIn`], or as [`CardManager::log_in`].
-    pub fn authorize_once(
+    pub fn log_in_once(
         &self,
-        epoch: Epoch,
-        credential: Credential,
+        of: &CardCredential,
         entry: PinEntry<'_>,
-    ) -> Result<Arc<Ticket>, CardError> {
-        if !self.is_logged_in(epoch, credential) {
+    ) -> Result<Arc<ContextLogin>, CardError> {
+        if !of.is_logged_in() {
             return Err(CardError::NotLoggedIn);
         }
-        let pin = self.well_formed(credential, entry)?;
-        self.check_pin(&mut self.io.lock(), epoch, credential, entry, &pin, false)?;
-        let mut logins = self.logins.lock();
-        let login = logins.of_mut(credential);
-        login.confirm(credential.tries());
-        // Somebody may have logged out while the card thought about the PIN.
-        login.issue(epoch, pin).ok_or(CardError::NotLoggedIn)
+        let pin = self.well_formed(of, entry)?;
+        self.with_card(&of.card, |applet| self.verify_entry(applet, of, &pin))?;
+        of.card.with_pin(of.credential, |record, _| {
+            // Another thread may have logged out while the card thought about the PIN.
+            if !record.state.is_logged_in() {
+                return Err(CardError::NotLoggedIn);
+            }
+            let login = Arc::new(ContextLogin::new(pin));
+            record.context_logins.retain(|login| login.strong_count() > 0);
+            record.context_logins.push(Arc::downgrade(&login));
+            Ok(login)
+        })
     }
 
-    /// Logs out. The PIN is wiped.
-    pub fn log_out(&self, credential: Credential) {
-        self.logins.lock().of_mut(credential).log_out();
-    }
-
-    /// Logs out of the card of `epoch`; the login to a card that came after it stays.
-    pub fn log_out_of(&self, epoch: Epoch, credential: Credential) {
-        let mut logins = self.logins.lock();
-        let login = logins.of_mut(credential);
-        if login.is_in(epoch) {
-            login.log_out();
-        }
-    }
-
-    /// Changes a PIN. Whoever is logged in stays so, with the new PIN.
+    /// Changes a PIN. A user who is logged in stays so, with the new PIN.
     ///
     /// # Errors
     /// [`CardError::NewPinLength`] and [`CardError::NewPinCharacters`] without an exchange; for the old PIN as
     /// [`CardManager::log_in`].
     pub fn change_pin(
         &self,
-        epoch: Epoch,
-        credential: Credential,
+        of: &CardCredential,
         old: PinEntry<'_>,
         new: PinEntry<'_>,
     ) -> Result<(), CardError> {
-        let new = Pin::parse(new, credential, PinUse::Set, &*self.memory).map_err(|error| match error {
+        let new = self.parse(of, new, PinUse::Set).map_err(|error| match error {
             PinError::Length => CardError::NewPinLength,
             PinError::Characters => CardError::NewPinCharacters,
             PinError::Memory => CardError::SecretMemory,
         })?;
-        let old_pin = self.well_formed(credential, old)?;
-        let mut io = self.io.lock();
-        self.refuse_hopeless(epoch, credential, old)?;
-        let ask_first = self.must_count(credential);
-        let outcome = self.with_io(&mut io, epoch, |applet| {
-            if ask_first {
-                self.count_before_verify(applet, credential)?;
+        let old = self.well_formed(of, old)?;
+        self.with_card(&of.card, |applet| {
+            self.verify_entry(applet, of, &old)?;
+            self.confirm_before_pin(applet, &of.card)?;
+            let failed = |error| {
+                self.note_failed_change(of, error);
+                CardError::from(error)
+            };
+            applet.change_selected(&new).map_err(failed)?;
+            self.confirm_before_pin(applet, &of.card)?;
+            applet.confirm_selected(&new).map_err(failed)
+        })?;
+        let kept = (!self.settings.asks_each_time(of.credential)).then_some(new);
+        of.card.with_pin(of.credential, |record, _| {
+            if record.state.is_logged_in() {
+                record.state.log_in(kept);
             }
-            self.verified(credential, old, applet.change_pin(credential, &old_pin, &new))
         });
-        if outcome.is_err() && self.logins.lock().of(credential).tries().is_none() {
-            // Nobody knows which PIN the card has now.
-            self.log_out(credential);
-        }
-        outcome?;
-        let kept = (!self.asks_each_time(credential)).then(|| Arc::new(new));
-        let mut logins = self.logins.lock();
-        let login = logins.of_mut(credential);
-        if login.is_in(epoch) {
-            login.accept(epoch, kept, credential.tries());
-        } else {
-            login.confirm(credential.tries());
-        }
         Ok(())
     }
 
-    /// Verifies the PIN of whoever is logged in, as [`CardManager::verify_again`].
-    pub(super) fn verify_login(
-        &self,
-        applet: &mut Applet<'_>,
-        epoch: Epoch,
-        credential: Credential,
-    ) -> Result<(), CardError> {
-        let pin = self.logins.lock().of(credential).pin(epoch).ok_or(CardError::NotLoggedIn)?;
-        self.verify_again(applet, credential, &pin)
-    }
-
-    /// Verifies the PIN of a login for the operation that follows in the same transaction. Any answer but 9000 ends
-    /// the login: the PIN was right once, and is not tried again. A reset that took the answer away ends nothing: the
-    /// count of tries tells what the answer was. A try that is reserved is not spent on it either.
-    pub(super) fn verify_again(
-        &self,
-        applet: &mut Applet<'_>,
-        credential: Credential,
-        pin: &Pin,
-    ) -> Result<(), CardError> {
-        if self.settings.reserve_tries > 0 {
-            self.count_before_verify(applet, credential).map_err(|error| match error {
-                CardError::PinBlocked | CardError::PinReserved => {
-                    self.log_out(credential);
-                    CardError::NotLoggedIn
-                }
-                other => other,
-            })?;
+    /// Which PIN the card has after a change that failed is not known, unless it refused the change.
+    fn note_failed_change(&self, of: &CardCredential, error: AppletError) {
+        let unchanged = matches!(
+            error,
+            AppletError::Refused { command: CommandKind::ChangePin, .. }
+                | AppletError::NoPin
+                | AppletError::Transport { error: TransportError::NotSent, .. }
+        );
+        if !unchanged {
+            warn!("{}: it is not known whether the PIN was changed: try the new one first", self.reader);
+            of.card.with_pin(of.credential, |record, _| record.state.lose_change());
+            of.log_out();
         }
-        let doubtful = self.logins.lock().of(credential).is_doubtful();
-        if doubtful {
-            // A PIN that holds has set the count back.
-            let tries = applet.tries_left(credential)?;
-            if tries != Some(credential.tries()) {
-                // It was wrong, or somebody else entered a wrong one meanwhile. It is not sent again unasked, and not
-                // refused either when it is entered again: it may be right.
-                let mut logins = self.logins.lock();
-                let login = logins.of_mut(credential);
-                login.log_out();
-                login.observe(tries);
-                return Err(CardError::NotLoggedIn);
-            }
-        }
-        let tries = match applet.verify(credential, pin) {
-            Ok(Verified::Yes) => {
-                self.logins.lock().of_mut(credential).settle(credential.tries());
-                return Ok(());
-            }
-            Ok(Verified::Wrong(tries)) => tries,
-            Ok(Verified::Blocked) => Some(TriesLeft::BLOCKED),
-            Err(AppletError::Transport { step: Step::Verify, error: TransportError::Reset }) => {
-                self.logins.lock().of_mut(credential).doubt();
-                return Err(CardError::Interrupted);
-            }
-            Err(error) => {
-                if leaves_doubt(error) {
-                    let mut logins = self.logins.lock();
-                    let login = logins.of_mut(credential);
-                    login.log_out();
-                    login.lose_count();
-                }
-                return Err(error.into());
-            }
-        };
-        Err(self.end_stale_login(credential, pin, tries))
     }
 
-    /// Ends a login whose PIN does not hold any more. A client that logs in again with the PIN it has kept must not
-    /// spend another try.
-    fn end_stale_login(&self, credential: Credential, pin: &Pin, tries: Option<TriesLeft>) -> CardError {
-        let fingerprint = PinEntry::Bytes(pin.bytes()).fingerprint(credential, &self.fingerprint_key);
-        let mut logins = self.logins.lock();
-        let login = logins.of_mut(credential);
-        login.log_out();
-        login.reject(fingerprint, tries);
-        warn!("{}: the PIN does not hold any more; it was changed since the login", self.reader);
-        CardError::PinStale
-    }
-
-    /// The form check. A malformed PIN is remembered, so that a client that repeats it is stopped.
-    fn well_formed(&self, credential: Credential, entry: PinEntry<'_>) -> Result<Pin, CardError> {
-        Pin::parse(entry, credential, PinUse::Verify, &*self.memory).map_err(|error| {
-            if error == PinError::Memory {
-                return CardError::SecretMemory;
-            }
-            let fingerprint = entry.fingerprint(credential, &self.fingerprint_key);
-            let mut logins = self.logins.lock();
-            let login = logins.of_mut(credential);
-            if login.is_rejected(fingerprint) {
-                return CardError::PinRepeated;
-            }
-            let tries = login.tries();
-            login.reject(fingerprint, tries);
-            CardError::PinMalformed
-        })
-    }
-
-    /// Sends a PIN to the card, once, unless it is known that it cannot be right or may not be sent.
-    fn check_pin(
+    /// Sends an entry, once, if it may be sent, and learns what comes of it.
+    fn verify_entry(
         &self,
-        io: &mut Option<Live>,
-        epoch: Epoch,
-        credential: Credential,
-        entry: PinEntry<'_>,
-        pin: &Pin,
-        read_certificate: bool,
+        applet: &mut Applet<'_, '_>,
+        of: &CardCredential,
+        pin: &SharedPin,
     ) -> Result<(), CardError> {
-        self.refuse_hopeless(epoch, credential, entry)?;
-        let card = self.known_card(epoch)?;
-        let ask_first = self.must_count(credential);
-        self.with_io(io, epoch, |applet| {
-            if ask_first {
-                self.count_before_verify(applet, credential)?;
-            }
-            self.verified(credential, entry, applet.verify(credential, pin))?;
-            if read_certificate && card.is_private(credential) {
-                // The PIN is verified now: reading the certificate later would cost another VERIFY. If it cannot be
-                // read, it is asked for again when it is needed; only a card that is gone is nobody's login.
-                let read = self.read_certificate(applet, &card, credential, Holder::User);
-                if matches!(read, Err(CardError::Removed)) {
-                    return Err(CardError::Removed);
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// Refuses a PIN that was refused before, or any PIN for a card that is not there.
-    fn refuse_hopeless(
-        &self,
-        epoch: Epoch,
-        credential: Credential,
-        entry: PinEntry<'_>,
-    ) -> Result<(), CardError> {
-        self.known_card(epoch)?;
-        if self.logins.lock().of(credential).is_rejected(entry.fingerprint(credential, &self.fingerprint_key))
-        {
-            return Err(CardError::PinRepeated);
-        }
-        Ok(())
-    }
-
-    /// Whether the tries have to be counted before a PIN is sent: when the count is not known, when the PIN was
-    /// blocked, or when some tries are reserved.
-    fn must_count(&self, credential: Credential) -> bool {
-        let tries = self.logins.lock().of(credential).tries();
-        self.settings.reserve_tries > 0 || tries.is_none_or(|tries| tries == TriesLeft::BLOCKED)
-    }
-
-    /// Counts the tries and refuses to go on where none may be spent.
-    fn count_before_verify(&self, applet: &mut Applet<'_>, credential: Credential) -> Result<(), CardError> {
-        let tries = applet.tries_left(credential)?;
-        self.logins.lock().of_mut(credential).observe(tries);
-        match tries {
-            Some(TriesLeft::BLOCKED) => {
-                self.warn_blocked(credential);
+        let reserve = self.settings.reserve_tries;
+        self.permit(applet, of, |state, memory, answer| state.decide_entry(memory, pin, answer, reserve))?;
+        match self.send(applet, of, pin)? {
+            VerifyOutcome::Accepted => Ok(()),
+            VerifyOutcome::Blocked => {
+                self.warn_blocked(of.credential);
                 Err(CardError::PinBlocked)
             }
-            Some(left) if left.count() <= self.settings.reserve_tries => {
+            VerifyOutcome::Rejected(Some(tries)) => {
+                warn!("{}: wrong PIN, {tries} tries left", self.reader);
+                Err(CardError::PinIncorrect)
+            }
+            VerifyOutcome::Rejected(None) => {
+                warn!("{}: wrong PIN", self.reader);
+                Err(CardError::PinIncorrect)
+            }
+        }
+    }
+
+    /// Verifies the PIN of the login for the operation that follows in the same transaction. It is looked up only now:
+    /// the user may have logged out while this thread waited for the card. Any answer but 9000 ends the login.
+    pub(super) fn verify_stored(
+        &self,
+        applet: &mut Applet<'_, '_>,
+        of: &CardCredential,
+    ) -> Result<(), CardError> {
+        let pin = of.card.with_pin(of.credential, |record, _| record.state.stored());
+        let pin = pin.ok_or(CardError::NotLoggedIn)?;
+        self.verify_kept(applet, of, &pin).inspect_err(|error| {
+            if ends_login(*error) {
+                of.log_out();
+            }
+        })
+    }
+
+    /// Verifies the PIN that was given for one signature. Any answer but 9000 ends that login alone.
+    pub(super) fn verify_context_login(
+        &self,
+        applet: &mut Applet<'_, '_>,
+        of: &CardCredential,
+        login: &ContextLogin,
+    ) -> Result<(), CardError> {
+        let pin = login.pin().filter(|_| of.is_logged_in()).ok_or(CardError::NotLoggedIn)?;
+        self.verify_kept(applet, of, &pin).inspect_err(|error| {
+            if ends_login(*error) {
+                login.revoke();
+            }
+        })
+    }
+
+    fn verify_kept(
+        &self,
+        applet: &mut Applet<'_, '_>,
+        of: &CardCredential,
+        pin: &SharedPin,
+    ) -> Result<(), CardError> {
+        self.permit(applet, of, |state, memory, answer| state.decide_stored(memory, answer))?;
+        match self.send(applet, of, pin) {
+            Ok(VerifyOutcome::Accepted) => Ok(()),
+            Ok(VerifyOutcome::Rejected(_) | VerifyOutcome::Blocked) => {
+                warn!("{}: the PIN does not hold any more; it was changed since the login", self.reader);
+                Err(CardError::PinStale)
+            }
+            // The count tells what the answer was: it is asked before the PIN is sent again.
+            Err(CardError::Transport(TransportError::Reset)) => Err(CardError::Interrupted),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks for the count, lets the state decide, and makes sure of the card: after this the PIN may be sent.
+    fn permit(
+        &self,
+        applet: &mut Applet<'_, '_>,
+        of: &CardCredential,
+        mut decide: impl FnMut(&mut PinState<SharedPin>, &mut PinMemory<SharedPin>, CountAnswer) -> Decision,
+    ) -> Result<(), CardError> {
+        applet.select_pin(of.credential)?;
+        let mut decide = |answer| {
+            of.card.with_pin(of.credential, |record, memory| {
+                record.counted_at = Some(Instant::now());
+                decide(&mut record.state, memory, answer)
+            })
+        };
+        let mut decision = decide(applet.count_selected()?);
+        if decision == Decision::ForgetAndAsk {
+            let forgotten = applet.forget();
+            applet.select()?;
+            applet.select_pin(of.credential)?;
+            let again = if forgotten { applet.count_selected()? } else { CountAnswer::NotTold };
+            let tells_nothing = again == CountAnswer::Verified;
+            decision = decide(if tells_nothing { CountAnswer::NotTold } else { again });
+        }
+        match decision {
+            Decision::Send => self.confirm_before_pin(applet, &of.card).and_then(|()| {
+                // To confirm the card's identity another file was selected.
+                if applet.is_disturbed() { Ok(applet.select_pin(of.credential)?) } else { Ok(()) }
+            }),
+            Decision::ForgetAndAsk => Err(CardError::NoCount),
+            Decision::Refuse(refusal) => Err(self.refusal(of.credential, refusal)),
+        }
+    }
+
+    fn refusal(&self, credential: Credential, refusal: Refusal) -> CardError {
+        match refusal {
+            Refusal::Blocked => {
+                self.warn_blocked(credential);
+                CardError::PinBlocked
+            }
+            Refusal::Repeated => CardError::PinRepeated,
+            Refusal::Reserved(left) => {
                 warn!(
                     "{}: {left} tries are left and the configuration reserves {} (reserve_tries): no PIN was sent",
                     self.reader, self.settings.reserve_tries
                 );
-                Err(CardError::PinReserved)
+                CardError::PinReserved
             }
-            Some(_) | None => Ok(()),
+            Refusal::NoCount => {
+                warn!("{}: the card does not tell the tries left any more: no PIN was sent", self.reader);
+                CardError::NoCount
+            }
+            Refusal::NotFull => {
+                warn!("{}: another program entered a wrong PIN: log in again", self.reader);
+                CardError::NotLoggedIn
+            }
         }
     }
 
-    /// Notes what the card said of a PIN.
-    fn verified(
+    /// Sends a PIN to the file that is selected, and learns what comes of it.
+    fn send(
         &self,
-        credential: Credential,
-        entry: PinEntry<'_>,
-        answer: Result<Verified, AppletError>,
-    ) -> Result<(), CardError> {
-        let mut logins = self.logins.lock();
-        let login = logins.of_mut(credential);
-        let (tries, error) = match answer {
-            Ok(Verified::Yes) => return Ok(()),
-            Ok(Verified::Wrong(tries)) => (tries, CardError::PinIncorrect),
-            Ok(Verified::Blocked) => (Some(TriesLeft::BLOCKED), CardError::PinBlocked),
-            Err(error) => {
-                if leaves_doubt(error) {
-                    login.lose_count();
-                }
-                return Err(error.into());
+        applet: &mut Applet<'_, '_>,
+        of: &CardCredential,
+        pin: &SharedPin,
+    ) -> Result<VerifyOutcome, CardError> {
+        let answer = applet.verify_selected(pin);
+        let sent = match answer {
+            Ok(outcome) => Sent::Answered(outcome),
+            Err(AppletError::NoPin | AppletError::Transport { error: TransportError::NotSent, .. }) => {
+                Sent::NotSent
             }
+            Err(_) => Sent::Lost,
         };
-        login.reject(entry.fingerprint(credential, &self.fingerprint_key), tries);
-        drop(logins);
-        match (error, tries) {
-            (CardError::PinBlocked, _) => self.warn_blocked(credential),
-            (_, Some(tries)) => warn!("{}: wrong PIN, {tries} tries left", self.reader),
-            (_, None) => warn!("{}: wrong PIN", self.reader),
-        }
-        Err(error)
+        of.card.with_pin(of.credential, |record, memory| {
+            record.state.learn(memory, pin, sent);
+            record.counted_at = Some(Instant::now());
+            if sent == Sent::Answered(VerifyOutcome::Accepted) {
+                record.malformed = None;
+            }
+        });
+        Ok(answer?)
+    }
+
+    /// The form check. A malformed entry is remembered, so that a client that repeats it is stopped.
+    fn well_formed(&self, of: &CardCredential, entry: PinEntry<'_>) -> Result<SharedPin, CardError> {
+        self.parse(of, entry, PinUse::Verify).map_err(|error| {
+            if error == PinError::Memory {
+                return CardError::SecretMemory;
+            }
+            of.card.with_pin(of.credential, |record, _| {
+                if record.malformed.as_ref().is_some_and(|malformed| malformed.is(entry)) {
+                    return CardError::PinRepeated;
+                }
+                record.malformed = MalformedEntry::keep(entry, &*self.secrets);
+                record.state.note_malformed();
+                CardError::PinMalformed
+            })
+        })
+    }
+
+    fn parse(&self, of: &CardCredential, entry: PinEntry<'_>, usage: PinUse) -> Result<SharedPin, PinError> {
+        Pin::parse(entry, of.credential, usage, &*self.secrets).map(Arc::new)
     }
 
     fn warn_blocked(&self, credential: Credential) {
-        let (name, other) = match credential {
-            Credential::UserAuthentication => ("authentication (利用者証明用)", "signature password"),
-            Credential::DigitalSignature => ("signature (署名用)", "authentication PIN"),
-        };
+        let (blocked, other) = (credential.facts(), credential.other().facts());
         warn!(
-            "{}: the {name} PIN is blocked. The municipal office resets it, or a convenience-store kiosk if you know \
-             the {other}",
-            self.reader
+            "{}: the PIN of {} ({}) is blocked. The municipal office resets it, or a convenience-store kiosk if you \
+             know the PIN of {} ({}). The certificates can still be listed.",
+            self.reader, blocked.name, blocked.japanese_name, other.name, other.japanese_name
         );
-        info!("{}: the certificates can still be listed", self.reader);
     }
 }
 
-/// Whether a PIN may have reached the card without an answer that tells what became of it.
-fn leaves_doubt(error: AppletError) -> bool {
+/// Whether a failure at a stored PIN ends the login: one that tells that the PIN does not hold, or that leaves open
+/// whether it does. A failure before the PIN was sent does not.
+fn ends_login(error: CardError) -> bool {
     match error {
-        AppletError::Transport { step: Step::Verify | Step::ChangePin, error: TransportError::NotSent }
-        | AppletError::NoCertificate => false,
-        AppletError::Refused { step, .. }
-        | AppletError::Transport { step, .. }
-        | AppletError::Malformed(step) => matches!(step, Step::Verify | Step::ChangePin | Step::ConfirmPin),
+        CardError::NotLoggedIn | CardError::PinStale | CardError::Removed => true,
+        CardError::Refused { command, .. } | CardError::Malformed(command) => command.carries_pin(),
+        CardError::Transport(TransportError::Failed(_) | TransportError::BadLength) => true,
+        _ => false,
     }
 }

@@ -1,4 +1,5 @@
-//! What is read of a card: certificates, whether it does PSS, random bytes. Each thing is read once for each card.
+//! What is read of a card: certificates, which schemes it signs by, random bytes. Each thing is read once for each
+//! card; what only the PIN opens, once for each login.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,18 +7,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use log::{debug, warn};
 
 use super::CardManager;
-use super::card::{Card, Epoch, Holder};
+use super::card::{Card, CardCredential};
 use super::error::CardError;
 use crate::iso7816::status::Status;
-use crate::jpki::applet::{Applet, AppletError, PssAnswer};
+use crate::jpki::applet::{Applet, AppletError};
 use crate::jpki::certificate::Certificate;
-use crate::jpki::layout::Credential;
+use crate::jpki::credential::{CertificateRole, Credential};
+use crate::jpki::key::Scheme;
 
-/// From when a certificate can be renewed at the office: three months before it expires.
-const RENEWAL_SECONDS: i64 = 90 * 24 * 60 * 60;
-
-/// How many random bytes one transaction brings at most.
-const RANDOM_PER_TRANSACTION: usize = 4096;
+const SECONDS_OF_A_DAY: i64 = 24 * 60 * 60;
 
 impl CardManager {
     /// A certificate of the card; `None` when the card has none that can be used. Read once.
@@ -26,100 +24,76 @@ impl CardManager {
     /// [`CardError::NotLoggedIn`] for a certificate that only its PIN opens; or when the card does not answer.
     pub fn certificate(
         &self,
-        epoch: Epoch,
-        credential: Credential,
-        holder: Holder,
+        of: &CardCredential,
+        role: CertificateRole,
     ) -> Result<Option<Arc<Certificate>>, CardError> {
-        let card = self.known_card(epoch)?;
-        if let Some(certificate) = card.certificate(credential, holder) {
+        let known = || of.card.certificate(of.credential, role);
+        if !of.card.is_there() {
+            return Err(CardError::Removed);
+        }
+        if let Some(certificate) = known() {
             return Ok(certificate);
         }
         let mut io = self.io.lock();
-        if let Some(certificate) = card.certificate(credential, holder) {
+        if let Some(certificate) = known() {
             return Ok(certificate);
         }
-        let private = holder == Holder::User && card.is_private(credential);
-        self.with_io(&mut io, epoch, |applet| {
+        let private = role == CertificateRole::EndEntity && of.is_private();
+        self.with_io(&mut io, &of.card, |applet| {
             if private {
-                self.verify_login(applet, epoch, credential)?;
+                self.verify_stored(applet, of)?;
             }
-            self.read_certificate(applet, &card, credential, holder)
+            self.read_certificate(applet, &of.card, of.credential, role)
         })
     }
 
     /// Reads a certificate within a transaction and remembers it, or that there is none.
     pub(super) fn read_certificate(
         &self,
-        applet: &mut Applet<'_>,
+        applet: &mut Applet<'_, '_>,
         card: &Card,
         credential: Credential,
-        holder: Holder,
+        role: CertificateRole,
     ) -> Result<Option<Arc<Certificate>>, CardError> {
-        let certificate = match applet.certificate(holder.file(credential)) {
+        let certificate = match applet.certificate(role.file(credential)) {
             Ok(certificate) => Some(Arc::new(certificate)),
-            Err(error @ (AppletError::Transport { .. } | AppletError::Malformed(_))) => {
+            Err(error @ (AppletError::Transport { .. } | AppletError::Malformed(_) | AppletError::NoPin)) => {
                 return Err(error.into());
             }
             Err(error @ (AppletError::Refused { .. } | AppletError::NoCertificate)) => {
-                warn!("{}: a certificate ({credential:?}, {holder:?}) cannot be read: {error}", self.reader);
+                warn!("{}: a certificate ({credential:?}, {role:?}) cannot be read: {error}", self.reader);
                 if !is_lasting(error) {
                     return Ok(None);
                 }
                 None
             }
         };
-        if let (Some(certificate), Holder::User) = (&certificate, holder) {
+        if let (Some(certificate), CertificateRole::EndEntity) = (&certificate, role) {
             self.warn_about_expiry(credential, certificate);
         }
-        card.put(credential, holder, certificate.clone());
+        card.put(credential, role, certificate.clone());
         Ok(certificate)
     }
 
-    /// Whether the card makes PSS signatures. It is asked once, without a PIN.
+    /// Whether the card signs by a scheme. It is asked once, without a PIN and with an input that cannot be signed. One
+    /// that does not say is believed until it fails.
     ///
     /// # Errors
     /// When the card does not answer.
-    pub fn offers_pss(&self, epoch: Epoch, credential: Credential) -> Result<bool, CardError> {
-        if let Some(configured) = self.settings.pss {
-            return Ok(configured);
-        }
-        let card = self.known_card(epoch)?;
-        if let Some(known) = card.pss() {
+    pub fn offers(&self, of: &CardCredential, scheme: Scheme) -> Result<bool, CardError> {
+        if let Some(known) = self.offers_as_far_as_known(of, scheme) {
             return Ok(known);
         }
-        let mut io = self.io.lock();
-        if let Some(known) = card.pss() {
-            return Ok(known);
-        }
-        let answer = self.with_io(&mut io, epoch, |applet| Ok(applet.offers_pss(credential)?))?;
-        debug!("{}: PSS signatures are {answer:?}", self.reader);
-        card.set_pss(answer == PssAnswer::Offered);
-        Ok(answer == PssAnswer::Offered)
+        self.with_card(&of.card, |applet| Ok(applet.ask_for(of.credential, scheme)?))?;
+        let known = self.offers_as_far_as_known(of, scheme);
+        debug!("{}: {scheme:?} is offered: {known:?}", self.reader);
+        Ok(known.unwrap_or(true))
     }
 
-    /// Whether the card makes PSS signatures, as far as is known without asking it.
-    pub fn pss_known(&self, epoch: Epoch) -> bool {
-        self.settings
-            .pss
-            .unwrap_or_else(|| self.known_card(epoch).ok().and_then(|card| card.pss()).unwrap_or(false))
-    }
-
-    /// Random bytes from the card.
-    ///
-    /// # Errors
-    /// When the card does not answer.
-    pub fn random(&self, epoch: Epoch, room: &mut [u8]) -> Result<(), CardError> {
-        for chunk in room.chunks_mut(RANDOM_PER_TRANSACTION) {
-            let mut filled = 0;
-            self.with_card(epoch, |applet| {
-                while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-                    let bytes = applet.challenge(u16::try_from(rest.len()).unwrap_or(u16::MAX))?;
-                    filled += rest.iter_mut().zip(bytes).map(|(room, byte)| *room = byte).count();
-                }
-                Ok(())
-            })?;
-        }
-        Ok(())
+    /// Whether the card signs by a scheme, as far as is known without asking it.
+    pub fn offers_as_far_as_known(&self, of: &CardCredential, scheme: Scheme) -> Option<bool> {
+        let Some(capability) = scheme.capability() else { return Some(true) };
+        self.settings.pss.or_else(|| of.card.can(capability))
     }
 
     /// One line in the log for a certificate that has expired or soon will. Signing goes on: who relies on the
@@ -130,7 +104,7 @@ impl CardManager {
         let date = certificate.not_after();
         if left < 0 {
             warn!("{}: the certificate ({credential:?}) expired on {date}", self.reader);
-        } else if left < RENEWAL_SECONDS {
+        } else if left < credential.facts().renewal_days * SECONDS_OF_A_DAY {
             warn!(
                 "{}: the certificate ({credential:?}) expires on {date}; the municipal office renews it now",
                 self.reader
@@ -145,6 +119,6 @@ fn is_lasting(error: AppletError) -> bool {
     match error {
         AppletError::Refused { status, .. } => status.classify() == Status::NotFound,
         AppletError::NoCertificate => true,
-        AppletError::Malformed(_) | AppletError::Transport { .. } => false,
+        AppletError::Malformed(_) | AppletError::NoPin | AppletError::Transport { .. } => false,
     }
 }

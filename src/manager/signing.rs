@@ -3,20 +3,20 @@
 use log::{error, warn};
 
 use super::CardManager;
-use super::card::{Epoch, Holder};
+use super::card::CardCredential;
+use super::context_login::ContextLogin;
 use super::error::CardError;
-use super::login::Ticket;
-use crate::jpki::applet::Step;
-use crate::jpki::layout::Credential;
-use crate::jpki::public_key::ToBeSigned;
+use crate::jpki::applet::CommandKind;
+use crate::jpki::credential::CertificateRole;
+use crate::jpki::key::ToBeSigned;
 
 /// By what right a signature is made.
 #[derive(Debug, Clone, Copy)]
 pub enum Authorization<'a> {
-    /// Somebody is logged in.
+    /// The user is logged in.
     Login,
-    /// Somebody is logged in and gave the PIN again for this one signature.
-    Once(&'a Ticket),
+    /// The user is logged in and gave the PIN again for this one signature.
+    Once(&'a ContextLogin),
 }
 
 impl CardManager {
@@ -27,47 +27,41 @@ impl CardManager {
     /// [`CardError::WrongSignature`] when what the card sent is not one.
     pub fn sign(
         &self,
-        epoch: Epoch,
-        credential: Credential,
+        of: &CardCredential,
         message: ToBeSigned<'_>,
         authorization: Authorization<'_>,
     ) -> Result<Vec<u8>, CardError> {
-        if !self.is_logged_in(epoch, credential) {
+        if !of.is_logged_in() {
             return Err(CardError::NotLoggedIn);
         }
         let certificate =
-            self.certificate(epoch, credential, Holder::User)?.ok_or(CardError::NoCertificate)?;
+            self.certificate(of, CertificateRole::EndEntity)?.ok_or(CardError::NoCertificate)?;
         let key = certificate.public_key().ok_or(CardError::NoCertificate)?;
-        let signature = self.with_card(epoch, |applet| {
-            // Looked up only now: somebody may have logged out while this thread waited for the card.
-            if !self.is_logged_in(epoch, credential) {
-                return Err(CardError::NotLoggedIn);
-            }
+        let signed = self.with_card(&of.card, |applet| {
             match authorization {
-                Authorization::Once(ticket) => {
-                    let pin = ticket.pin().ok_or(CardError::NotLoggedIn)?;
-                    self.verify_again(applet, credential, &pin)?;
-                }
-                Authorization::Login => self.verify_login(applet, epoch, credential)?,
+                Authorization::Once(login) => self.verify_context_login(applet, of, login)?,
+                Authorization::Login => self.verify_stored(applet, of)?,
             }
-            Ok(applet.sign(credential, message)?)
+            Ok(applet.sign(of.credential, message)?)
         });
-        let signature = signature.inspect_err(|error| self.note_pss_refusal(epoch, message, *error))?;
+        let signature = signed.inspect_err(|error| self.note_refused_scheme(of, message, *error))?;
         if key.verifies(message, &signature) {
-            return Ok(signature);
+            return Ok(signature.to_vec());
         }
-        error!("{}: the card's answer is no signature of the key ({credential:?})", self.reader);
-        self.note_pss_refusal(epoch, message, CardError::WrongSignature);
+        error!("{}: the card's answer is no signature of the key ({:?})", self.reader, of.credential);
+        self.note_refused_scheme(of, message, CardError::WrongSignature);
         Err(CardError::WrongSignature)
     }
 
-    /// A card that does not make a PSS signature after all is not asked for another one.
-    fn note_pss_refusal(&self, epoch: Epoch, message: ToBeSigned<'_>, error: CardError) {
-        let refused =
-            matches!(error, CardError::Refused { step: Step::Sign, .. } | CardError::WrongSignature);
-        if let (true, ToBeSigned::Pss(_), Ok(card)) = (refused, message, self.known_card(epoch)) {
-            warn!("{}: this card does not make PSS signatures", self.reader);
-            card.set_pss(false);
+    /// A card that does not sign by a scheme after all is not asked to again.
+    fn note_refused_scheme(&self, of: &CardCredential, message: ToBeSigned<'_>, error: CardError) {
+        let refused = matches!(
+            error,
+            CardError::Refused { command: CommandKind::Sign, .. } | CardError::WrongSignature
+        );
+        if let (true, Some(capability)) = (refused, message.scheme.capability()) {
+            warn!("{}: this card does not make {:?} signatures", self.reader, message.scheme);
+            of.card.disprove(capability);
         }
     }
 }

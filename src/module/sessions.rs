@@ -38,7 +38,7 @@ impl SessionTable {
         self.sessions.read().get(&handle).cloned().ok_or(Error::SessionHandleInvalid)
     }
 
-    /// How many sessions a token has. One that nobody has used since its card was taken out is another token's.
+    /// How many sessions a token has. One that was not used since its card was taken out is another token's.
     pub(super) fn counts(&self, token: &Arc<Token>) -> SessionCounts {
         let sessions = self.sessions.read();
         let of_token = sessions.values().filter(|session| Arc::ptr_eq(session.token(), token));
@@ -53,19 +53,19 @@ impl SessionTable {
         let mut sessions = self.sessions.write();
         let session = sessions.remove(&handle).ok_or(Error::SessionHandleInvalid)?;
         if !sessions.values().any(|other| Arc::ptr_eq(other.token(), session.token())) {
-            log_out(session.token());
+            session.token().credential().log_out();
         }
         Ok(())
     }
 
-    /// Ends a login of a token that has no session any more: whoever closed the last one while the card thought about
-    /// the PIN had nobody to log out.
+    /// Ends a login of a token that has no session any more: another thread closed the last one while the card thought
+    /// about the PIN, before there was a login to end.
     pub(super) fn end_login_without_session(&self, token: &Arc<Token>) -> Result<(), Error> {
         let sessions = self.sessions.read();
         if sessions.values().any(|session| Arc::ptr_eq(session.token(), token)) {
             return Ok(());
         }
-        log_out(token);
+        token.credential().log_out();
         Err(Error::SessionHandleInvalid)
     }
 
@@ -74,11 +74,9 @@ impl SessionTable {
         self.end(|session| session.slot() == slot);
     }
 
-    /// Takes away the sessions of a token whose card is gone.
-    pub(super) fn bury(&self, token: &Token) {
-        let epoch = token.card().epoch();
-        let same_reader = |other: &Token| std::ptr::eq(other.manager(), token.manager());
-        self.end(|session| same_reader(session.token()) && session.token().card().epoch() == epoch);
+    /// Closes the sessions of a token whose card is gone, and of the other token on it.
+    pub(super) fn close_removed(&self, token: &Token) {
+        self.end(|session| Arc::ptr_eq(session.token().card(), token.card()));
     }
 
     /// Closes every session.
@@ -91,14 +89,9 @@ impl SessionTable {
         self.sessions.write().retain(|_, session| {
             let ends = matches(session);
             if ends {
-                log_out(session.token());
+                session.token().credential().log_out();
             }
             !ends
         });
     }
-}
-
-/// Ends the login of a token, unless the reader holds another card by now, whose login is not this token's.
-fn log_out(token: &Token) {
-    token.manager().log_out_of(token.card().epoch(), token.credential());
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use cryptoki_sys as ck;
 use log::{info, warn};
@@ -11,16 +11,14 @@ use parking_lot::Mutex;
 use crate::config::Config;
 use crate::error::Error;
 use crate::handle::{HandleCounter, SlotId};
-use crate::jpki::layout::Credential;
-use crate::jpki::pin::SecretMemory;
-use crate::manager::CardManager;
+use crate::jpki::credential::Credential;
 use crate::manager::error::CardError;
+use crate::manager::memory::ProcessMemory;
+use crate::manager::{CardCredential, CardManager};
+use crate::os::SecretMemory;
 use crate::token::Token;
 use crate::token::output::padded;
-use crate::transport::{ReaderName, ReaderState, Transport, TransportError};
-
-/// The longest wait before readers are looked for again. Also bounds how long `C_Finalize` lets a waiting thread wait.
-pub(super) const WAIT_SLICE: Duration = Duration::from_millis(400);
+use crate::transport::{ReaderName, ReaderState, Service, TransportError};
 
 /// One credential at one reader.
 pub(super) struct Slot {
@@ -31,11 +29,12 @@ pub(super) struct Slot {
     token: Mutex<Option<Arc<Token>>>,
 }
 
-/// Every slot there ever was, and the events that nobody has fetched yet.
+/// Every slot there ever was, and the events that were not fetched yet.
 pub(super) struct SlotTable {
     config: Config,
-    transport: Arc<dyn Transport>,
-    memory: Arc<dyn SecretMemory>,
+    service: Arc<Service>,
+    secrets: Arc<dyn SecretMemory>,
+    memory: Arc<ProcessMemory>,
     state: Mutex<State>,
 }
 
@@ -52,9 +51,10 @@ struct State {
 impl Slot {
     /// PKCS #11, C_GetSlotInfo. No exchange with a card that is known.
     pub(super) fn info(&self) -> ck::CK_SLOT_INFO {
-        let present = if self.has_token() { ck::CKF_TOKEN_PRESENT } else { 0 };
+        let present = if self.has_token(self.asks_for_signature()) { ck::CKF_TOKEN_PRESENT } else { 0 };
         ck::CK_SLOT_INFO {
-            slotDescription: padded(&self.manager.reader().to_string()),
+            // What tells the two slots of a reader apart comes first: programs show about twenty characters.
+            slotDescription: padded(&format!("{}, {}", self.kind(), self.manager.reader())),
             manufacturerID: padded("PC/SC"),
             flags: ck::CKF_REMOVABLE_DEVICE | ck::CKF_HW_SLOT | present,
             hardwareVersion: ck::CK_VERSION { major: 0, minor: 0 },
@@ -64,26 +64,45 @@ impl Slot {
 
     /// The token in the slot.
     pub(super) fn token(&self, objects: &HandleCounter) -> Result<Arc<Token>, Error> {
-        if !self.manager.has(self.credential).map_err(absent_if_never_seen)? {
+        let card = self.manager.open_card(self.asks_for_signature()).map_err(absent_if_never_seen)?;
+        if !self.manager.has(&card, self.credential)? {
             return Err(Error::TokenNotPresent);
         }
-        let card = self.manager.card().map_err(absent_if_never_seen)?;
         let mut token = self.token.lock();
-        if let Some(token) = token.as_ref().filter(|token| token.card().epoch() == card.epoch()) {
+        if let Some(token) = token.as_ref().filter(|token| Arc::ptr_eq(token.card(), &card)) {
             return Ok(token.clone());
         }
-        let fresh = Arc::new(Token::new(self.manager.clone(), card, self.credential, objects));
+        let of = CardCredential { card, credential: self.credential };
+        let fresh = Arc::new(Token::new(self.manager.clone(), of, objects));
         Ok(token.insert(fresh).clone())
     }
 
-    fn has_token(&self) -> bool {
-        self.manager.has(self.credential).unwrap_or(false)
+    fn has_token(&self, with_signature: bool) -> bool {
+        let card = self.manager.open_card(with_signature);
+        card.and_then(|card| self.manager.has(&card, self.credential)).unwrap_or(false)
+    }
+
+    /// What the slot is for, in one word.
+    fn kind(&self) -> &'static str {
+        match self.credential {
+            Credential::UserAuthentication => "Authentication",
+            Credential::DigitalSignature => "Signature",
+        }
+    }
+
+    fn asks_for_signature(&self) -> bool {
+        self.credential == Credential::DigitalSignature
     }
 }
 
 impl SlotTable {
-    pub(super) fn new(config: Config, transport: Arc<dyn Transport>, memory: Arc<dyn SecretMemory>) -> Self {
-        Self { config, transport, memory, state: Mutex::default() }
+    pub(super) fn new(
+        config: Config,
+        service: Arc<Service>,
+        secrets: Arc<dyn SecretMemory>,
+        memory: Arc<ProcessMemory>,
+    ) -> Self {
+        Self { config, service, secrets, memory, state: Mutex::default() }
     }
 
     /// Ends every login and lets no card operation begin.
@@ -91,6 +110,12 @@ impl SlotTable {
         for manager in &self.state.lock().readers {
             manager.shut_down();
         }
+    }
+
+    /// Waits until no operation is under way, not beyond `deadline`.
+    pub(super) fn wait_for_operations(&self, deadline: Instant) {
+        let readers = self.state.lock().readers.clone();
+        readers.iter().for_each(|manager| manager.wait_for_operations(deadline));
     }
 
     /// Looks for readers that came.
@@ -111,7 +136,7 @@ impl SlotTable {
         let both = self.config.slots.include(Credential::DigitalSignature);
         let listed = |slot: &&Arc<Slot>| {
             // One transaction tells about both slots of a reader.
-            !token_present || (slot.manager.recognised(both).is_ok() && slot.has_token())
+            !token_present || slot.has_token(both)
         };
         slots.iter().filter(listed).map(|slot| slot.id).collect()
     }
@@ -125,13 +150,13 @@ impl SlotTable {
 
     /// Looks at all readers, notes what has changed, and returns what was seen.
     pub(super) fn look_for_events(&self) -> Vec<(ReaderName, ReaderState)> {
-        let names = self.transport.readers().unwrap_or_else(|error| {
+        let names = self.service.readers().unwrap_or_else(|error| {
             self.report(error);
             Vec::new()
         });
         let used = names.into_iter().filter(|name| self.config.uses_reader(name));
         let now: Vec<(ReaderName, ReaderState)> = used
-            .filter_map(|name| Some((name.clone(), self.transport.reader_state(&name).ok().flatten()?)))
+            .filter_map(|name| Some((name.clone(), self.service.reader_state(&name).ok().flatten()?)))
             .collect();
         self.state.lock().note(
             &now,
@@ -147,8 +172,13 @@ impl SlotTable {
     }
 
     fn manager(&self, reader: ReaderName) -> Arc<CardManager> {
-        let (transport, memory) = (self.transport.clone(), self.memory.clone());
-        Arc::new(CardManager::new(reader, transport, memory, self.config.settings))
+        Arc::new(CardManager::new(
+            reader,
+            self.service.clone(),
+            self.secrets.clone(),
+            self.memory.clone(),
+            self.config.settings,
+        ))
     }
 
     /// Says once why there are no readers.

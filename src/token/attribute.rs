@@ -1,8 +1,9 @@
 //! Attributes: what an object says of itself, and the rules of `C_GetAttributeValue`.
 
 use cryptoki_sys as ck;
+use zeroize::Zeroizing;
 
-use super::output::Room;
+use super::output::BufferSize;
 use crate::error::Error;
 use crate::jpki::certificate::Date;
 
@@ -12,7 +13,7 @@ pub struct AttributeQuery {
     /// The attribute.
     pub kind: ck::CK_ATTRIBUTE_TYPE,
     /// Where its value goes.
-    pub room: Room,
+    pub buffer: BufferSize,
 }
 
 /// The answer to one entry.
@@ -21,7 +22,7 @@ pub enum AttributeAnswer {
     /// Only the length was asked for.
     Length(usize),
     /// The value. It fits.
-    Value(Vec<u8>),
+    Value(Zeroizing<Vec<u8>>),
     /// `CK_UNAVAILABLE_INFORMATION` goes to the length.
     Unavailable,
 }
@@ -32,20 +33,20 @@ pub struct AttributeAnswers {
     /// One answer for each entry, in order.
     pub answers: Vec<AttributeAnswer>,
     /// The return code. The answers count whatever it is.
-    pub verdict: Result<(), Error>,
+    pub result: Result<(), Error>,
 }
 
-/// The attributes of an object.
-#[derive(Debug, Clone, Default)]
+/// The attributes of an object. They are wiped when dropped: a certificate may hold its owner's address.
+#[derive(Clone, Default)]
 pub(super) struct Attributes {
-    values: Vec<(ck::CK_ATTRIBUTE_TYPE, Vec<u8>)>,
+    values: Vec<(ck::CK_ATTRIBUTE_TYPE, Zeroizing<Vec<u8>>)>,
     sensitive: Vec<ck::CK_ATTRIBUTE_TYPE>,
 }
 
 impl Attributes {
     /// An attribute with these bytes.
     pub(super) fn bytes(mut self, kind: ck::CK_ATTRIBUTE_TYPE, value: &[u8]) -> Self {
-        self.values.push((kind, value.to_vec()));
+        self.values.push((kind, value.to_vec().into()));
         self
     }
 
@@ -95,15 +96,15 @@ impl Attributes {
     /// PKCS #11, C_GetAttributeValue: every entry is processed, whatever happened to the ones before it; then one of
     /// the errors is returned.
     pub(super) fn answer(&self, queries: &[AttributeQuery]) -> AttributeAnswers {
-        let mut verdict = Ok(());
+        let mut result = Ok(());
         let answers = queries.iter().map(|query| {
             self.answer_one(*query).unwrap_or_else(|error| {
-                verdict = verdict.and(Err(error));
+                result = result.and(Err(error));
                 AttributeAnswer::Unavailable
             })
         });
         let answers = answers.collect();
-        AttributeAnswers { answers, verdict }
+        AttributeAnswers { answers, result }
     }
 
     /// The five cases of the standard, in its order.
@@ -112,10 +113,12 @@ impl Attributes {
             return Err(Error::AttributeSensitive);
         }
         let value = self.get(query.kind).ok_or(Error::AttributeTypeInvalid)?;
-        match query.room {
-            Room::Query => Ok(AttributeAnswer::Length(value.len())),
-            Room::Bytes(room) if room >= value.len() => Ok(AttributeAnswer::Value(value.to_vec())),
-            Room::Bytes(_) => Err(Error::BufferTooSmall),
+        match query.buffer {
+            BufferSize::Query => Ok(AttributeAnswer::Length(value.len())),
+            BufferSize::Bytes(size) if size >= value.len() => {
+                Ok(AttributeAnswer::Value(value.to_vec().into()))
+            }
+            BufferSize::Bytes(_) => Err(Error::BufferTooSmall),
         }
     }
 }
@@ -127,13 +130,13 @@ mod tests {
     #[test]
     fn a_template_is_processed_to_its_end_after_errors() {
         let attributes = Attributes::default().bytes(1, b"abc").sensitive(&[2]);
-        let query = |kind, room| AttributeQuery { kind, room };
+        let query = |kind, buffer| AttributeQuery { kind, buffer };
         let answers = attributes.answer(&[
-            query(2, Room::Bytes(9)),
-            query(3, Room::Bytes(9)),
-            query(1, Room::Query),
-            query(1, Room::Bytes(2)),
-            query(1, Room::Bytes(3)),
+            query(2, BufferSize::Bytes(9)),
+            query(3, BufferSize::Bytes(9)),
+            query(1, BufferSize::Query),
+            query(1, BufferSize::Bytes(2)),
+            query(1, BufferSize::Bytes(3)),
         ]);
         assert_eq!(
             answers.answers,
@@ -142,9 +145,9 @@ mod tests {
                 AttributeAnswer::Unavailable,
                 AttributeAnswer::Length(3),
                 AttributeAnswer::Unavailable,
-                AttributeAnswer::Value(b"abc".to_vec()),
+                AttributeAnswer::Value(b"abc".to_vec().into()),
             ]
         );
-        assert_eq!(answers.verdict, Err(Error::AttributeSensitive));
+        assert_eq!(answers.result, Err(Error::AttributeSensitive));
     }
 }

@@ -7,7 +7,7 @@ use sha2::digest::DynDigest;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use crate::error::Error;
-use crate::jpki::public_key::PSS_HASH_LENGTH;
+use crate::jpki::key::{KEY_BITS, PSS_SHA256_LENGTH, Scheme};
 
 /// What a caller asks for in `C_SignInit` and its like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,128 +44,144 @@ pub enum Hash {
     Sha512,
 }
 
-/// A mechanism that signs, and that verifies in software.
+/// A mechanism of the token.
+#[derive(Debug)]
+pub struct Mechanism {
+    /// Its number.
+    pub kind: ck::CK_MECHANISM_TYPE,
+    /// What it does.
+    pub function: Function,
+    /// The parameter it takes.
+    parameter: ParameterRule,
+}
+
+/// What a mechanism does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignatureMechanism {
-    /// `CKM_RSA_PKCS`: padding around the data as given.
-    Pkcs1,
-    /// `CKM_SHA*_RSA_PKCS`.
-    Pkcs1Hashed(Hash),
-    /// `CKM_RSA_PKCS_PSS`: the data is a SHA-256 hash.
-    Pss,
-    /// `CKM_SHA256_RSA_PKCS_PSS`.
-    PssHashed,
+pub enum Function {
+    /// Signs on the card by a scheme, and verifies in software. With a hash, the data is hashed here; without, it is
+    /// the scheme's input.
+    Sign(Scheme, Option<Hash>),
+    /// Hashes in software.
+    Digest(Hash),
+}
+
+/// Which parameter a mechanism takes.
+#[derive(Debug)]
+enum ParameterRule {
+    /// None.
+    Empty,
+    /// `CK_RSA_PKCS_PSS_PARAMS` with these values alone: hash, mask generation function, bytes of salt.
+    Pss(ck::CK_MECHANISM_TYPE, ck::CK_RSA_PKCS_MGF_TYPE, usize),
 }
 
 /// A hash that is being computed.
 pub(super) struct Hasher(Box<dyn DynDigest + Send>);
 
-/// Bits of every key (there is no other size on the cards of today).
-const KEY_BITS: ck::CK_ULONG = 2048;
-
-/// The hash functions with their two mechanisms.
-const HASHES: [(Hash, ck::CK_MECHANISM_TYPE, ck::CK_MECHANISM_TYPE); 5] = [
-    (Hash::Sha1, ck::CKM_SHA_1, ck::CKM_SHA1_RSA_PKCS),
-    (Hash::Sha224, ck::CKM_SHA224, ck::CKM_SHA224_RSA_PKCS),
-    (Hash::Sha256, ck::CKM_SHA256, ck::CKM_SHA256_RSA_PKCS),
-    (Hash::Sha384, ck::CKM_SHA384, ck::CKM_SHA384_RSA_PKCS),
-    (Hash::Sha512, ck::CKM_SHA512, ck::CKM_SHA512_RSA_PKCS),
+/// Every mechanism, in the order in which they are listed.
+static MECHANISMS: [Mechanism; 13] = [
+    pkcs1(ck::CKM_RSA_PKCS, None),
+    pkcs1(ck::CKM_SHA1_RSA_PKCS, Some(Hash::Sha1)),
+    pkcs1(ck::CKM_SHA224_RSA_PKCS, Some(Hash::Sha224)),
+    pkcs1(ck::CKM_SHA256_RSA_PKCS, Some(Hash::Sha256)),
+    pkcs1(ck::CKM_SHA384_RSA_PKCS, Some(Hash::Sha384)),
+    pkcs1(ck::CKM_SHA512_RSA_PKCS, Some(Hash::Sha512)),
+    pss_sha256(ck::CKM_RSA_PKCS_PSS, None),
+    pss_sha256(ck::CKM_SHA256_RSA_PKCS_PSS, Some(Hash::Sha256)),
+    digest(ck::CKM_SHA_1, Hash::Sha1),
+    digest(ck::CKM_SHA224, Hash::Sha224),
+    digest(ck::CKM_SHA256, Hash::Sha256),
+    digest(ck::CKM_SHA384, Hash::Sha384),
+    digest(ck::CKM_SHA512, Hash::Sha512),
 ];
 
-/// Every mechanism that signs. PSS only where the card does it: a token that lists what it cannot do hangs Firefox.
-pub(super) fn signing(with_pss: bool) -> Vec<ck::CK_MECHANISM_TYPE> {
-    let hashed = HASHES.iter().map(|(_, _, signing)| *signing);
-    let pss = [ck::CKM_RSA_PKCS_PSS, ck::CKM_SHA256_RSA_PKCS_PSS];
-    let pss = pss.into_iter().filter(|_| with_pss);
-    [ck::CKM_RSA_PKCS].into_iter().chain(hashed).chain(pss).collect()
+const fn pkcs1(kind: ck::CK_MECHANISM_TYPE, hash: Option<Hash>) -> Mechanism {
+    Mechanism { kind, function: Function::Sign(Scheme::Pkcs1, hash), parameter: ParameterRule::Empty }
 }
 
-/// Every mechanism that hashes, in software.
-pub(super) fn hashing() -> impl Iterator<Item = ck::CK_MECHANISM_TYPE> {
-    HASHES.iter().map(|(_, hashing, _)| *hashing)
+const fn pss_sha256(kind: ck::CK_MECHANISM_TYPE, hash: Option<Hash>) -> Mechanism {
+    let parameter = ParameterRule::Pss(ck::CKM_SHA256, ck::CKG_MGF1_SHA256, PSS_SHA256_LENGTH);
+    Mechanism { kind, function: Function::Sign(Scheme::PssSha256, hash), parameter }
 }
 
-/// Whether it is one of the mechanisms that need PSS on the card.
-pub(super) fn needs_pss(kind: ck::CK_MECHANISM_TYPE) -> bool {
-    matches!(kind, ck::CKM_RSA_PKCS_PSS | ck::CKM_SHA256_RSA_PKCS_PSS)
+const fn digest(kind: ck::CK_MECHANISM_TYPE, hash: Hash) -> Mechanism {
+    Mechanism { kind, function: Function::Digest(hash), parameter: ParameterRule::Empty }
 }
 
-/// What `C_GetMechanismInfo` says of a mechanism that is offered.
-pub(super) fn info(kind: ck::CK_MECHANISM_TYPE) -> ck::CK_MECHANISM_INFO {
-    if hashing().any(|hashing| hashing == kind) {
-        ck::CK_MECHANISM_INFO { ulMinKeySize: 0, ulMaxKeySize: 0, flags: ck::CKF_DIGEST }
-    } else {
-        let flags = ck::CKF_HW | ck::CKF_SIGN | ck::CKF_VERIFY;
-        ck::CK_MECHANISM_INFO { ulMinKeySize: KEY_BITS, ulMaxKeySize: KEY_BITS, flags }
+/// The mechanisms whose scheme is offered. One that is listed and cannot be done hangs Firefox.
+pub(super) fn offered(offers: impl Fn(Scheme) -> bool) -> impl Iterator<Item = &'static Mechanism> {
+    MECHANISMS.iter().filter(move |mechanism| match mechanism.function {
+        Function::Sign(scheme, _) => offers(scheme),
+        Function::Digest(_) => true,
+    })
+}
+
+impl Mechanism {
+    /// The mechanism with this number.
+    ///
+    /// # Errors
+    /// [`Error::MechanismInvalid`] when there is none.
+    pub(super) fn find(kind: ck::CK_MECHANISM_TYPE) -> Result<&'static Self, Error> {
+        MECHANISMS.iter().find(|mechanism| mechanism.kind == kind).ok_or(Error::MechanismInvalid)
+    }
+
+    /// Whether it signs, rather than hashes.
+    pub(super) fn signs(&self) -> bool {
+        matches!(self.function, Function::Sign(..))
+    }
+
+    /// What `C_GetMechanismInfo` says of it.
+    pub(super) fn info(&self) -> ck::CK_MECHANISM_INFO {
+        match self.function {
+            Function::Digest(_) => {
+                ck::CK_MECHANISM_INFO { ulMinKeySize: 0, ulMaxKeySize: 0, flags: ck::CKF_DIGEST }
+            }
+            Function::Sign(..) => {
+                let bits = ck::CK_ULONG::try_from(KEY_BITS).unwrap_or_default();
+                let flags = ck::CKF_HW | ck::CKF_SIGN | ck::CKF_VERIFY;
+                ck::CK_MECHANISM_INFO { ulMinKeySize: bits, ulMaxKeySize: bits, flags }
+            }
+        }
     }
 }
 
-impl SignatureMechanism {
+impl MechanismRequest<'_> {
     /// Reads a request to sign or to verify.
     ///
     /// # Errors
     /// [`Error::MechanismInvalid`], or [`Error::MechanismParamInvalid`] for a parameter that the card cannot do.
-    pub fn parse(request: MechanismRequest<'_>) -> Result<Self, Error> {
-        let mechanism = match request.kind {
-            ck::CKM_RSA_PKCS => Self::Pkcs1,
-            ck::CKM_RSA_PKCS_PSS => Self::Pss,
-            ck::CKM_SHA256_RSA_PKCS_PSS => Self::PssHashed,
-            other => HASHES
-                .iter()
-                .find(|(_, _, signing)| *signing == other)
-                .map(|(hash, _, _)| Self::Pkcs1Hashed(*hash))
-                .ok_or(Error::MechanismInvalid)?,
-        };
-        match mechanism {
-            Self::Pkcs1 | Self::Pkcs1Hashed(_) => request.parameter.must_be_empty()?,
-            Self::Pss | Self::PssHashed => request.parameter.must_be_pss_sha256()?,
-        }
-        Ok(mechanism)
-    }
-
-    /// The hash function that the module computes before signing.
-    #[must_use]
-    pub fn hash(self) -> Option<Hash> {
-        match self {
-            Self::Pkcs1 | Self::Pss => None,
-            Self::Pkcs1Hashed(hash) => Some(hash),
-            Self::PssHashed => Some(Hash::Sha256),
-        }
-    }
-}
-
-impl Parameter<'_> {
-    fn must_be_empty(self) -> Result<(), Error> {
-        match self {
-            Self::None | Self::Bytes([]) => Ok(()),
-            Self::Bytes(_) | Self::Unreadable => Err(Error::MechanismParamInvalid),
+    pub fn signature(self) -> Result<(Scheme, Option<Hash>), Error> {
+        match self.mechanism()? {
+            Function::Sign(scheme, hash) => Ok((scheme, hash)),
+            Function::Digest(_) => Err(Error::MechanismInvalid),
         }
     }
 
-    /// A `CK_RSA_PKCS_PSS_PARAMS` with the one set of values that the card has.
-    fn must_be_pss_sha256(self) -> Result<(), Error> {
-        let salt_length = ck::CK_ULONG::try_from(PSS_HASH_LENGTH).map_err(|_| Error::Internal)?;
-        let wanted =
-            [ck::CKM_SHA256, ck::CKG_MGF1_SHA256, salt_length].map(ck::CK_ULONG::to_ne_bytes).concat();
-        match self {
-            Self::Bytes(bytes) if bytes == wanted => Ok(()),
-            Self::Bytes(_) | Self::None | Self::Unreadable => Err(Error::MechanismParamInvalid),
-        }
-    }
-}
-
-impl Hash {
     /// Reads a request to hash.
     ///
     /// # Errors
     /// [`Error::MechanismInvalid`] or [`Error::MechanismParamInvalid`].
-    pub fn parse(request: MechanismRequest<'_>) -> Result<Self, Error> {
-        let known = HASHES.iter().find(|(_, hashing, _)| *hashing == request.kind);
-        let (hash, _, _) = known.ok_or(Error::MechanismInvalid)?;
-        request.parameter.must_be_empty()?;
-        Ok(*hash)
+    pub fn digest(self) -> Result<Hash, Error> {
+        match self.mechanism()? {
+            Function::Digest(hash) => Ok(hash),
+            Function::Sign(..) => Err(Error::MechanismInvalid),
+        }
     }
 
+    fn mechanism(self) -> Result<Function, Error> {
+        let mechanism = Mechanism::find(self.kind)?;
+        let fits = match (&mechanism.parameter, self.parameter) {
+            (ParameterRule::Empty, Parameter::None | Parameter::Bytes([])) => true,
+            (ParameterRule::Pss(hash, mask, salt), Parameter::Bytes(bytes)) => {
+                let salt = ck::CK_ULONG::try_from(*salt).map_err(|_| Error::Internal)?;
+                bytes == [*hash, *mask, salt].map(ck::CK_ULONG::to_ne_bytes).concat()
+            }
+            _ => false,
+        };
+        if fits { Ok(mechanism.function) } else { Err(Error::MechanismParamInvalid) }
+    }
+}
+
+impl Hash {
     /// Begins to hash.
     pub(super) fn hasher(self) -> Hasher {
         Hasher(match self {
@@ -175,17 +191,6 @@ impl Hash {
             Self::Sha384 => Box::new(Sha384::new()),
             Self::Sha512 => Box::new(Sha512::new()),
         })
-    }
-
-    /// Bytes of a hash.
-    pub(super) fn length(self) -> usize {
-        match self {
-            Self::Sha1 => 20,
-            Self::Sha224 => 28,
-            Self::Sha256 => 32,
-            Self::Sha384 => 48,
-            Self::Sha512 => 64,
-        }
     }
 
     /// A hash as PKCS #1 v1.5 signs it: with the DigestInfo before it (RFC 8017, 9.2).
@@ -207,6 +212,11 @@ impl Hasher {
         self.0.update(data);
     }
 
+    /// Bytes of the hash.
+    pub(super) fn length(&self) -> usize {
+        self.0.output_size()
+    }
+
     /// The hash of all data.
     pub(super) fn finish(self) -> Vec<u8> {
         self.0.finalize().into_vec()
@@ -221,14 +231,14 @@ mod tests {
         [hash, mask, salt].map(ck::CK_ULONG::to_ne_bytes).concat()
     }
 
-    fn parse(kind: ck::CK_MECHANISM_TYPE, parameter: Parameter<'_>) -> Result<SignatureMechanism, Error> {
-        SignatureMechanism::parse(MechanismRequest { kind, parameter })
+    fn parse(kind: ck::CK_MECHANISM_TYPE, parameter: Parameter<'_>) -> Result<(Scheme, Option<Hash>), Error> {
+        MechanismRequest { kind, parameter }.signature()
     }
 
     #[test]
     fn pss_is_taken_with_the_values_of_the_card_only() {
         let right = pss(ck::CKM_SHA256, ck::CKG_MGF1_SHA256, 32);
-        assert_eq!(parse(ck::CKM_RSA_PKCS_PSS, Parameter::Bytes(&right)), Ok(SignatureMechanism::Pss));
+        assert_eq!(parse(ck::CKM_RSA_PKCS_PSS, Parameter::Bytes(&right)), Ok((Scheme::PssSha256, None)));
         let wrong = [
             pss(ck::CKM_SHA384, ck::CKG_MGF1_SHA256, 32),
             pss(ck::CKM_SHA256, ck::CKG_MGF1_SHA1, 32),
@@ -254,14 +264,21 @@ mod tests {
     fn what_decrypts_or_pads_otherwise_is_not_offered() {
         for kind in [ck::CKM_RSA_X_509, ck::CKM_RSA_PKCS_OAEP, ck::CKM_SHA384_RSA_PKCS_PSS, ck::CKM_ECDSA] {
             assert_eq!(parse(kind, Parameter::None), Err(Error::MechanismInvalid));
-            assert!(!signing(true).contains(&kind));
+            assert!(offered(|_| true).all(|mechanism| mechanism.kind != kind));
         }
     }
 
     #[test]
-    fn a_hash_has_its_length() {
-        for (hash, ..) in HASHES {
-            assert_eq!(hash.hasher().finish().len(), hash.length());
-        }
+    fn a_mechanism_that_hashes_does_not_sign_and_the_other_way_round() {
+        assert_eq!(parse(ck::CKM_SHA256, Parameter::None), Err(Error::MechanismInvalid));
+        let request = MechanismRequest { kind: ck::CKM_RSA_PKCS, parameter: Parameter::None };
+        assert_eq!(request.digest(), Err(Error::MechanismInvalid));
+    }
+
+    #[test]
+    fn without_pss_no_mechanism_needs_it() {
+        let kinds: Vec<_> =
+            offered(|scheme| scheme == Scheme::Pkcs1).map(|mechanism| mechanism.kind).collect();
+        assert_eq!(kinds.len(), MECHANISMS.len() - 2);
     }
 }

@@ -1,27 +1,22 @@
 //! The objects of a token, made from its certificates.
 //!
-//! Every object has a handle from the beginning; what it says is read from the card when somebody asks for it, so that
-//! a client that looks for a private key does not wait for a CA certificate.
-
-use std::sync::Arc;
+//! Every object has a handle from the beginning; what it says is read from the card when a client asks for it, so that
+//! one that looks for a private key does not wait for a CA certificate.
 
 use cryptoki_sys as ck;
-use once_cell::sync::OnceCell;
 use sha1::{Digest, Sha1};
 
 use super::attribute::Attributes;
 use crate::handle::{HandleCounter, ObjectHandle};
 use crate::jpki::certificate::Certificate;
-use crate::jpki::layout::Credential;
-use crate::manager::card::{Card, Holder};
-use crate::manager::error::CardError;
-use crate::manager::{CardManager, Settings};
+use crate::jpki::credential::{CertificateRole, Credential};
+use crate::manager::{CaCertificates, CardCredential, Settings};
 
 /// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ObjectKind {
     /// The owner's certificate, or the one of its CA.
-    Certificate(Holder),
+    Certificate(CertificateRole),
     /// The public half of the key.
     PublicKey,
     /// The key on the card.
@@ -37,45 +32,49 @@ pub(super) struct Object {
     private: bool,
     /// What is known without reading the card.
     known: Attributes,
-    /// All there is to know, once it was read.
-    read: OnceCell<Attributes>,
 }
 
 /// The objects of a token, in the order in which they are found.
-pub(super) fn objects(
-    credential: Credential,
-    card: &Card,
-    handles: &HandleCounter,
-    settings: Settings,
-) -> Vec<Object> {
-    let always_authenticate = settings.asks_each_time(credential);
-    let authority = settings.ca_certificates.then_some(ObjectKind::Certificate(Holder::Authority));
-    let kinds = [ObjectKind::Certificate(Holder::User)]
+pub(super) fn objects(of: &CardCredential, handles: &HandleCounter, settings: Settings) -> Vec<Object> {
+    let ca_is_private = ca_certificate_is_private(of.credential, settings.ca_certificates);
+    let ca = ca_is_private.map(|_| ObjectKind::Certificate(CertificateRole::Ca));
+    let kinds = [ObjectKind::Certificate(CertificateRole::EndEntity)]
         .into_iter()
-        .chain(authority)
+        .chain(ca)
         .chain([ObjectKind::PublicKey, ObjectKind::PrivateKey]);
-    let profiles = profiles(credential, card).iter().map(|&profile| ObjectKind::Profile(profile));
+    let profiles = profiles(of.is_private()).iter().map(|&profile| ObjectKind::Profile(profile));
     let object = |kind| {
         let private = match kind {
-            ObjectKind::Certificate(Holder::User) | ObjectKind::PublicKey => card.is_private(credential),
-            ObjectKind::Certificate(Holder::Authority) | ObjectKind::Profile(_) => false,
+            ObjectKind::Certificate(CertificateRole::EndEntity) | ObjectKind::PublicKey => of.is_private(),
+            ObjectKind::Certificate(CertificateRole::Ca) => ca_is_private == Some(true),
+            ObjectKind::Profile(_) => false,
             ObjectKind::PrivateKey => true,
         };
         Object {
             handle: ObjectHandle::new(handles.take()),
             kind,
             private,
-            known: known(kind, credential, card, private, always_authenticate),
-            read: OnceCell::new(),
+            known: known(kind, of, private, settings.asks_each_time(of.credential)),
         }
     };
     kinds.chain(profiles).map(object).collect()
 }
 
-/// A certificate that anybody may read, beside the public key, is a profile of its own: NSS then looks for
-/// certificates without asking for the PIN first.
-fn profiles(credential: Credential, card: &Card) -> &'static [ck::CK_PROFILE_ID] {
-    if card.is_private(credential) {
+/// Whether the CA's certificate is shown, and then whether only after login. Clients take every certificate beside the
+/// authentication key for one of the user's (OpenSSH, sssd), and the one of the signature CA, found first, keeps
+/// OpenSSL from logging in.
+fn ca_certificate_is_private(credential: Credential, configured: CaCertificates) -> Option<bool> {
+    match (configured, credential) {
+        (CaCertificates::Hidden, _) | (CaCertificates::Auto, Credential::UserAuthentication) => None,
+        (CaCertificates::Auto, Credential::DigitalSignature) => Some(true),
+        (CaCertificates::Shown, _) => Some(false),
+    }
+}
+
+/// A certificate that is free to read, beside the public key, is a profile of its own: NSS then looks for certificates
+/// without asking for the PIN first.
+fn profiles(certificate_is_private: bool) -> &'static [ck::CK_PROFILE_ID] {
+    if certificate_is_private {
         &[ck::CKP_BASELINE_PROVIDER, ck::CKP_AUTHENTICATION_TOKEN]
     } else {
         &[ck::CKP_BASELINE_PROVIDER, ck::CKP_AUTHENTICATION_TOKEN, ck::CKP_PUBLIC_CERTIFICATES_TOKEN]
@@ -103,29 +102,8 @@ impl Object {
         &self.known
     }
 
-    /// Its attributes, read from the card at the first call; `None` when the card does not have the object in a form
-    /// that can be used.
-    pub(super) fn attributes(
-        &self,
-        manager: &CardManager,
-        card: &Card,
-        credential: Credential,
-    ) -> Result<Option<&Attributes>, CardError> {
-        let holder = match self.kind {
-            ObjectKind::Profile(_) => return Ok(Some(&self.known)),
-            ObjectKind::Certificate(holder) => holder,
-            ObjectKind::PublicKey | ObjectKind::PrivateKey => Holder::User,
-        };
-        if let Some(read) = self.read.get() {
-            return Ok(Some(read));
-        }
-        let certificate = manager.certificate(card.epoch(), credential, holder)?;
-        let described = certificate.and_then(|certificate| self.described_by(&certificate));
-        Ok(described.map(|attributes| self.read.get_or_init(|| attributes)))
-    }
-
     /// Everything that the certificate says about this object.
-    fn described_by(&self, certificate: &Arc<Certificate>) -> Option<Attributes> {
+    pub(super) fn described_by(&self, certificate: &Certificate) -> Option<Attributes> {
         let attributes = self
             .known
             .clone()
@@ -156,13 +134,7 @@ impl Object {
 }
 
 /// What is known of an object without reading the card.
-fn known(
-    kind: ObjectKind,
-    credential: Credential,
-    card: &Card,
-    private: bool,
-    always_authenticate: bool,
-) -> Attributes {
+fn known(kind: ObjectKind, of: &CardCredential, private: bool, always_authenticate: bool) -> Attributes {
     let class = match kind {
         ObjectKind::Certificate(_) => ck::CKO_CERTIFICATE,
         ObjectKind::PublicKey => ck::CKO_PUBLIC_KEY,
@@ -174,34 +146,37 @@ fn known(
         .flag(ck::CKA_TOKEN, true)
         .flag(ck::CKA_PRIVATE, private)
         .flags(&[ck::CKA_MODIFIABLE, ck::CKA_COPYABLE, ck::CKA_DESTROYABLE], false)
-        .bytes(ck::CKA_UNIQUE_ID, unique_id(kind, credential, card).as_bytes());
+        .bytes(ck::CKA_UNIQUE_ID, unique_id(kind, of).as_bytes());
     match kind {
         ObjectKind::Profile(profile) => attributes.number(ck::CKA_PROFILE_ID, profile),
-        ObjectKind::Certificate(holder) => certificate(named(attributes, kind, credential), holder),
-        ObjectKind::PublicKey => public_key(key(named(attributes, kind, credential))),
-        ObjectKind::PrivateKey => private_key(key(named(attributes, kind, credential)), always_authenticate),
+        ObjectKind::Certificate(role) => certificate(named(attributes, kind, of.credential), role),
+        ObjectKind::PublicKey => public_key(key(named(attributes, kind, of.credential))),
+        ObjectKind::PrivateKey => {
+            private_key(key(named(attributes, kind, of.credential)), always_authenticate)
+        }
     }
 }
 
 /// Label and id, both as OpenSC gives them: scripts depend on them.
 fn named(attributes: Attributes, kind: ObjectKind, credential: Credential) -> Attributes {
-    let (subject, id, ca_id) = match credential {
-        Credential::UserAuthentication => ("User Authentication", 0x01, 0x03),
-        Credential::DigitalSignature => ("Digital Signature", 0x02, 0x04),
+    let subject = credential.facts().name;
+    let (id, ca_id) = match credential {
+        Credential::UserAuthentication => (0x01, 0x03),
+        Credential::DigitalSignature => (0x02, 0x04),
     };
     let (what, id) = match kind {
-        ObjectKind::Certificate(Holder::Authority) => ("Certificate CA", ca_id),
-        ObjectKind::Certificate(Holder::User) => ("Certificate", id),
+        ObjectKind::Certificate(CertificateRole::Ca) => ("Certificate CA", ca_id),
+        ObjectKind::Certificate(CertificateRole::EndEntity) => ("Certificate", id),
         ObjectKind::PublicKey => ("Public Key", id),
         ObjectKind::PrivateKey | ObjectKind::Profile(_) => ("Key", id),
     };
     attributes.bytes(ck::CKA_LABEL, format!("{subject} {what}").as_bytes()).bytes(ck::CKA_ID, &[id])
 }
 
-fn certificate(attributes: Attributes, holder: Holder) -> Attributes {
-    let category = match holder {
-        Holder::User => ck::CK_CERTIFICATE_CATEGORY_TOKEN_USER,
-        Holder::Authority => ck::CK_CERTIFICATE_CATEGORY_AUTHORITY,
+fn certificate(attributes: Attributes, role: CertificateRole) -> Attributes {
+    let category = match role {
+        CertificateRole::EndEntity => ck::CK_CERTIFICATE_CATEGORY_TOKEN_USER,
+        CertificateRole::Ca => ck::CK_CERTIFICATE_CATEGORY_AUTHORITY,
     };
     attributes
         .number(ck::CKA_CERTIFICATE_TYPE, ck::CKC_X_509)
@@ -242,19 +217,19 @@ fn private_key(attributes: Attributes, always_authenticate: bool) -> Attributes 
 }
 
 /// A name that no other object of any card has (PKCS #11, CKA_UNIQUE_ID).
-fn unique_id(kind: ObjectKind, credential: Credential, card: &Card) -> String {
-    let slot = match credential {
+fn unique_id(kind: ObjectKind, of: &CardCredential) -> String {
+    let slot = match of.credential {
         Credential::UserAuthentication => "authentication",
         Credential::DigitalSignature => "signature",
     };
     let object = match kind {
-        ObjectKind::Certificate(Holder::User) => "certificate".to_owned(),
-        ObjectKind::Certificate(Holder::Authority) => "ca-certificate".to_owned(),
+        ObjectKind::Certificate(CertificateRole::EndEntity) => "certificate".to_owned(),
+        ObjectKind::Certificate(CertificateRole::Ca) => "ca-certificate".to_owned(),
         ObjectKind::PublicKey => "public-key".to_owned(),
         ObjectKind::PrivateKey => "private-key".to_owned(),
         ObjectKind::Profile(profile) => format!("profile-{profile}"),
     };
-    format!("{}-{slot}-{object}", hex(&card.serial_number()))
+    format!("{}-{slot}-{object}", hex(&of.card.serial_number()))
 }
 
 /// Upper-case hex digits.

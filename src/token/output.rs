@@ -1,10 +1,10 @@
 //! The size-query rule of PKCS#11, "Conventions for functions returning output in a variable-length buffer".
 //!
-//! It is written once, here: what goes down to an operation is a [`Room`], what comes back is an [`Output`].
+//! It is written once, here: what goes down to an operation is a [`BufferSize`], what comes back is an [`Output`].
 
 /// What the caller gave to write to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
+pub enum BufferSize {
     /// A NULL pointer: the caller asks for the length.
     Query,
     /// A buffer of so many bytes.
@@ -22,13 +22,13 @@ pub enum Output {
     Bytes(Vec<u8>),
 }
 
-impl Room {
+impl BufferSize {
     /// The answer to a caller that is not given a result of `length` bytes now, or `None` when it fits.
     #[must_use]
     pub fn refusal(self, length: usize) -> Option<Output> {
         match self {
             Self::Query => Some(Output::Length(length)),
-            Self::Bytes(room) if room < length => Some(Output::TooSmall(length)),
+            Self::Bytes(size) if size < length => Some(Output::TooSmall(length)),
             Self::Bytes(_) => None,
         }
     }
@@ -52,9 +52,9 @@ mod tests {
 
     #[test]
     fn a_query_and_a_short_buffer_get_the_length_only() {
-        assert_eq!(Room::Query.refusal(256), Some(Output::Length(256)));
-        assert_eq!(Room::Bytes(255).refusal(256), Some(Output::TooSmall(256)));
-        assert_eq!(Room::Bytes(256).refusal(256), None);
+        assert_eq!(BufferSize::Query.refusal(256), Some(Output::Length(256)));
+        assert_eq!(BufferSize::Bytes(255).refusal(256), Some(Output::TooSmall(256)));
+        assert_eq!(BufferSize::Bytes(256).refusal(256), None);
     }
 
     #[test]

@@ -3,8 +3,6 @@
 //! Whether the session's user is logged in is the token's to say; nothing of it is stored here. An operation is taken
 //! out of the session before the card is asked, so that no lock is held meanwhile.
 
-mod software;
-
 use std::sync::Arc;
 
 use cryptoki_sys as ck;
@@ -12,14 +10,13 @@ use parking_lot::Mutex;
 
 use super::Token;
 use super::attribute::{AttributeAnswers, AttributeQuery};
-use super::mechanism::{MechanismRequest, SignatureMechanism};
-use super::output::{Output, Room};
-use super::sign::{DigestOperation, Message, SignOperation, VerifyOperation};
+use super::mechanism::MechanismRequest;
+use super::operation::{Digesting, Operation, Signature, Slot, Verifying};
+use super::output::{BufferSize, Output};
 use super::template::TemplateEntry;
 use crate::error::Error;
 use crate::handle::{ObjectHandle, SlotId};
 use crate::jpki::pin::PinEntry;
-use crate::jpki::public_key::SIGNATURE_LENGTH;
 use crate::manager::Authorization;
 
 /// A session on a token.
@@ -27,21 +24,15 @@ pub struct Session {
     token: Arc<Token>,
     slot: SlotId,
     read_write: bool,
-    operations: Mutex<Operations>,
-}
-
-/// The operations of a session, at most one of each kind.
-#[derive(Default)]
-struct Operations {
-    find: Option<std::vec::IntoIter<ObjectHandle>>,
-    sign: Option<SignOperation>,
-    verify: Option<VerifyOperation>,
-    digest: Option<DigestOperation>,
+    find: Mutex<Option<std::vec::IntoIter<ObjectHandle>>>,
+    sign: Slot<Signature>,
+    verify: Slot<Verifying>,
+    digest: Slot<Digesting>,
 }
 
 /// A kind of operation that gathers data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
+pub enum OperationKind {
     /// `C_Sign*`.
     Sign,
     /// `C_Verify*`.
@@ -54,7 +45,15 @@ impl Session {
     /// A session on a token.
     #[must_use]
     pub fn new(token: Arc<Token>, slot: SlotId, read_write: bool) -> Self {
-        Self { token, slot, read_write, operations: Mutex::default() }
+        Self {
+            token,
+            slot,
+            read_write,
+            find: Mutex::default(),
+            sign: Slot::default(),
+            verify: Slot::default(),
+            digest: Slot::default(),
+        }
     }
 
     /// The token it is on.
@@ -97,19 +96,17 @@ impl Session {
     /// # Errors
     /// [`Error::UserAlreadyLoggedIn`] without looking at the PIN; otherwise what the card says of it.
     pub fn login(&self, user: ck::CK_USER_TYPE, pin: PinEntry<'_>) -> Result<(), Error> {
-        let manager = self.token.manager();
-        let (epoch, credential) = (self.token.card().epoch(), self.token.credential());
+        let (manager, of) = (self.token.manager(), self.token.credential());
         match user {
             ck::CKU_USER if self.token.is_logged_in() => Err(Error::UserAlreadyLoggedIn),
-            ck::CKU_USER => Ok(manager.log_in(epoch, credential, pin)?),
+            ck::CKU_USER => Ok(manager.log_in(of, pin)?),
             ck::CKU_CONTEXT_SPECIFIC => {
-                if !manager.asks_each_time(credential) || self.operations.lock().sign.is_none() {
-                    return Err(Error::OperationNotInitialized);
-                }
-                let ticket = manager.authorize_once(epoch, credential, pin)?;
-                let mut operations = self.operations.lock();
-                operations.sign.as_mut().ok_or(Error::OperationNotInitialized)?.ticket = Some(ticket);
-                Ok(())
+                let asked = manager.settings().asks_each_time(of.credential);
+                let operation = self.sign.identity().filter(|_| asked);
+                let operation = operation.ok_or(Error::OperationNotInitialized)?;
+                let login = manager.log_in_once(of, pin)?;
+                // Another thread may have begun another signature meanwhile, which this PIN was not given for.
+                if self.sign.attach(&operation, login) { Ok(()) } else { Err(Error::OperationNotInitialized) }
             }
             // There is no security officer: the municipal office plays that part.
             _ => Err(Error::UserTypeInvalid),
@@ -124,7 +121,7 @@ impl Session {
         if !self.token.is_logged_in() {
             return Err(Error::UserNotLoggedIn);
         }
-        self.token.manager().log_out(self.token.credential());
+        self.token.credential().log_out();
         Ok(())
     }
 
@@ -136,8 +133,7 @@ impl Session {
         if !self.read_write {
             return Err(Error::SessionReadOnly);
         }
-        let (epoch, credential) = (self.token.card().epoch(), self.token.credential());
-        Ok(self.token.manager().change_pin(epoch, credential, old, new)?)
+        Ok(self.token.manager().change_pin(self.token.credential(), old, new)?)
     }
 
     /// PKCS #11, C_GetAttributeValue.
@@ -152,7 +148,7 @@ impl Session {
         self.token.attributes(object, queries)
     }
 
-    /// PKCS #11, C_GetObjectSize.
+    /// PKCS #11, C_GetObjectSize: the bytes of all attributes together.
     ///
     /// # Errors
     /// [`Error::ObjectHandleInvalid`].
@@ -165,15 +161,15 @@ impl Session {
     /// # Errors
     /// [`Error::OperationActive`], or when the card does not answer.
     pub fn find_objects_init(&self, template: &[TemplateEntry<'_>]) -> Result<(), Error> {
-        if self.operations.lock().find.is_some() {
+        if self.find.lock().is_some() {
             return Err(Error::OperationActive);
         }
         let found = self.token.find(template)?;
-        let mut operations = self.operations.lock();
-        if operations.find.is_some() {
+        let mut find = self.find.lock();
+        if find.is_some() {
             return Err(Error::OperationActive);
         }
-        operations.find = Some(found.into_iter());
+        *find = Some(found.into_iter());
         Ok(())
     }
 
@@ -182,8 +178,8 @@ impl Session {
     /// # Errors
     /// [`Error::OperationNotInitialized`].
     pub fn find_objects(&self, max: usize) -> Result<Vec<ObjectHandle>, Error> {
-        let mut operations = self.operations.lock();
-        let find = operations.find.as_mut().ok_or(Error::OperationNotInitialized)?;
+        let mut find = self.find.lock();
+        let find = find.as_mut().ok_or(Error::OperationNotInitialized)?;
         Ok(find.filter(|handle| self.token.may_see(*handle)).take(max).collect())
     }
 
@@ -192,7 +188,7 @@ impl Session {
     /// # Errors
     /// [`Error::OperationNotInitialized`].
     pub fn find_objects_final(&self) -> Result<(), Error> {
-        self.operations.lock().find.take().map(drop).ok_or(Error::OperationNotInitialized)
+        self.find.lock().take().map(drop).ok_or(Error::OperationNotInitialized)
     }
 
     /// PKCS #11, C_SignInit; without a mechanism it cancels (v3.0), and cancelling nothing is no error.
@@ -201,43 +197,25 @@ impl Session {
     /// What is wrong with the mechanism or the key.
     pub fn sign_init(&self, request: Option<MechanismRequest<'_>>, key: ObjectHandle) -> Result<(), Error> {
         let Some(request) = request else {
-            self.end(Operation::Sign);
+            self.sign.end();
             return Ok(());
         };
-        if self.operations.lock().sign.is_some() {
-            return Err(Error::OperationActive);
-        }
-        let mechanism = SignatureMechanism::parse(request)?;
-        self.token.signing_key(key)?;
-        self.token.must_offer(mechanism)?;
-        let mut operations = self.operations.lock();
-        if operations.sign.is_some() {
-            return Err(Error::OperationActive);
-        }
-        operations.sign = Some(SignOperation { message: Message::new(mechanism), ticket: None });
-        Ok(())
+        self.sign.begin(|| {
+            let (scheme, hash) = request.signature()?;
+            let key = self.token.signing_key(key)?;
+            self.token.must_offer(scheme)?;
+            Ok(Operation::sign(Signature { scheme, hash, key, context_login: None }))
+        })
     }
 
-    /// PKCS #11, C_Sign. A question for the length, and a short buffer, leave the operation as it is; anything else
-    /// ends it.
+    /// PKCS #11, C_Sign.
     ///
     /// # Errors
     /// [`Error::OperationActive`] after parts were given; what is wrong with the data; what the card says.
-    pub fn sign(&self, data: &[u8], room: Room) -> Result<Output, Error> {
-        let mut operation = {
-            let mut operations = self.operations.lock();
-            let operation = operations.sign.as_ref().ok_or(Error::OperationNotInitialized)?;
-            if operation.message.in_parts() {
-                operations.sign = None;
-                return Err(Error::OperationActive);
-            }
-            match room.refusal(SIGNATURE_LENGTH) {
-                Some(refusal) => return Ok(refusal),
-                None => operations.sign.take().ok_or(Error::OperationNotInitialized)?,
-            }
-        };
-        operation.message.add(data)?;
-        self.finish_sign(operation)
+    pub fn sign(&self, data: &[u8], buffer: BufferSize) -> Result<Output, Error> {
+        self.sign
+            .take_with(data, buffer)
+            .map_or_else(|refused| refused, |operation| self.finish_sign(operation))
     }
 
     /// PKCS #11, C_SignUpdate.
@@ -245,81 +223,136 @@ impl Session {
     /// # Errors
     /// [`Error::DataLenRange`] when the data cannot be signed any more; the operation has ended then.
     pub fn sign_update(&self, part: &[u8]) -> Result<(), Error> {
-        let mut operations = self.operations.lock();
-        let operation = operations.sign.as_mut().ok_or(Error::OperationNotInitialized)?;
-        let added = operation.message.add_part(part);
-        if added.is_err() {
-            operations.sign = None;
-        }
-        added
+        self.sign.update(part)
     }
 
     /// PKCS #11, C_SignFinal.
     ///
     /// # Errors
     /// As [`Session::sign`].
-    pub fn sign_final(&self, room: Room) -> Result<Output, Error> {
-        let operation = {
-            let mut operations = self.operations.lock();
-            operations.sign.as_ref().ok_or(Error::OperationNotInitialized)?;
-            match room.refusal(SIGNATURE_LENGTH) {
-                Some(refusal) => return Ok(refusal),
-                None => operations.sign.take().ok_or(Error::OperationNotInitialized)?,
-            }
-        };
-        self.finish_sign(operation)
+    pub fn sign_final(&self, buffer: BufferSize) -> Result<Output, Error> {
+        self.sign.take(buffer).map_or_else(|refused| refused, |operation| self.finish_sign(operation))
     }
 
-    /// Lets the card sign. A ticket is spent with the operation, whatever becomes of it.
-    fn finish_sign(&self, operation: SignOperation) -> Result<Output, Error> {
-        let manager = self.token.manager();
-        let (epoch, credential) = (self.token.card().epoch(), self.token.credential());
-        let message = operation.message.complete()?;
-        let authorization = match &operation.ticket {
-            Some(ticket) => Authorization::Once(ticket),
-            None if manager.asks_each_time(credential) => return Err(Error::UserNotLoggedIn),
+    /// Lets the card sign. The login for it is spent with the operation, whatever becomes of it.
+    fn finish_sign(&self, operation: Operation<Signature>) -> Result<Output, Error> {
+        let (manager, of) = (self.token.manager(), self.token.credential());
+        let (input, context_login) = operation.finish()?;
+        let authorization = match &context_login {
+            Some(login) => Authorization::Once(login),
+            None if manager.settings().asks_each_time(of.credential) => return Err(Error::UserNotLoggedIn),
             None => Authorization::Login,
         };
-        Ok(Output::Bytes(manager.sign(epoch, credential, message.as_message(), authorization)?))
+        Ok(Output::Bytes(manager.sign(of, input.as_message(), authorization)?))
     }
 
-    /// Ends an operation, if there is one.
-    pub fn end(&self, operation: Operation) {
-        let mut operations = self.operations.lock();
-        match operation {
-            Operation::Sign => operations.sign = None,
-            Operation::Verify => operations.verify = None,
-            Operation::Digest => operations.digest = None,
-        }
+    /// PKCS #11, C_VerifyInit; without a mechanism it cancels.
+    ///
+    /// # Errors
+    /// What is wrong with the mechanism or the key.
+    pub fn verify_init(&self, request: Option<MechanismRequest<'_>>, key: ObjectHandle) -> Result<(), Error> {
+        let Some(request) = request else {
+            self.verify.end();
+            return Ok(());
+        };
+        self.verify.begin(|| {
+            let (scheme, hash) = request.signature()?;
+            let key = self.token.verifying_key(key)?;
+            self.token.must_offer(scheme)?;
+            Ok(Operation::verify(Signature { scheme, hash, key, context_login: None }))
+        })
+    }
+
+    /// PKCS #11, C_Verify.
+    ///
+    /// # Errors
+    /// [`Error::SignatureInvalid`] or [`Error::SignatureLenRange`], among others.
+    pub fn verify(&self, data: &[u8], signature: &[u8]) -> Result<(), Error> {
+        let operation = self.verify.take_with(data, BufferSize::Query);
+        operation.map_or_else(|refused| refused.map(drop), |operation| operation.finish(signature))
+    }
+
+    /// PKCS #11, C_VerifyUpdate.
+    ///
+    /// # Errors
+    /// As [`Session::sign_update`].
+    pub fn verify_update(&self, part: &[u8]) -> Result<(), Error> {
+        self.verify.update(part)
+    }
+
+    /// PKCS #11, C_VerifyFinal.
+    ///
+    /// # Errors
+    /// As [`Session::verify`].
+    pub fn verify_final(&self, signature: &[u8]) -> Result<(), Error> {
+        let operation = self.verify.take(BufferSize::Query);
+        operation.map_or_else(|refused| refused.map(drop), |operation| operation.finish(signature))
+    }
+
+    /// PKCS #11, C_DigestInit; without a mechanism it cancels.
+    ///
+    /// # Errors
+    /// What is wrong with the mechanism.
+    pub fn digest_init(&self, request: Option<MechanismRequest<'_>>) -> Result<(), Error> {
+        let Some(request) = request else {
+            self.digest.end();
+            return Ok(());
+        };
+        self.digest.begin(|| Ok(Operation::digest(request.digest()?)))
+    }
+
+    /// PKCS #11, C_Digest.
+    ///
+    /// # Errors
+    /// [`Error::OperationNotInitialized`] or, after parts were given, [`Error::OperationActive`].
+    pub fn digest(&self, data: &[u8], buffer: BufferSize) -> Result<Output, Error> {
+        let operation = self.digest.take_with(data, buffer);
+        operation.map_or_else(|refused| refused, |operation| Ok(Output::Bytes(operation.finish())))
+    }
+
+    /// PKCS #11, C_DigestUpdate.
+    ///
+    /// # Errors
+    /// [`Error::OperationNotInitialized`].
+    pub fn digest_update(&self, part: &[u8]) -> Result<(), Error> {
+        self.digest.update(part)
+    }
+
+    /// PKCS #11, C_DigestFinal.
+    ///
+    /// # Errors
+    /// [`Error::OperationNotInitialized`].
+    pub fn digest_final(&self, buffer: BufferSize) -> Result<Output, Error> {
+        let operation = self.digest.take(buffer);
+        operation.map_or_else(|refused| refused, |operation| Ok(Output::Bytes(operation.finish())))
+    }
+
+    /// Passes on what the views of a call's arguments gave; when they failed, the operation ends: any error but
+    /// `CKR_BUFFER_TOO_SMALL` ends it (PKCS #11, C_Sign).
+    ///
+    /// # Errors
+    /// Those of the views.
+    pub fn or_end<T>(&self, operation: OperationKind, views: Result<T, Error>) -> Result<T, Error> {
+        views.inspect_err(|_| match operation {
+            OperationKind::Sign => self.sign.end(),
+            OperationKind::Verify => self.verify.end(),
+            OperationKind::Digest => self.digest.end(),
+        })
     }
 
     /// PKCS #11, C_SessionCancel: ends what the flags name. What is not going on, or unknown, is ignored.
     pub fn cancel(&self, flags: ck::CK_FLAGS) {
-        let mut operations = self.operations.lock();
         if flags & ck::CKF_FIND_OBJECTS != 0 {
-            operations.find = None;
+            *self.find.lock() = None;
         }
         if flags & ck::CKF_SIGN != 0 {
-            operations.sign = None;
+            self.sign.end();
         }
         if flags & ck::CKF_VERIFY != 0 {
-            operations.verify = None;
+            self.verify.end();
         }
         if flags & ck::CKF_DIGEST != 0 {
-            operations.digest = None;
+            self.digest.end();
         }
-    }
-
-    /// Random bytes from the card.
-    ///
-    /// # Errors
-    /// When the card does not answer.
-    pub fn random(&self, room: &mut [u8]) -> Result<(), Error> {
-        self.token.random(room)
-    }
-
-    /// PKCS #11, C_SeedRandom: what comes from the card afterwards depends on the seed too.
-    pub fn seed_random(&self, seed: &[u8]) {
-        self.token.seeds.add(seed);
     }
 }

@@ -6,7 +6,7 @@ use cryptoki_sys::{CK_BYTE, CK_ULONG};
 
 use super::{from_usize, possible_count};
 use crate::error::Error;
-use crate::token::output::{Output, Room};
+use crate::token::output::{BufferSize, Output};
 
 /// One value to write to the caller.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(in crate::ffi) struct Out<T>(NonNull<T>);
 #[derive(Debug)]
 pub(in crate::ffi) struct OutBuffer<T> {
     start: *mut T,
-    room: Room,
+    size: BufferSize,
     length: Out<CK_ULONG>,
 }
 
@@ -64,16 +64,16 @@ impl<T: Copy> OutBuffer<T> {
         // SAFETY: as this function's caller promises.
         let place = unsafe { Out::new(length) }?;
         if start.is_null() {
-            return Ok(Self { start, room: Room::Query, length: place });
+            return Ok(Self { start, size: BufferSize::Query, length: place });
         }
         // SAFETY: not NULL, and readable as `start` is not NULL.
         let given = unsafe { length.read_unaligned() };
-        Ok(Self { start, room: Room::Bytes(possible_count::<T>(given)?), length: place })
+        Ok(Self { start, size: BufferSize::Bytes(possible_count::<T>(given)?), length: place })
     }
 
     /// How much fits, counted in `T`.
-    pub(in crate::ffi) fn room(&self) -> Room {
-        self.room
+    pub(in crate::ffi) fn size(&self) -> BufferSize {
+        self.size
     }
 
     /// Answers a size query.
@@ -86,7 +86,7 @@ impl<T: Copy> OutBuffer<T> {
     /// # Errors
     /// [`Error::BufferTooSmall`], with the length written.
     pub(in crate::ffi) fn write_items(self, items: &[T]) -> Result<(), Error> {
-        let refusal = self.room.refusal(items.len());
+        let refusal = self.size.refusal(items.len());
         if refusal.is_none() {
             // SAFETY: `new`'s caller allows to write as many as fit, and `items` is not the caller's memory.
             unsafe { copy_out(items, self.start) };

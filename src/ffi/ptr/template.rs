@@ -7,7 +7,7 @@ use super::out::copy_out;
 use super::{bytes, from_usize, possible_count};
 use crate::error::Error;
 use crate::token::attribute::{AttributeAnswer, AttributeQuery};
-use crate::token::output::Room;
+use crate::token::output::BufferSize;
 use crate::token::template::TemplateEntry;
 
 /// The most attributes a template may have. Standard and vendor attributes together are fewer; a count beyond is a
@@ -50,7 +50,7 @@ impl Template {
     pub(in crate::ffi) fn queries(&self) -> Vec<AttributeQuery> {
         self.attributes
             .iter()
-            .map(|attribute| AttributeQuery { kind: attribute.type_, room: value_room(attribute) })
+            .map(|attribute| AttributeQuery { kind: attribute.type_, buffer: buffer_size(attribute) })
             .collect()
     }
 
@@ -75,13 +75,13 @@ impl Template {
             let length = match answer {
                 AttributeAnswer::Length(length) => from_usize(*length),
                 AttributeAnswer::Unavailable => ck::CK_UNAVAILABLE_INFORMATION,
-                AttributeAnswer::Value(value) => match value_room(attribute) {
-                    Room::Bytes(room) if value.len() <= room => {
-                        // SAFETY: `new`'s caller allows to write `room` bytes; `value` is not the caller's memory.
+                AttributeAnswer::Value(value) => match buffer_size(attribute) {
+                    BufferSize::Bytes(size) if value.len() <= size => {
+                        // SAFETY: `new`'s caller allows to write `size` bytes; `value` is not the caller's memory.
                         unsafe { copy_out(value, attribute.pValue.cast()) };
                         from_usize(value.len())
                     }
-                    Room::Bytes(_) | Room::Query => ck::CK_UNAVAILABLE_INFORMATION,
+                    BufferSize::Bytes(_) | BufferSize::Query => ck::CK_UNAVAILABLE_INFORMATION,
                 },
             };
             // SAFETY: `index` is below the count that `new` was given.
@@ -94,9 +94,9 @@ impl Template {
 
 /// How much a caller has for an attribute's value. A length that no memory can have, such as the
 /// `CK_UNAVAILABLE_INFORMATION` that an earlier call left there, is no room.
-fn value_room(attribute: &CK_ATTRIBUTE) -> Room {
+fn buffer_size(attribute: &CK_ATTRIBUTE) -> BufferSize {
     if attribute.pValue.is_null() {
-        return Room::Query;
+        return BufferSize::Query;
     }
-    Room::Bytes(possible_count::<CK_BYTE>(attribute.ulValueLen).unwrap_or(0))
+    BufferSize::Bytes(possible_count::<CK_BYTE>(attribute.ulValueLen).unwrap_or(0))
 }

@@ -4,7 +4,7 @@ use std::ptr::{null, null_mut};
 
 use super::*;
 use crate::token::attribute::AttributeAnswer;
-use crate::token::output::{Output, Room};
+use crate::token::output::{BufferSize, Output};
 
 /// Bytes of `CK_ULONG`s with one byte before them, so that none is aligned.
 struct Misaligned(Vec<u8>);
@@ -64,7 +64,7 @@ fn a_misaligned_length_is_read_and_answered() {
     let mut buffer = [0xee_u8; 4];
     // SAFETY: the length is readable and writable, the buffer longer than it says.
     let view = unsafe { OutBuffer::new(buffer.as_mut_ptr(), length.place()) }.unwrap();
-    assert_eq!(view.room(), Room::Bytes(3));
+    assert_eq!(view.size(), BufferSize::Bytes(3));
     assert_eq!(view.write(Output::Bytes(vec![1, 2])), Ok(()));
     assert_eq!((buffer, length.value()), ([1, 2, 0xee, 0xee], 2));
 }
@@ -133,11 +133,20 @@ fn a_template_answers_what_fits_and_marks_the_rest() {
         ck::CK_ATTRIBUTE { type_: 4, pValue: null_mut(), ulValueLen: 99 },
         ck::CK_ATTRIBUTE { type_: 5, pValue: endless.as_mut_ptr().cast(), ulValueLen: CK_ULONG::MAX },
     ];
-    let value = || AttributeAnswer::Value(vec![1, 2]);
+    let value = || AttributeAnswer::Value(vec![1, 2].into());
     // SAFETY: the template is that long, and so are its values but the last, which claims no possible room.
     let template = unsafe { Template::new(attributes.as_mut_ptr(), 5) }.unwrap();
-    let rooms: Vec<_> = template.queries().iter().map(|query| query.room).collect();
-    assert_eq!(rooms, [Room::Bytes(2), Room::Bytes(4), Room::Bytes(1), Room::Query, Room::Bytes(0)]);
+    let sizes: Vec<_> = template.queries().iter().map(|query| query.buffer).collect();
+    assert_eq!(
+        sizes,
+        [
+            BufferSize::Bytes(2),
+            BufferSize::Bytes(4),
+            BufferSize::Bytes(1),
+            BufferSize::Query,
+            BufferSize::Bytes(0)
+        ]
+    );
     template.write(&[value(), value(), value(), AttributeAnswer::Length(2), value()]);
     assert_eq!((exact, larger, short, endless), ([1, 2], [1, 2, 0xee, 0xee], [0xee], [0xee; 2]));
     let unavailable = ck::CK_UNAVAILABLE_INFORMATION;

@@ -1,66 +1,54 @@
 //! Reading the application's files.
 
-use super::{Applet, AppletError, CHUNK, MAX_FILE, Step, ok, refused};
+use zeroize::Zeroizing;
+
+use super::{Applet, AppletError, CommandKind, ok, refused};
 use crate::iso7816::apdu::{Command, Expected, Response};
 use crate::iso7816::der;
+use crate::iso7816::exchange::MAX_ANSWER;
 use crate::iso7816::status::{Status, StatusWord};
+use crate::jpki::capability::{Capability, Evidence};
 use crate::jpki::certificate::Certificate;
-use crate::jpki::layout::{CERTIFICATES_PRESENT, Credential, FileId, TOKEN_INFO, TOKEN_INFO_LENGTH};
+use crate::jpki::credential::{FileId, TOKEN_INFO, TOKEN_INFO_LENGTH};
 use crate::transport::TransportError;
 
-impl Applet<'_> {
-    /// The token information if one exchange can bring it, which also tells whether the card knows short file
-    /// identifiers. `None` when it does not.
-    ///
-    /// # Errors
-    /// When no answer came.
-    pub fn token_info_at_once(&mut self) -> Result<Option<Vec<u8>>, AppletError> {
-        self.read_short(TOKEN_INFO, TOKEN_INFO_LENGTH)
-    }
+/// What a short READ BINARY asks for.
+const CHUNK: u16 = 256;
 
+/// The same, where card or reader fail at answers of 256 bytes.
+const SMALL_CHUNK: u16 = 224;
+
+impl Applet<'_, '_> {
     /// The token information, 160 bytes or what the card has of them.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn token_info(&mut self) -> Result<Vec<u8>, AppletError> {
+    pub fn token_info(&mut self) -> Result<Zeroizing<Vec<u8>>, AppletError> {
         self.read_start(TOKEN_INFO, TOKEN_INFO_LENGTH)
     }
 
-    /// Whether the certificate is on the card. One that is not issued (to people under 15, say) is not 8F in EF 0008
-    /// (myna-card); where a card has no such file, or does not show it, its certificates are taken to be there.
+    /// The first bytes of a file, at most `length`, which is at most 256.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn has_certificate(&mut self, credential: Credential) -> Result<bool, AppletError> {
-        let bytes = match self.read_start(CERTIFICATES_PRESENT, 3) {
-            Err(AppletError::Refused { status, .. })
-                if matches!(status.classify(), Status::NotFound | Status::SecurityStatus) =>
-            {
-                return Ok(true);
+    pub fn read_start(&mut self, file: FileId, length: u16) -> Result<Zeroizing<Vec<u8>>, AppletError> {
+        if self.may(Capability::ShortFileIds) {
+            let known = self.can(Capability::ShortFileIds);
+            let response = self.read(0x80 | file.short(), 0, length)?;
+            match read_data(response) {
+                Ok(bytes) => {
+                    self.capabilities.learn(Capability::ShortFileIds, Evidence::Proven);
+                    return Ok(bytes);
+                }
+                Err(error) if known => return Err(error),
+                // The file may be closed or missing, or the form unknown: the other form tells.
+                Err(_) => {}
             }
-            answer => answer?,
-        };
-        let &[signature, authentication, ..] = bytes.as_slice() else {
-            return Err(AppletError::Malformed(Step::Read));
-        };
-        Ok(0x8f
-            == match credential {
-                Credential::UserAuthentication => authentication,
-                Credential::DigitalSignature => signature,
-            })
-    }
-
-    /// The first bytes of a file, at most 256.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn read_start(&mut self, file: FileId, length: u16) -> Result<Vec<u8>, AppletError> {
-        if let Some(bytes) = self.read_short(file, length)? {
-            return Ok(bytes);
         }
-        self.select_file(file, Step::Read)?;
-        let command = Command::new(0x00, 0xb0, 0, 0).expect(Expected::Short(length));
-        ok(Step::Read, self.exchange(Step::Read, &command)?)
+        self.select_file(file, CommandKind::Read)?;
+        let bytes = self.read(0, 0, length).and_then(read_data)?;
+        self.capabilities.learn(Capability::ShortFileIds, Evidence::Disproven);
+        Ok(bytes)
     }
 
     /// A certificate from its file. Its length stands in its first bytes; filler follows it.
@@ -70,108 +58,145 @@ impl Applet<'_> {
     pub fn certificate(&mut self, file: FileId) -> Result<Certificate, AppletError> {
         let start = self.read_start(file, CHUNK).map_err(none_past_the_end)?;
         if start.is_empty() {
-            return Err(AppletError::Malformed(Step::Read));
+            return Err(AppletError::Malformed(CommandKind::Read));
         }
         let length = der::sequence_length(&start)
-            .filter(|&length| length <= MAX_FILE)
+            .filter(|&length| length <= MAX_ANSWER)
             .ok_or(AppletError::NoCertificate)?;
-        if start.len() >= length || !self.knows_short_file_ids() {
-            return self.read_rest(start, length);
+        if start.len() >= length || !self.can(Capability::ShortFileIds) {
+            return self.read_rest(&start, length);
         }
         // A short identifier makes its file the current one (ISO/IEC 7816-4, 7.2.2). Whether every chip does so is not
         // known: one that goes on in another file, or in none, brings no certificate.
-        if self.features.short_file_ids_select != Some(false) {
-            let certificate = self.read_rest(start.clone(), length);
+        if self.may(Capability::ShortFileIdsSelect) {
+            let certificate = self.read_rest(&start, length);
             if certificate.is_ok() {
-                self.features.short_file_ids_select = Some(true);
+                self.capabilities.learn(Capability::ShortFileIdsSelect, Evidence::Proven);
             }
             let may_be_elsewhere =
                 matches!(certificate, Err(AppletError::Refused { .. } | AppletError::NoCertificate));
-            if self.features.short_file_ids_select == Some(true) || !may_be_elsewhere {
+            if self.can(Capability::ShortFileIdsSelect) || !may_be_elsewhere {
                 return certificate;
             }
         }
-        self.select_file(file, Step::Read)?;
-        let certificate = self.read_rest(start, length)?;
-        self.features.short_file_ids_select = Some(false);
+        self.select_file(file, CommandKind::Read)?;
+        let certificate = self.read_rest(&start, length)?;
+        self.capabilities.learn(Capability::ShortFileIdsSelect, Evidence::Disproven);
         Ok(certificate)
     }
 
     /// A certificate whose first bytes were read; its file is the current one.
-    fn read_rest(&mut self, mut bytes: Vec<u8>, length: usize) -> Result<Certificate, AppletError> {
+    fn read_rest(&mut self, start: &[u8], length: usize) -> Result<Certificate, AppletError> {
+        // As long as it will get: one that grows would leave its old bytes behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length));
+        bytes.extend(start.iter().take(length));
         if bytes.len() < length {
             self.read_rest_extended(&mut bytes, length)?;
         }
         while bytes.len() < length {
             let wanted = u16::try_from(length - bytes.len()).map_or(CHUNK, |rest| rest.min(CHUNK));
-            let response = self.read_on(bytes.len(), Expected::Short(wanted))?;
-            let piece = ok(Step::Read, response).map_err(none_past_the_end)?;
+            let piece = self.read_on(bytes.len(), wanted).and_then(read_data).map_err(none_past_the_end)?;
             if piece.is_empty() {
-                return Err(AppletError::Malformed(Step::Read));
+                return Err(AppletError::Malformed(CommandKind::Read));
             }
-            bytes.extend_from_slice(&piece);
+            let rest = length - bytes.len();
+            bytes.extend(piece.iter().take(rest));
         }
-        bytes.truncate(length);
         Certificate::parse(bytes).ok_or(AppletError::NoCertificate)
     }
 
-    /// READ BINARY by short file identifier. `None` when this card does not know them: once it refused one, it is not
-    /// asked again.
-    fn read_short(&mut self, file: FileId, length: u16) -> Result<Option<Vec<u8>>, AppletError> {
-        if self.features.short_file_ids == Some(false) {
-            return Ok(None);
+    /// READ BINARY (ISO/IEC 7816-4, 11.3.3) of at most `length` bytes, fewer where the card or the reader is known to
+    /// fail at 256.
+    fn read(&mut self, p1: u8, p2: u8, length: u16) -> Result<Response, AppletError> {
+        let command = |length| Command::new(0x00, 0xb0, p1, p2).expect(Expected::Short(length));
+        if length <= SMALL_CHUNK || !self.may(Capability::FullLength) {
+            return self.exchange(CommandKind::Read, &command(length.min(SMALL_CHUNK)));
         }
-        let command = Command::new(0x00, 0xb0, 0x80 | file.short(), 0).expect(Expected::Short(length));
-        let response = self.exchange(Step::Read, &command)?;
-        match (response.status().classify(), self.features.short_file_ids) {
-            (Status::Ok, _) => {
-                self.features.short_file_ids = Some(true);
-                Ok(Some(response.into_data()))
+        let answer = self.exchange(CommandKind::Read, &command(length));
+        match &answer {
+            Ok(response) if response.data().len() == usize::from(CHUNK) => {
+                self.capabilities.learn(Capability::FullLength, Evidence::Proven);
             }
-            (_, Some(true)) => Err(refused(Step::Read, &response)),
-            // Whatever is refused here needs no PIN: it is the token information, see `token_info_at_once`.
-            (_, None | Some(false)) => {
-                self.features.short_file_ids = Some(false);
-                Ok(None)
+            Ok(response) if response.status().raw() == 0x6700 => {
+                self.capabilities.learn(Capability::FullLength, Evidence::Disproven);
+                return self.exchange(CommandKind::Read, &command(SMALL_CHUNK));
             }
+            // A reader that fails here may fail at the length. The transaction is begun again, and asks for less.
+            Err(AppletError::Transport {
+                error: TransportError::Failed(_) | TransportError::BadLength,
+                ..
+            }) if !self.can(Capability::FullLength) => {
+                self.capabilities.learn(Capability::FullLength, Evidence::Disproven);
+            }
+            Ok(_) | Err(_) => {}
         }
+        answer
     }
 
-    /// READ BINARY of the selected file.
-    fn read_on(&mut self, offset: usize, expected: Expected) -> Result<Response, AppletError> {
-        // Bit 8 of P1 would name a file: offsets end at 32,767, and files at MAX_FILE.
-        let [high, low] =
-            u16::try_from(offset).map_err(|_| AppletError::Malformed(Step::Read))?.to_be_bytes();
-        self.exchange(Step::Read, &Command::new(0x00, 0xb0, high, low).expect(expected))
+    /// READ BINARY of the selected file, from `offset` on.
+    fn read_on(&mut self, offset: usize, length: u16) -> Result<Response, AppletError> {
+        let [high, low] = position(offset)?;
+        self.read(high, low, length)
     }
 
     /// Reads what is left in one exchange, where card and reader can. A card without short file identifiers is an old
-    /// one and not asked; a reader that cannot answers with an error, which only means "no" the first time.
-    fn read_rest_extended(&mut self, bytes: &mut Vec<u8>, length: usize) -> Result<(), AppletError> {
+    /// one and not asked. Some readers lose the card at the first try: it is never made after a PIN was sent.
+    fn read_rest_extended(
+        &mut self,
+        bytes: &mut Zeroizing<Vec<u8>>,
+        length: usize,
+    ) -> Result<(), AppletError> {
         let rest = length - bytes.len();
         let Ok(wanted @ 257..) = u16::try_from(rest) else { return Ok(()) };
-        if !self.knows_short_file_ids() || self.features.extended_length == Some(false) {
+        let proven = self.capabilities.evidence(Capability::ExtendedLength) == Some(Evidence::Proven);
+        let worth_a_try = self.can(Capability::ShortFileIds) && self.may(Capability::ExtendedLength);
+        if !proven && (!worth_a_try || self.pin_sent) {
             return Ok(());
         }
-        let answer = self.read_on(bytes.len(), Expected::Extended(wanted));
-        match answer {
-            Ok(response) if response.status() == StatusWord::OK && !response.data().is_empty() => {
-                self.features.extended_length = Some(true);
-                bytes.extend(response.data().iter().take(rest));
+        let [high, low] = position(bytes.len())?;
+        let command = Command::new(0x00, 0xb0, high, low).expect(Expected::Extended(wanted));
+        let answer = self.exchange(CommandKind::Read, &command);
+        let evidence = match &answer {
+            Ok(response)
+                if response.status() == StatusWord::OK && response.data().len() > usize::from(CHUNK) =>
+            {
+                Evidence::Proven
             }
-            Ok(_) | Err(AppletError::Transport { error: TransportError::Failed(_), .. }) => {
-                self.features.extended_length = Some(false);
-            }
-            Err(error) => return Err(error),
+            Ok(_) => Evidence::Disproven,
+            // The reader failed, or lost the card. The transaction is begun again, and does without.
+            Err(_) if !proven => Evidence::Disproven,
+            Err(_) => Evidence::Proven,
+        };
+        self.capabilities.learn(Capability::ExtendedLength, evidence);
+        let response = answer?;
+        if matches!(response.status().classify(), Status::Ok | Status::EndOfFile) {
+            bytes.extend(response.data().iter().take(rest));
         }
         Ok(())
+    }
+}
+
+/// An offset as READ BINARY has it. Bit 8 of P1 would name a file: offsets end at 32,767, and files before that.
+fn position(offset: usize) -> Result<[u8; 2], AppletError> {
+    let offset = u16::try_from(offset).map_err(|_| AppletError::Malformed(CommandKind::Read))?;
+    Ok(offset.to_be_bytes())
+}
+
+/// What was read. The end of the file is none of the reader's mistakes: what there is comes with it.
+fn read_data(response: Response) -> Result<Zeroizing<Vec<u8>>, AppletError> {
+    match response.status().classify() {
+        Status::EndOfFile if !response.data().is_empty() => Ok(response.into_data()),
+        Status::Ok => ok(CommandKind::Read, response).map(Response::into_data),
+        _ => Err(refused(CommandKind::Read, &response)),
     }
 }
 
 /// A file that ends before its certificate does holds none.
 fn none_past_the_end(error: AppletError) -> AppletError {
     match error {
-        AppletError::Refused { status, .. } if status.classify() == Status::WrongParameters => {
+        AppletError::Refused { status, .. }
+            if matches!(status.classify(), Status::WrongParameters | Status::EndOfFile) =>
+        {
             AppletError::NoCertificate
         }
         other => other,

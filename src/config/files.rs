@@ -1,0 +1,137 @@
+//! Where the configuration is found: the system's file, and one of the user's beside it.
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use log::LevelFilter;
+
+use super::parse::Parsed;
+use super::{Config, Slots};
+use crate::jpki::credential::Credential;
+use crate::os::{Environment, is_trusted};
+
+/// Names the user's configuration file.
+const FILE_VARIABLE: &str = "JPKI_PKCS11_CONF";
+/// Names the log level, and goes before the files'.
+const LEVEL_VARIABLE: &str = "JPKI_PKCS11_LOG";
+/// Names the log file, and goes before the files'.
+const LOG_FILE_VARIABLE: &str = "JPKI_PKCS11_LOG_FILE";
+/// The user's file, in the user's configuration folder.
+const FILE_NAME: &str = "jpki-pkcs11.toml";
+/// The system's file.
+const SYSTEM_FILE: &str = "/etc/jpki-pkcs11.toml";
+/// The most bytes of a configuration.
+const MAX_BYTES: u64 = 64 * 1024;
+/// The user who owns the system's file.
+const ROOT: u32 = 0;
+
+/// Why a file gives no text.
+enum Missing {
+    /// There is none.
+    NoFile,
+    /// The way to it may not be gone, so that this user has none.
+    NoWay,
+    /// It is there, and cannot be taken.
+    LeftOut(String),
+}
+
+impl Config {
+    /// Finds and reads the configuration of this process. Never fails.
+    ///
+    /// A process with rights that its user does not have believes nothing but the system's file, and logs nothing.
+    #[must_use]
+    pub fn load(environment: &Environment) -> Self {
+        let system = read(Path::new(SYSTEM_FILE), ROOT, false);
+        let mut config = if environment.secure_execution {
+            Self { log_level: LevelFilter::Off, log_file: None, ..Self::of(system, Parsed::default()) }
+        } else {
+            Self::of(system, user_settings(environment.user))
+        };
+        if let Some(only) = environment.library.as_deref().and_then(slots_of_name) {
+            config.slots = only;
+        }
+        config
+    }
+}
+
+/// What the user's file and the environment say.
+fn user_settings(user: u32) -> Parsed {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let mut parsed = match set(FILE_VARIABLE) {
+        Some(file) => read(&file, user, false),
+        None => {
+            let folder = set("XDG_CONFIG_HOME").filter(|folder| folder.is_absolute());
+            let folder = folder.or_else(|| Some(set("HOME")?.join(".config")));
+            folder.map_or_else(Parsed::default, |folder| read(&folder.join(FILE_NAME), user, true))
+        }
+    };
+    if let Some(level) = env::var_os(LEVEL_VARIABLE) {
+        parsed.take_level(LEVEL_VARIABLE, &level.to_string_lossy());
+    }
+    parsed.log_file = set(LOG_FILE_VARIABLE).or(parsed.log_file);
+    parsed
+}
+
+/// Reads a file that only `owner` or root can have written. Beside no file, one in a home that may not be entered says
+/// nothing either: `may_be_closed`.
+fn read(path: &Path, owner: u32, may_be_closed: bool) -> Parsed {
+    let mut parsed = match read_text(path, owner) {
+        Ok(text) => Parsed::of(&text),
+        Err(Missing::NoFile) => return Parsed::default(),
+        Err(Missing::NoWay) if may_be_closed => return Parsed::default(),
+        Err(Missing::NoWay) => Parsed::left_out("permission denied"),
+        Err(Missing::LeftOut(reason)) => Parsed::left_out(&reason),
+    };
+    parsed.complaints.iter_mut().for_each(|line| *line = format!("{}: {line}", path.display()));
+    parsed
+}
+
+fn read_text(path: &Path, owner: u32) -> Result<String, Missing> {
+    let left_out = |reason: &str| Missing::LeftOut(reason.to_owned());
+    // Opening a FIFO must not wait, and a device must not be read for ever.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file =
+        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Missing::NoFile,
+            ErrorKind::PermissionDenied if path.symlink_metadata().is_err() => Missing::NoWay,
+            _ => left_out(&error.to_string()),
+        })?;
+    let metadata = file.metadata().map_err(|error| left_out(&error.to_string()))?;
+    is_trusted(&metadata, owner).map_err(left_out)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| left_out(&error.to_string()))?;
+    if bytes.len() > usize::try_from(MAX_BYTES).unwrap_or(usize::MAX) {
+        return Err(left_out("too long"));
+    }
+    String::from_utf8(bytes).map_err(|_| left_out("not UTF-8"))
+}
+
+/// The slots that the library's own name asks for: `jpki-pkcs11-auth.so` and `jpki-pkcs11-sign.so` are given to
+/// programs that should not even ask for the other PIN. The name goes before the file, since a program that was given
+/// one slot must not get two by a change elsewhere.
+fn slots_of_name(library: &Path) -> Option<Slots> {
+    let name = library.file_name()?.to_str()?.split('.').next()?;
+    if name.ends_with("-auth") {
+        Some(Slots::Only(Credential::UserAuthentication))
+    } else if name.ends_with("-sign") {
+        Some(Slots::Only(Credential::DigitalSignature))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_the_library_chooses_the_slots() {
+        let slots = |path: &str| slots_of_name(Path::new(path));
+        assert_eq!(slots("/usr/lib/pkcs11/jpki-pkcs11.so"), None);
+        assert_eq!(slots("jpki-pkcs11-auth.so"), Some(Slots::Only(Credential::UserAuthentication)));
+        assert_eq!(slots("/x/jpki-pkcs11-sign.so.1"), Some(Slots::Only(Credential::DigitalSignature)));
+    }
+}

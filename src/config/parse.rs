@@ -1,0 +1,218 @@
+//! One configuration text: which keys there are, and what is wrong with their values.
+
+use std::path::{Path, PathBuf};
+
+use log::LevelFilter;
+use toml::{Table, Value};
+use wildmatch::WildMatch;
+
+use super::{ReaderFilter, Slots};
+use crate::jpki::credential::Credential;
+use crate::manager::CaCertificates;
+
+/// How deep arrays and tables may lie in each other. A sensible file has two levels; the parser takes the host's stack
+/// for each.
+const MAX_DEPTH: usize = 16;
+
+/// What a text says. `None` is what it does not say.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    pub(super) slots: Option<Slots>,
+    pub(super) readers: Option<ReaderFilter>,
+    pub(super) reserve_tries: Option<u8>,
+    pub(super) always_authenticate: Option<bool>,
+    #[expect(clippy::option_option, reason = "the setting itself has a value for 'ask the card'")]
+    pub(super) pss: Option<Option<bool>>,
+    pub(super) ca_certificates: Option<CaCertificates>,
+    pub(super) no_extended_length: Option<bool>,
+    pub(super) log_level: Option<LevelFilter>,
+    pub(super) log_file: Option<PathBuf>,
+    pub(super) complaints: Vec<String>,
+}
+
+impl Parsed {
+    /// Reads a text.
+    pub(super) fn of(text: &str) -> Self {
+        let mut parsed = Self::default();
+        if is_too_deep(text) {
+            return Self::left_out("nested too deeply");
+        }
+        match text.parse::<Table>() {
+            Ok(table) => parsed.take_table(&table),
+            // Its message quotes the line, and the line may hold what does not belong there: a PIN.
+            Err(error) => {
+                let end = error.span().map_or(0, |span| span.start);
+                let line = text.get(..end).unwrap_or(text).lines().count().max(1);
+                parsed = Self::left_out(&format!("a syntax error in line {line}"));
+                parsed.always_authenticate = text.contains("always_authenticate").then_some(true);
+            }
+        }
+        parsed
+    }
+
+    /// What holds in place of a file that is there and cannot be taken: it may have reserved tries.
+    pub(super) fn left_out(reason: &str) -> Self {
+        let complaint = format!("{reason}; ignored, and one try of each PIN is reserved");
+        Self { reserve_tries: Some(1), complaints: vec![complaint], ..Self::default() }
+    }
+
+    fn take_table(&mut self, table: &Table) {
+        for (key, value) in table {
+            match (key.as_str(), value) {
+                ("slots", _) => self.take_slots(value),
+                ("always_authenticate", Value::Boolean(on)) => self.always_authenticate = Some(*on),
+                ("always_authenticate", _) => {
+                    self.always_authenticate = Some(true);
+                    self.complain(key, "true is taken");
+                }
+                ("reserve_tries", Value::Integer(count @ 0..)) => {
+                    // Never more than all but one: see `PinState`.
+                    self.reserve_tries = Some(u8::try_from(*count).unwrap_or(u8::MAX));
+                }
+                ("reserve_tries", _) => {
+                    self.reserve_tries = Some(1);
+                    self.complain(key, "1 is taken");
+                }
+                ("ca_certificates", _) => self.take_ca_certificates(value),
+                ("pss", _) => self.take_pss(value),
+                ("readers", Value::Table(readers)) => self.take_readers(readers),
+                ("log", Value::Table(log)) => self.take_log(log),
+                ("readers" | "log", _) => self.complain(key, "it is a table"),
+                (unknown, _) => self.complain_of_unknown("", unknown),
+            }
+        }
+    }
+
+    fn take_slots(&mut self, value: &Value) {
+        self.slots = match value.as_str() {
+            Some("both") => Some(Slots::Both),
+            Some("authentication") => Some(Slots::Only(Credential::UserAuthentication)),
+            Some("signature") => Some(Slots::Only(Credential::DigitalSignature)),
+            _ => return self.complain("slots", "\"both\", \"authentication\" or \"signature\""),
+        };
+    }
+
+    fn take_ca_certificates(&mut self, value: &Value) {
+        self.ca_certificates = match (value.as_bool(), value.as_str()) {
+            (Some(true), _) => Some(CaCertificates::Shown),
+            (Some(false), _) => Some(CaCertificates::Hidden),
+            (None, Some("auto")) => Some(CaCertificates::Auto),
+            (None, _) => return self.complain("ca_certificates", "\"auto\", true or false"),
+        };
+    }
+
+    fn take_pss(&mut self, value: &Value) {
+        self.pss = match value.as_str() {
+            Some("auto") => Some(None),
+            Some("on") => Some(Some(true)),
+            Some("off") => Some(Some(false)),
+            _ => return self.complain("pss", "\"auto\", \"on\" or \"off\""),
+        };
+    }
+
+    fn take_readers(&mut self, readers: &Table) {
+        let mut filter = ReaderFilter::default();
+        for (key, value) in readers {
+            match (key.as_str(), patterns(value), value) {
+                ("use", Some(patterns), _) => filter.use_readers = patterns,
+                ("ignore", Some(patterns), _) => filter.ignore_readers = patterns,
+                ("extended_length", _, Value::Boolean(may)) => self.no_extended_length = Some(!*may),
+                (known @ ("use" | "ignore"), None, _) => {
+                    self.complain(&format!("readers.{known}"), "a pattern or a list of patterns");
+                }
+                ("extended_length", ..) => self.complain("readers.extended_length", "true or false"),
+                (unknown, ..) => self.complain_of_unknown("readers.", unknown),
+            }
+        }
+        self.readers = Some(filter);
+    }
+
+    fn take_log(&mut self, log: &Table) {
+        for (key, value) in log {
+            match (key.as_str(), value) {
+                ("level", Value::String(level)) => self.take_level("log.level", level),
+                ("file", Value::String(path)) if Path::new(path).is_absolute() => {
+                    self.log_file = Some(path.into());
+                }
+                ("level", _) => self.take_level("log.level", ""),
+                ("file", _) => self.complain("log.file", "an absolute path"),
+                (unknown, _) => self.complain_of_unknown("log.", unknown),
+            }
+        }
+    }
+
+    pub(super) fn take_level(&mut self, key: &str, level: &str) {
+        match level.parse() {
+            Ok(level) => self.log_level = Some(level),
+            Err(_) => self.complain(key, "off, error, warn, info, debug or trace"),
+        }
+    }
+
+    /// Never quotes the value: a file may hold what does not belong there.
+    fn complain(&mut self, key: &str, hint: &str) {
+        self.complaints.push(format!("{key} has a value that it cannot have ({hint})"));
+    }
+
+    fn complain_of_unknown(&mut self, table: &str, key: &str) {
+        let is_word = key.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
+        self.complaints.push(match is_word {
+            true => format!("unknown key {table}{key}"),
+            false => "an unknown key".to_owned(),
+        });
+    }
+}
+
+/// Whether brackets or dots in the text could nest deeper than [`MAX_DEPTH`]. Those inside strings count too.
+fn is_too_deep(text: &str) -> bool {
+    let mut depth = 0_usize;
+    let brackets_nest = text.bytes().any(|byte| {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > MAX_DEPTH
+    });
+    brackets_nest || text.lines().any(|line| line.matches('.').count() > MAX_DEPTH)
+}
+
+/// A list of patterns (`*`, `?`) or a single one.
+fn patterns(value: &Value) -> Option<Vec<WildMatch>> {
+    let pattern = |value: &Value| Some(WildMatch::new_case_insensitive(value.as_str()?));
+    match value {
+        Value::Array(values) => values.iter().map(pattern).collect(),
+        single => Some(vec![pattern(single)?]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_complaint_quotes_the_file() {
+        for text in
+            ["pin = 4649x", "pin = 4649", "4649 = 1", "slots = 4649", "[log]\nlevel = \"4649\"\nfile = 4649"]
+        {
+            let complaints = Parsed::of(text).complaints;
+            assert!(!complaints.is_empty() && complaints.iter().all(|line| !line.contains("4649")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_deep_text_is_not_parsed() {
+        for text in ["[".repeat(100), format!("a = {}", "[".repeat(17)), format!("a{} = 1", ".a".repeat(99))]
+        {
+            let parsed = Parsed::of(&text);
+            assert_eq!((parsed.reserve_tries, parsed.complaints.len()), (Some(1), 1));
+        }
+        assert!(Parsed::of("readers = { use = [\"a.b\", \"c\"] }").complaints.is_empty());
+    }
+
+    #[test]
+    fn a_syntax_error_tells_its_line() {
+        let parsed = Parsed::of("slots = \"both\"\npss =\n");
+        assert!(parsed.complaints[0].contains("line 2"), "{:?}", parsed.complaints);
+        assert_eq!(parsed.slots, None);
+    }
+}

@@ -1,0 +1,62 @@
+//! What tells one card from another.
+
+use sha2::{Digest, Sha256};
+
+use super::certificate::Certificate;
+
+/// What tells this card from another one after a reset.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The first bytes of the authentication certificate: its serial number is among them.
+    Certificate(Vec<u8>),
+    /// The token information, of a card whose authentication certificate cannot be read without a PIN.
+    TokenInfo(Vec<u8>),
+    /// Nothing: after a reset it counts as another card.
+    None,
+}
+
+impl Identity {
+    /// How many bytes of a certificate identify it.
+    pub const CERTIFICATE_BYTES: u16 = 256;
+
+    /// The fewest that do: header, version, serial number and the beginning of the issuer's name.
+    const FEWEST_BYTES: usize = 48;
+
+    /// The identity that a readable authentication certificate gives. The certificate holds no personal data.
+    #[must_use]
+    pub fn of_certificate(certificate: &Certificate) -> Self {
+        let start = certificate.der().iter().copied().take(usize::from(Self::CERTIFICATE_BYTES));
+        Self::Certificate(start.collect())
+    }
+
+    /// Whether bytes that were read again are those of the same file. A card may bring fewer of them than the first
+    /// time: what both have is compared.
+    #[must_use]
+    pub fn is_same(before: &[u8], now: &[u8]) -> bool {
+        let common = before.len().min(now.len());
+        let enough = common >= Self::FEWEST_BYTES || before.len() == now.len();
+        enough && common > 0 && before.get(..common) == now.get(..common)
+    }
+
+    /// A number that differs from card to card, and that leads to no person: the beginning of a SHA-256 hash. The
+    /// card's own serial number may be the same on all cards, and 00000000 (OpenSC) makes two cards indistinguishable
+    /// to PKCS#11 URIs.
+    #[must_use]
+    pub fn serial_number(bytes: &[u8]) -> [u8; 8] {
+        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(bytes));
+        [a, b, c, d, e, f, g, h]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_both_have_is_compared() {
+        let (long, other) = ([7; 256], [8; 256]);
+        assert!(Identity::is_same(&long, &long[..255]) && Identity::is_same(&long[..160], &long));
+        assert!(!Identity::is_same(&long, &other) && !Identity::is_same(&long, &long[..10]));
+        assert!(!Identity::is_same(&[], &[]) && !Identity::is_same(&long, &[]));
+    }
+}

@@ -1,0 +1,132 @@
+//! What kind of card it is: asked once, when a card comes in. The application is selected.
+//!
+//! A card is known by its application alone: answers to reset differ from chip to chip, and lists of them broke other
+//! software on newer cards (OpenSC, myna).
+
+use super::applet::{Applet, AppletError, CommandKind};
+use super::certificate::Certificate;
+use super::credential::{CERTIFICATES_PRESENT, Credential};
+use super::identity::Identity;
+use crate::iso7816::status::Status;
+
+/// The label of a juki card's token information; a My Number card says `JPKIAPICCTOKEN2`.
+const JUKI_LABEL: &[u8] = b"JPKIAPICCTOKEN";
+
+/// The certificate of user authentication as the card gives it before any PIN.
+#[derive(Debug)]
+pub enum AuthenticationCertificate {
+    /// It is free to read.
+    Read(Box<Certificate>),
+    /// It wants the PIN, as it does on an Android phone.
+    Private,
+    /// There is a file, and it holds no certificate that can be used.
+    Unusable,
+    /// The card has none.
+    Missing,
+}
+
+/// A card with the JPKI application.
+#[derive(Debug)]
+pub struct RecognisedCard {
+    /// What tells it from another card.
+    pub identity: Identity,
+    /// Its number to the outside.
+    pub serial_number: [u8; 8],
+    /// Its certificate of user authentication.
+    pub authentication: AuthenticationCertificate,
+}
+
+/// What a card with the JPKI application is.
+#[derive(Debug)]
+pub enum CardKind {
+    /// A My Number card, or a phone that plays one.
+    Jpki(RecognisedCard),
+    /// The card of the former 住民基本台帳 network: the same application, and no certificate that is still valid.
+    Juki,
+}
+
+/// Finds out what card it is. One whose authentication certificate can be read is asked for nothing else.
+///
+/// # Errors
+/// When no answer came.
+pub fn recognise(applet: &mut Applet<'_, '_>) -> Result<CardKind, AppletError> {
+    let authentication = match applet.certificate(Credential::UserAuthentication.facts().certificate) {
+        Ok(certificate) => {
+            return Ok(CardKind::Jpki(RecognisedCard {
+                identity: Identity::of_certificate(&certificate),
+                serial_number: Identity::serial_number(certificate.der()),
+                authentication: AuthenticationCertificate::Read(Box::new(certificate)),
+            }));
+        }
+        Err(AppletError::Refused { status, .. }) => match status.classify() {
+            Status::NotFound => AuthenticationCertificate::Missing,
+            // Whatever else it says: perhaps it will be read after the PIN.
+            _ => AuthenticationCertificate::Private,
+        },
+        Err(AppletError::NoCertificate) => AuthenticationCertificate::Unusable,
+        Err(error) => return Err(error),
+    };
+    let token_info = match applet.token_info() {
+        Ok(info) => info,
+        Err(error @ AppletError::Transport { .. }) => return Err(error),
+        Err(_) => Vec::new().into(),
+    };
+    if is_juki_card(&token_info) {
+        return Ok(CardKind::Juki);
+    }
+    let identity = match token_info.as_slice() {
+        [] => Identity::None,
+        info => Identity::TokenInfo(info.to_vec()),
+    };
+    let serial_number = Identity::serial_number(&token_info);
+    Ok(CardKind::Jpki(RecognisedCard { identity, serial_number, authentication }))
+}
+
+/// Whether a card of this identity answers, as far as that can be asked.
+///
+/// # Errors
+/// When no answer came.
+pub fn is_same_card(applet: &mut Applet<'_, '_>, identity: &Identity) -> Result<bool, AppletError> {
+    let (before, now) = match identity {
+        Identity::Certificate(start) => {
+            let file = Credential::UserAuthentication.facts().certificate;
+            (start, applet.read_start(file, Identity::CERTIFICATE_BYTES))
+        }
+        Identity::TokenInfo(info) => (info, applet.token_info()),
+        Identity::None => return Ok(false),
+    };
+    match now {
+        Ok(now) => Ok(Identity::is_same(before, &now)),
+        Err(error @ AppletError::Transport { .. }) => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Whether the card carries a signature certificate, as EF 0008 says.
+///
+/// What that file means is known of one card (myna-card): 8F for a certificate that is there, and people under 15 have
+/// no signature certificate. So it is a hint: the certificate is missing only where the first byte was read and is 00,
+/// and the second one does not contradict an authentication certificate that is there.
+///
+/// # Errors
+/// When no answer came.
+pub fn has_signature_certificate(
+    applet: &mut Applet<'_, '_>,
+    has_authentication: bool,
+) -> Result<bool, AppletError> {
+    match applet.read_start(CERTIFICATES_PRESENT, 3) {
+        Ok(bytes) => Ok(match bytes.as_slice() {
+            [0x00, 0x00, ..] => has_authentication,
+            [0x00, ..] => false,
+            _ => true,
+        }),
+        Err(error @ AppletError::Transport { .. }) => Err(error),
+        Err(error @ AppletError::Malformed(CommandKind::Read)) => Err(error),
+        Err(_) => Ok(true),
+    }
+}
+
+fn is_juki_card(token_info: &[u8]) -> bool {
+    let label = token_info.get(..32).unwrap_or(token_info).trim_ascii();
+    label.split(|&byte| byte == 0).next().unwrap_or_default() == JUKI_LABEL
+}

@@ -1,0 +1,352 @@
+//! What is known of one PIN, and what follows from it: a value, without a card.
+//!
+//! [`PinMemory`] is what must outlive a removal of the card and a C_Finalize; [`PinState`] is what ends with either.
+//! `P` is a PIN; tests and the model put numbers in its place.
+//!
+//! # The rules
+//!
+//! An *entry* is what a caller gave now; a *stored* PIN is the one of a login. The *count* is the card's answer to the
+//! question that carries no PIN. It is asked in the transaction that would send a PIN, before every PIN.
+//!
+//! 1. A stored PIN is sent only while the count is full. So the logins of all programs together cost one try at most
+//!    when the PIN was changed elsewhere.
+//! 2. An entry that was refused is not sent again before the count was seen higher than right after its refusal, or
+//!    before a success of our own.
+//! 3. A blocked PIN is blocked, whatever was entered.
+//! 4. An entry whose answer was lost counts as refused only if the count is lower afterwards.
+//! 5. A card that has told its count, and does not now, gets no PIN. One that never told is used without a count: an
+//!    entry whose answer was lost may be sent once more, and the first refusal ends a login.
+
+use crate::iso7816::status::TriesLeft;
+use crate::jpki::applet::{CountAnswer, VerifyOutcome};
+
+/// How often an entry is sent to a card without a count when no answer comes.
+const SENDS_WITHOUT_ANSWER: u8 = 2;
+
+/// What was learned from entries. It holds for the card, wherever it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PinMemory<P> {
+    refused: Vec<Refused<P>>,
+    lost: Option<Lost<P>>,
+}
+
+/// An entry that the card refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Refused<P> {
+    entry: P,
+    /// The count right after the refusal; `None` where the card tells none.
+    tries: Option<TriesLeft>,
+}
+
+/// An entry whose answer was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Lost<P> {
+    entry: P,
+    /// The count right before it was sent; `None` where the card tells none.
+    before: Option<TriesLeft>,
+    /// How often it was sent.
+    sent: u8,
+}
+
+/// What is known of a PIN of the card that is in the reader.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PinState<P> {
+    full: TriesLeft,
+    /// The count when the card last told it; `None` when it never did, or something happened since.
+    count: Option<TriesLeft>,
+    /// Whether the card has told its count since it was put in.
+    tells: bool,
+    /// Whether a wrong entry was made since the last right one, sent or not.
+    wrong_entry: bool,
+    login: Login<P>,
+}
+
+/// Whether the user is logged in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Login<P> {
+    No,
+    /// With the PIN for the operations to come; `None` when each of them asks for it again.
+    Yes(Option<P>),
+}
+
+/// What to do with a PIN after the count was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Send it.
+    Send,
+    /// Another program left the card verified, and it tells no count: make it forget, and ask again.
+    ForgetAndAsk,
+    /// Do not send it.
+    Refuse(Refusal),
+}
+
+/// Why a PIN is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The PIN is blocked.
+    Blocked,
+    /// The entry was refused before, and nothing has happened since that could make it right.
+    Repeated,
+    /// The last tries are to be kept.
+    Reserved(TriesLeft),
+    /// The card told its count before, and does not now.
+    NoCount,
+    /// The count is not full: the stored PIN may be one that was changed.
+    NotFull,
+}
+
+/// What came of a PIN that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// The card's answer.
+    Answered(VerifyOutcome),
+    /// It is not known whether the card compared it.
+    Lost,
+    /// It has not reached the card.
+    NotSent,
+}
+
+impl<P> Default for PinMemory<P> {
+    fn default() -> Self {
+        Self { refused: Vec::new(), lost: None }
+    }
+}
+
+impl<P: PartialEq + Clone> PinMemory<P> {
+    /// Takes note of a count. What was refused before the count rose may be right now.
+    fn observe(&mut self, count: TriesLeft) {
+        if let Some(lost) = self.lost.take() {
+            if lost.before.is_some_and(|before| count < before) {
+                self.refuse(lost.entry, Some(count));
+            }
+        }
+        self.refused.retain(|refused| refused.tries.is_none_or(|tries| count <= tries));
+    }
+
+    fn refuse(&mut self, entry: P, tries: Option<TriesLeft>) {
+        self.refused.retain(|refused| refused.entry != entry);
+        self.refused.push(Refused { entry, tries });
+    }
+
+    fn is_refused(&self, entry: &P) -> bool {
+        let lost_too_often = |lost: &Lost<P>| lost.entry == *entry && lost.sent >= SENDS_WITHOUT_ANSWER;
+        self.refused.iter().any(|refused| refused.entry == *entry)
+            || self.lost.as_ref().is_some_and(lost_too_often)
+    }
+
+    fn lose(&mut self, entry: P, before: Option<TriesLeft>) {
+        let again = self.lost.take().filter(|lost| lost.entry == entry).map_or(0, |lost| lost.sent);
+        self.lost = Some(Lost { entry, before, sent: again.saturating_add(1) });
+    }
+
+    /// A PIN of ours was right.
+    fn forget_all(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl<P: PartialEq + Clone> PinState<P> {
+    /// A card that was just put in.
+    #[must_use]
+    pub fn new(full: TriesLeft) -> Self {
+        Self { full, count: None, tells: false, wrong_entry: false, login: Login::No }
+    }
+
+    /// Whether the user is logged in.
+    #[must_use]
+    pub fn is_logged_in(&self) -> bool {
+        self.login != Login::No
+    }
+
+    /// The PIN of the login, if it is kept.
+    #[must_use]
+    pub fn stored(&self) -> Option<P> {
+        match &self.login {
+            Login::Yes(pin) => pin.clone(),
+            Login::No => None,
+        }
+    }
+
+    /// The count as far as it is known.
+    #[must_use]
+    pub fn count(&self) -> Option<TriesLeft> {
+        self.count
+    }
+
+    /// Whether the user should be told that tries were lost, or that an entry was wrong.
+    #[must_use]
+    pub fn is_count_low(&self) -> bool {
+        self.wrong_entry || self.count.is_some_and(|count| count < self.full)
+    }
+
+    /// Ends the login.
+    pub fn log_out(&mut self) {
+        self.login = Login::No;
+    }
+
+    /// An entry that cannot be the PIN was made.
+    pub fn note_malformed(&mut self) {
+        self.wrong_entry = true;
+    }
+
+    /// Takes note of what the card says of its count, outside any decision.
+    pub fn observe(&mut self, memory: &mut PinMemory<P>, answer: CountAnswer) {
+        self.count = match answer {
+            CountAnswer::Told(count) => {
+                self.tells = true;
+                memory.observe(count);
+                Some(count)
+            }
+            CountAnswer::Verified | CountAnswer::NotTold => None,
+        };
+    }
+
+    /// Whether an entry may be sent, of which `reserve` tries are to be left.
+    pub fn decide_entry(
+        &mut self,
+        memory: &mut PinMemory<P>,
+        entry: &P,
+        answer: CountAnswer,
+        reserve: u8,
+    ) -> Decision {
+        self.observe(memory, answer);
+        match answer {
+            CountAnswer::Told(TriesLeft::BLOCKED) => Decision::Refuse(Refusal::Blocked),
+            CountAnswer::Verified => Decision::ForgetAndAsk,
+            CountAnswer::NotTold if self.tells => Decision::Refuse(Refusal::NoCount),
+            _ if memory.is_refused(entry) => Decision::Refuse(Refusal::Repeated),
+            CountAnswer::Told(count) if count.count() <= reserve.min(self.most_reserved()) => {
+                Decision::Refuse(Refusal::Reserved(count))
+            }
+            CountAnswer::Told(_) | CountAnswer::NotTold => Decision::Send,
+        }
+    }
+
+    /// Whether a stored PIN may be sent. `NotFull` ends the login; the caller says so with [`PinState::log_out`] unless
+    /// the PIN is that of one signature.
+    pub fn decide_stored(&mut self, memory: &mut PinMemory<P>, answer: CountAnswer) -> Decision {
+        self.observe(memory, answer);
+        match answer {
+            CountAnswer::Told(count) if count >= self.full => Decision::Send,
+            CountAnswer::Told(_) => Decision::Refuse(Refusal::NotFull),
+            CountAnswer::Verified => Decision::ForgetAndAsk,
+            CountAnswer::NotTold if self.tells => Decision::Refuse(Refusal::NoCount),
+            CountAnswer::NotTold => Decision::Send,
+        }
+    }
+
+    /// Learns what came of a PIN, entry or stored. Who is logged in does not change.
+    pub fn learn(&mut self, memory: &mut PinMemory<P>, pin: &P, sent: Sent) {
+        let before = self.count;
+        let tries = match sent {
+            Sent::NotSent => return,
+            Sent::Lost => {
+                self.count = None;
+                return memory.lose(pin.clone(), before);
+            }
+            Sent::Answered(VerifyOutcome::Accepted) => {
+                self.count = self.tells.then_some(self.full);
+                self.wrong_entry = false;
+                return memory.forget_all();
+            }
+            Sent::Answered(VerifyOutcome::Blocked) => Some(TriesLeft::BLOCKED),
+            // A card that tells its count, but not here, has counted one.
+            Sent::Answered(VerifyOutcome::Rejected(None)) => before.map(TriesLeft::one_less),
+            Sent::Answered(VerifyOutcome::Rejected(tries)) => tries,
+        };
+        self.count = tries;
+        self.wrong_entry = true;
+        // Without a count there is nothing that could tell of a rise.
+        memory.lost = None;
+        memory.refuse(pin.clone(), tries.filter(|_| self.tells));
+    }
+
+    /// The user is logged in from now on, with a PIN to keep if there is one.
+    pub fn log_in(&mut self, kept: Option<P>) {
+        self.login = Login::Yes(kept);
+    }
+
+    /// The answer to a change of the PIN was lost: which one the card has now is not known.
+    pub fn lose_change(&mut self) {
+        self.count = None;
+        self.log_out();
+    }
+
+    /// A reserve of all tries would be a lock of our own.
+    fn most_reserved(&self) -> u8 {
+        self.full.one_less().count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: TriesLeft = TriesLeft::new(3);
+
+    fn told(count: u8) -> CountAnswer {
+        CountAnswer::Told(TriesLeft::new(count))
+    }
+
+    fn rejected(left: u8) -> Sent {
+        Sent::Answered(VerifyOutcome::Rejected(Some(TriesLeft::new(left))))
+    }
+
+    #[test]
+    fn a_stored_pin_is_sent_only_while_the_count_is_full() {
+        let (mut state, mut memory) = (PinState::<u8>::new(FULL), PinMemory::default());
+        assert_eq!(state.decide_stored(&mut memory, told(3)), Decision::Send);
+        assert_eq!(state.decide_stored(&mut memory, told(2)), Decision::Refuse(Refusal::NotFull));
+    }
+
+    #[test]
+    fn a_refused_entry_waits_for_the_count_to_rise() {
+        let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
+        assert_eq!(state.decide_entry(&mut memory, &7, told(3), 0), Decision::Send);
+        state.learn(&mut memory, &7, rejected(2));
+        for count in [2, 1] {
+            let again = state.decide_entry(&mut memory, &7, told(count), 0);
+            assert_eq!(again, Decision::Refuse(Refusal::Repeated), "{count} left");
+        }
+        assert_eq!(state.decide_entry(&mut memory, &7, told(0), 0), Decision::Refuse(Refusal::Blocked));
+        assert_eq!(state.decide_entry(&mut memory, &7, told(3), 0), Decision::Send);
+    }
+
+    #[test]
+    fn a_lost_answer_is_a_refusal_only_if_the_count_is_lower() {
+        for (after, expected) in [(3, Decision::Send), (2, Decision::Refuse(Refusal::Repeated))] {
+            let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
+            state.decide_entry(&mut memory, &7, told(3), 0);
+            state.learn(&mut memory, &7, Sent::Lost);
+            assert_eq!(state.decide_entry(&mut memory, &7, told(after), 0), expected, "{after} left");
+        }
+    }
+
+    #[test]
+    fn a_card_that_told_its_count_and_does_not_now_gets_no_pin() {
+        let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
+        assert_eq!(state.decide_entry(&mut memory, &7, CountAnswer::NotTold, 0), Decision::Send);
+        state.observe(&mut memory, told(3));
+        let silent = state.decide_entry(&mut memory, &7, CountAnswer::NotTold, 0);
+        assert_eq!(silent, Decision::Refuse(Refusal::NoCount));
+    }
+
+    #[test]
+    fn without_a_count_a_lost_entry_is_sent_once_more() {
+        let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
+        for expected in [Decision::Send, Decision::Send, Decision::Refuse(Refusal::Repeated)] {
+            assert_eq!(state.decide_entry(&mut memory, &7, CountAnswer::NotTold, 0), expected);
+            if expected == Decision::Send {
+                state.learn(&mut memory, &7, Sent::Lost);
+            }
+        }
+    }
+
+    #[test]
+    fn the_reserve_is_never_all_tries() {
+        let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
+        assert_eq!(state.decide_entry(&mut memory, &7, told(3), 5), Decision::Send);
+        let second = state.decide_entry(&mut memory, &7, told(2), 5);
+        assert_eq!(second, Decision::Refuse(Refusal::Reserved(TriesLeft::new(2))));
+    }
+}

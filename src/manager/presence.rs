@@ -1,0 +1,272 @@
+//! What is in the reader: a look that asks the service alone, the recognition of a new card, and the end of one that
+//! is gone. A card is recognised once for each insertion, whatever comes of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{debug, info, warn};
+use parking_lot::MutexGuard;
+
+use super::card::Card;
+use super::error::CardError;
+use super::{CardManager, Line, OpenCard};
+use crate::jpki::applet::{Applet, NeutralApplication};
+use crate::jpki::capability::{Capability, CardCapabilities, Evidence};
+use crate::jpki::credential::{CertificateRole, Credential};
+use crate::jpki::recognition::{CardKind, has_signature_certificate, recognise};
+use crate::transport::{Connection, ReaderState, TransportError};
+
+/// How long the finding holds that another program kept the card from being recognised.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a card may stay away that a reader lost at an extended command. Seen: 0.7 s.
+const RETURN_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// How often the service is asked whether it is back.
+const RETURN_PERIOD: Duration = Duration::from_millis(50);
+
+/// What the last look at the reader found.
+#[derive(Clone)]
+pub(super) struct Snapshot {
+    /// The service's count of insertions and removals then.
+    changes: u32,
+    found: Found,
+}
+
+/// What a look finds.
+#[derive(Clone)]
+enum Found {
+    /// A JPKI card.
+    Card(Arc<Card>),
+    /// Something else. It is not asked again before the next insertion.
+    Other(CardError),
+    /// A card that another program had for itself.
+    HeldByOthers(CardError, Instant),
+}
+
+impl Snapshot {
+    fn card(&self) -> Result<Arc<Card>, CardError> {
+        match &self.found {
+            Found::Card(card) => Ok(card.clone()),
+            Found::Other(error) | Found::HeldByOthers(error, _) => Err(*error),
+        }
+    }
+
+    /// Whether this is the same finding.
+    fn is(&self, other: &Self) -> bool {
+        self.changes == other.changes
+            && match (&self.found, &other.found) {
+                (Found::Card(card), Found::Card(other)) => Arc::ptr_eq(card, other),
+                (Found::Other(_), Found::Other(_)) => true,
+                (Found::HeldByOthers(_, at), Found::HeldByOthers(_, other)) => at == other,
+                _ => false,
+            }
+    }
+
+    /// Whether it still holds, when the service has counted so many changes.
+    fn holds(&self, changes: Option<u32>) -> bool {
+        let is_fresh = match &self.found {
+            Found::HeldByOthers(_, at) => at.elapsed() < RETRY_AFTER,
+            Found::Card(_) | Found::Other(_) => true,
+        };
+        is_fresh && Some(self.changes) == changes
+    }
+}
+
+impl CardManager {
+    /// The JPKI card in the reader, if it was recognised before and is still there. Asks the service, not the card.
+    pub fn current(&self) -> Option<Arc<Card>> {
+        self.look().ok().flatten()?.card().ok()
+    }
+
+    /// The JPKI card in the reader, recognised now if need be. `with_signature` also asks, in the same transaction,
+    /// for the signature certificate.
+    ///
+    /// # Errors
+    /// [`CardError::NoCard`], [`CardError::NotJpki`], [`CardError::Unusable`], or what kept the card from being
+    /// recognised.
+    pub fn open_card(&self, with_signature: bool) -> Result<Arc<Card>, CardError> {
+        if let Some(snapshot) = self.look()? {
+            return snapshot.card();
+        }
+        let mut io = self.io.lock();
+        match self.look()? {
+            Some(snapshot) => snapshot.card(),
+            None => self.recognise_card(&mut io, with_signature),
+        }
+    }
+
+    /// Whether a card has this credential.
+    ///
+    /// # Errors
+    /// When the card does not answer.
+    pub fn has(&self, card: &Arc<Card>, credential: Credential) -> Result<bool, CardError> {
+        let ask = || {
+            let authentication = self.has_authentication(card);
+            self.with_card(card, |applet| Ok(has_signature_certificate(applet, authentication)?))
+        };
+        card.present(credential).get_or_try_init(ask).copied()
+    }
+
+    /// The card that was last recognised, if it was not seen to be gone. Nothing is asked.
+    pub(super) fn known_card(&self) -> Option<Arc<Card>> {
+        self.snapshot.lock().as_ref()?.card().ok()
+    }
+
+    /// The card is gone: its logins end. What is known of another card that came since stays.
+    pub(super) fn close_removed(&self, card: &Arc<Card>) {
+        if card.is_there() {
+            info!("{}: the card was removed", self.reader);
+        }
+        card.close();
+        let is_this =
+            |known: &mut Snapshot| matches!(&known.found, Found::Card(other) if Arc::ptr_eq(other, card));
+        self.snapshot.lock().take_if(is_this);
+    }
+
+    /// Asks the service whether what is known still holds. `None`: a card that was not looked at yet.
+    fn look(&self) -> Result<Option<Snapshot>, CardError> {
+        // In this order: what another thread finds out about a newer card meanwhile is not older than the answer.
+        let known = self.snapshot.lock().clone();
+        let state = self.service.reader_state(&self.reader);
+        let changes = state.ok().flatten().filter(|state| state.card_present).map(|state| state.changes);
+        match known {
+            Some(known) if known.holds(changes) => return Ok(Some(known)),
+            Some(Snapshot { found: Found::Card(card), .. }) => self.close_removed(&card),
+            Some(outdated) => drop(self.snapshot.lock().take_if(|now| now.is(&outdated))),
+            None => {}
+        }
+        changes.map(|_| None).ok_or(CardError::NoCard)
+    }
+
+    /// Connects to the card in the reader and finds out what it is.
+    fn recognise_card(
+        &self,
+        io: &mut MutexGuard<'_, Option<OpenCard>>,
+        with_signature: bool,
+    ) -> Result<Arc<Card>, CardError> {
+        **io = None;
+        let mut changes = self.changes_now().ok_or(CardError::NoCard)?;
+        let known_to_fail = self.has_lost_extended_length();
+        let mut opened = self.try_to_open(changes, with_signature);
+        let is_gone = matches!(opened, Err(CardError::Removed | CardError::NoCard));
+        if is_gone && !known_to_fail && self.has_lost_extended_length() {
+            // The reader lost the card at a command that it will not get again.
+            changes = self.wait_for_return().ok_or(CardError::NoCard)?;
+            opened = self.try_to_open(changes, with_signature);
+        }
+        let found = match opened {
+            Ok(open) => {
+                info!("{}: a card with the JPKI application", self.reader);
+                let card = open.card.clone();
+                **io = Some(open);
+                Found::Card(card)
+            }
+            Err(CardError::Removed | CardError::NoCard) => return Err(CardError::NoCard),
+            Err(error @ CardError::ShuttingDown) => return Err(error),
+            Err(error @ CardError::NotJpki) => Found::Other(error),
+            Err(error @ CardError::Transport(TransportError::Busy | TransportError::Reset)) => {
+                Found::HeldByOthers(error, Instant::now())
+            }
+            Err(error) => {
+                warn!("{}: the card cannot be used: {error}", self.reader);
+                Found::Other(CardError::Unusable)
+            }
+        };
+        let snapshot = Snapshot { changes, found };
+        let card = snapshot.card();
+        *self.snapshot.lock() = Some(snapshot);
+        card
+    }
+
+    /// One connection to the card, and its recognition.
+    fn try_to_open(&self, changes: u32, with_signature: bool) -> Result<OpenCard, CardError> {
+        let connection = self.service.connect(&self.reader)?;
+        let capabilities = self.reader_capabilities(&connection);
+        let neutral = NeutralApplication::default();
+        let mut line = Line { connection, capabilities, neutral, must_recheck: false };
+        let examined = self.transact(&mut line, None, |applet| self.examine(applet, changes, with_signature));
+        self.memory.note_reader(&self.reader, &line.capabilities);
+        Ok(OpenCard { card: Arc::new(examined?), line })
+    }
+
+    /// What card it is. The application is selected.
+    fn examine(
+        &self,
+        applet: &mut Applet<'_, '_>,
+        changes: u32,
+        with_signature: bool,
+    ) -> Result<Card, CardError> {
+        let recognised = match recognise(applet)? {
+            CardKind::Jpki(recognised) => recognised,
+            CardKind::Juki => {
+                warn!("{}: a juki card (住民基本台帳カード); its certificates have all expired", self.reader);
+                return Err(CardError::NotJpki);
+            }
+        };
+        let memory = self.memory.card(recognised.serial_number);
+        let card = Card::new(recognised, changes, memory);
+        let authentication = Credential::UserAuthentication;
+        if let Some(Some(certificate)) = card.certificate(authentication, CertificateRole::EndEntity) {
+            self.warn_about_expiry(authentication, &certificate);
+        }
+        if with_signature {
+            let present =
+                has_signature_certificate(applet, card.present(authentication).get() == Some(&true));
+            // The cell is new: it takes the value.
+            let _ = card.present(Credential::DigitalSignature).set(present?);
+        }
+        self.count_for_display(applet, &card, authentication)?;
+        Ok(card)
+    }
+
+    fn has_authentication(&self, card: &Card) -> bool {
+        card.present(Credential::UserAuthentication).get() == Some(&true)
+    }
+
+    /// What is known of the reader. Its driver is asked once.
+    fn reader_capabilities(&self, connection: &Connection) -> CardCapabilities {
+        if !self.memory.knows_reader(&self.reader) {
+            let mut told = CardCapabilities::default();
+            if self.settings.no_extended_length {
+                told.learn(Capability::ExtendedLength, Evidence::Disproven);
+                self.memory.note_reader(&self.reader, &told);
+            } else if let Ok(answer) = connection.takes_extended_length() {
+                debug!("{}: extended length, says the driver: {answer:?}", self.reader);
+                if let Some(extended) = answer {
+                    told.learn(Capability::ExtendedLength, Evidence::ToldByReader(extended));
+                }
+                self.memory.note_reader(&self.reader, &told);
+            }
+        }
+        self.memory.reader(&self.reader)
+    }
+
+    /// Whether extended length was tried in this reader, and failed.
+    fn has_lost_extended_length(&self) -> bool {
+        let evidence = self.memory.reader(&self.reader).evidence(Capability::ExtendedLength);
+        evidence == Some(Evidence::Disproven) && !self.settings.no_extended_length
+    }
+
+    /// The count of changes when a card is there again.
+    fn wait_for_return(&self) -> Option<u32> {
+        let end = Instant::now() + RETURN_TIMEOUT;
+        loop {
+            if let Some(changes) = self.changes_now() {
+                return Some(changes);
+            }
+            if Instant::now() >= end || self.check_running().is_err() {
+                return None;
+            }
+            std::thread::sleep(RETURN_PERIOD);
+        }
+    }
+
+    /// The service's count of changes, if a card is there.
+    fn changes_now(&self) -> Option<u32> {
+        match self.service.reader_state(&self.reader) {
+            Ok(Some(ReaderState { card_present: true, changes })) => Some(changes),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! A connection to one card, and all that is done when another program, the reader or the service gets in the way.
+//!
+//! Traps, each seen with pcsc-lite:
+//!
+//! - `SCARD_W_RESET_CARD` stays until `SCardReconnect`. The connection is renewed without a reset: two programs that
+//!   answer a reset with a reset would never stop.
+//! - That notice gets lost when resets follow each other closely; what is left of it is `SCARD_E_PROTO_MISMATCH` at the
+//!   next command, and at every one until the connection is renewed.
+//! - A renewal in the middle of another program's reset gives a connection without a protocol; no command can be sent
+//!   on it before it is renewed once more.
+//! - After a reset within a transaction the service takes nothing, not even the end, before the connection is renewed.
+//! - A card that is being pulled answers "not transacted", or success and no bytes, for some hundred milliseconds.
+//! - After some failures the card stays mute until its power is taken (seen after suspend).
+
+use std::time::{Duration, Instant};
+
+use super::calls::{Calls, Card, CardTransaction, Code, Context, ReaderEvent};
+use super::fairness::Fairness;
+use super::{Disposition, ReaderName, ReaderState, TransportError, transport_error};
+
+/// How long to look for a removal after a command failed: pcscd polls some readers every 400 ms.
+const REMOVAL_NOTICE: Duration = Duration::from_millis(600);
+
+/// A connection with a context of its own: `SCardBeginTransaction` waits without limit, and everything else on its
+/// context waits with it. Dropping it leaves the card as it is.
+pub struct Connection {
+    context: Box<dyn Context>,
+    reader: ReaderName,
+    /// `None` only while it is dropped.
+    card: Option<Box<dyn Card>>,
+    link: Link,
+    fairness: Fairness,
+}
+
+/// What has to be done about the connection before the next command.
+#[derive(Default)]
+struct Link {
+    /// The service has lost the protocol of the connection.
+    renewal_due: bool,
+    /// The reader failed, and the card may be mute until its power is taken.
+    power_off_due: bool,
+}
+
+/// A transaction: no other program reaches the card until it ends. One that is dropped without [`Transaction::end`]
+/// takes the card's power, since it is not known in what state the card is.
+pub struct Transaction<'a> {
+    context: &'a dyn Context,
+    reader: &'a ReaderName,
+    /// `None` once it has ended.
+    calls: Option<Box<dyn CardTransaction + 'a>>,
+    link: &'a mut Link,
+    fairness: &'a mut Fairness,
+    was_reset: bool,
+}
+
+impl Connection {
+    /// Connects to the card in a reader, shared with other programs.
+    ///
+    /// # Errors
+    /// [`TransportError::Removed`] when there is no card, [`TransportError::Busy`] when another program has it for
+    /// itself.
+    pub fn open(calls: &dyn Calls, reader: &ReaderName) -> Result<Self, TransportError> {
+        let context = calls.establish_context().map_err(transport_error)?;
+        let card = context.connect(reader).map_err(|code| match code {
+            Code::UNPOWERED_CARD => TransportError::Unpowered,
+            other => transport_error(other),
+        })?;
+        let reader = reader.clone();
+        Ok(Self { context, reader, card: Some(card), link: Link::default(), fairness: Fairness::default() })
+    }
+
+    /// Begins a transaction. Waits while another program has one, without limit. A reset by another program is
+    /// recovered from here and reported by [`Transaction::was_reset`].
+    ///
+    /// # Errors
+    /// [`TransportError::Removed`] when the card this connection was made to is gone; [`TransportError::Reset`] when
+    /// others reset the card faster than it can be recovered.
+    pub fn begin(&mut self) -> Result<Transaction<'_>, TransportError> {
+        let card: &mut dyn Card = &mut **self.card.as_mut().ok_or(TransportError::Removed)?;
+        self.fairness.before_begin();
+        let mut was_reset = std::mem::take(&mut self.link.renewal_due);
+        if was_reset {
+            card.reconnect(Disposition::LeaveCard).map_err(transport_error).inspect_err(|_| {
+                self.link.renewal_due = true;
+            })?;
+        }
+        let calls = match card.begin_transaction() {
+            Ok(calls) => calls,
+            Err((card, Code::RESET_CARD | Code::UNPOWERED_CARD)) => {
+                was_reset = true;
+                card.reconnect(Disposition::LeaveCard).map_err(transport_error)?;
+                card.begin_transaction().map_err(|(_, code)| transport_error(code))?
+            }
+            Err((_, code)) => return Err(transport_error(code)),
+        };
+        self.fairness.begun();
+        Ok(Transaction {
+            context: &*self.context,
+            reader: &self.reader,
+            calls: Some(calls),
+            link: &mut self.link,
+            fairness: &mut self.fairness,
+            was_reset,
+        })
+    }
+
+    /// SCardControl, a question to the reader and its driver: no exchange with the card.
+    ///
+    /// # Errors
+    /// When the driver does not know it, or another program has the card.
+    pub fn control(&self, code: u32, input: &[u8]) -> Result<Vec<u8>, TransportError> {
+        self.card.as_ref().ok_or(TransportError::Removed)?.control(code, input).map_err(transport_error)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(card) = self.card.take() {
+            card.disconnect(Disposition::LeaveCard);
+        }
+    }
+}
+
+impl Transaction<'_> {
+    /// Whether the card was reset since the last transaction. It may be another card.
+    #[must_use]
+    pub fn was_reset(&self) -> bool {
+        self.was_reset
+    }
+
+    /// What the service knows of the reader now. No exchange with the card.
+    ///
+    /// # Errors
+    /// When the service cannot be asked.
+    pub fn reader_state(&self) -> Result<Option<ReaderState>, TransportError> {
+        state_of(self.context, self.reader).map_err(transport_error)
+    }
+
+    /// Sends a command APDU and returns the response APDU.
+    ///
+    /// # Errors
+    /// Whatever kept the answer away. Except for [`TransportError::NotSent`] the card may have carried the command out.
+    pub fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
+        let calls = self.calls.as_mut().ok_or(TransportError::Removed)?;
+        match calls.transmit(command) {
+            Ok(Some(answer)) if answer.is_empty() && has_left(self.context, self.reader) => {
+                Err(TransportError::Removed)
+            }
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => {
+                self.link.renewal_due = true;
+                Err(TransportError::BadLength)
+            }
+            // The service sees it before it passes the command on.
+            Err(Code::PROTO_MISMATCH) => {
+                self.link.renewal_due = true;
+                Err(TransportError::NotSent)
+            }
+            Err(code) => match transport_error(code) {
+                TransportError::Failed(_) if has_left(self.context, self.reader) => {
+                    Err(TransportError::Removed)
+                }
+                error @ TransportError::Failed(_) => {
+                    self.link.power_off_due = true;
+                    Err(error)
+                }
+                error => Err(error),
+            },
+        }
+    }
+
+    /// Ends the transaction, and takes the power of a card that may have fallen mute.
+    ///
+    /// # Errors
+    /// When the service did not take the end; the transaction is over nevertheless.
+    pub fn end(mut self, disposition: Disposition) -> Result<(), TransportError> {
+        self.close(disposition)
+    }
+
+    fn close(&mut self, wanted: Disposition) -> Result<(), TransportError> {
+        let Some(calls) = self.calls.take() else { return Ok(()) };
+        let power_off_due = std::mem::take(&mut self.link.power_off_due);
+        let disposition = if power_off_due { Disposition::UnpowerCard } else { wanted };
+        self.fairness.ended();
+        calls.end(disposition).map_err(|(mut calls, code)| {
+            let last = if matches!(code, Code::RESET_CARD | Code::UNPOWERED_CARD) {
+                // Renewed with what is to happen to the card: it may keep a login over a reset.
+                let _ = calls.reconnect(disposition);
+                Disposition::LeaveCard
+            } else {
+                Disposition::UnpowerCard
+            };
+            let _ = calls.end(last);
+            transport_error(code)
+        })
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        // No answer is possible here.
+        let _ = self.close(Disposition::UnpowerCard);
+    }
+}
+
+/// What the service knows of a reader; `None` when there is no such reader.
+pub(super) fn state_of(context: &dyn Context, reader: &ReaderName) -> Result<Option<ReaderState>, Code> {
+    let mut events = [ReaderEvent::unaware(reader.clone())];
+    match context.get_status_change(Duration::ZERO, &mut events) {
+        Ok(()) | Err(Code::TIMEOUT) => {}
+        Err(Code::UNKNOWN_READER | Code::READER_UNAVAILABLE) => return Ok(None),
+        Err(code) => return Err(code),
+    }
+    Ok(events.first().and_then(|event| ReaderState::of(event.event)))
+}
+
+/// Whether the card has left the reader: pcscd says only "not transacted" at first.
+fn has_left(context: &dyn Context, reader: &ReaderName) -> bool {
+    let mut events = [ReaderEvent::unaware(reader.clone())];
+    let end = Instant::now() + REMOVAL_NOTICE;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if context.get_status_change(left, &mut events).is_err() {
+            return false;
+        }
+        for event in &mut events {
+            if !ReaderState::of(event.event).is_some_and(|state| state.card_present) {
+                return true;
+            }
+            event.current = event.event;
+        }
+    }
+}

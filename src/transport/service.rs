@@ -1,0 +1,211 @@
+//! The service that has the readers: which there are, what it knows of them, and waiting until that changes.
+//!
+//! A context serialises its calls. Looking at readers has one, a wait has another, and every connection its own.
+
+use std::ffi::CStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::calls::{Calls, Code, Context, ReaderEvent};
+use super::connection::{Connection, state_of};
+use super::{ReaderName, ReaderState, TransportError, transport_error};
+
+/// The name that stands for "a reader comes or goes" in SCardGetStatusChange.
+const PNP_NOTIFICATION: &CStr = c"\\\\?PnP?\\Notification";
+
+/// The first pause before a service that cannot be asked is asked again. It doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest such pause: how late a service that is started may be noticed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// How long [`Service::close`] waits for the waits to end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often it cancels them: SCardCancel is lost on a context that does not wait yet.
+const CANCEL_PERIOD: Duration = Duration::from_millis(10);
+
+/// The PC/SC service. Nothing is asked of it before the first use.
+pub struct Service {
+    calls: Arc<dyn Calls>,
+    looking: Mutex<Option<Box<dyn Context>>>,
+    /// The readers that were listed last, to see whether one came before a wait began.
+    listed: Mutex<Vec<ReaderName>>,
+    waits: Mutex<Waits>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waits {
+    contexts: Vec<Arc<dyn Context>>,
+    closed: bool,
+    /// The next pause, after the service could not be asked.
+    pause: Option<Duration>,
+}
+
+impl Service {
+    /// The service behind these calls; none is made yet.
+    #[must_use]
+    pub fn new(calls: Arc<dyn Calls>) -> Self {
+        Self {
+            calls,
+            looking: Mutex::default(),
+            listed: Mutex::default(),
+            waits: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// The readers there are now.
+    ///
+    /// # Errors
+    /// [`TransportError::NoService`] or [`TransportError::AccessDenied`].
+    pub fn readers(&self) -> Result<Vec<ReaderName>, TransportError> {
+        let readers = self.look(list);
+        *self.listed.lock() = readers.as_ref().cloned().unwrap_or_default();
+        readers
+    }
+
+    /// What is known of one reader now, without an exchange with the card; `None` when there is no such reader.
+    ///
+    /// # Errors
+    /// When the service cannot be asked.
+    pub fn reader_state(&self, reader: &ReaderName) -> Result<Option<ReaderState>, TransportError> {
+        self.look(|context| state_of(context, reader))
+    }
+
+    /// Connects to the card in a reader.
+    ///
+    /// # Errors
+    /// See [`Connection::open`].
+    pub fn connect(&self, reader: &ReaderName) -> Result<Connection, TransportError> {
+        Connection::open(&*self.calls, reader)
+    }
+
+    /// Asks the service, once more with a fresh context if the one at hand died with a service that was restarted.
+    fn look<T>(&self, ask: impl Fn(&dyn Context) -> Result<T, Code>) -> Result<T, TransportError> {
+        let mut looking = self.looking.lock();
+        if let Some(context) = looking.take() {
+            match ask(&*context) {
+                Err(code) if transport_error(code) == TransportError::NoService => {}
+                answer => {
+                    *looking = Some(context);
+                    return answer.map_err(transport_error);
+                }
+            }
+        }
+        let context = self.calls.establish_context().map_err(transport_error)?;
+        let answer = ask(&*context).map_err(transport_error);
+        if answer.is_ok() {
+            *looking = Some(context);
+        }
+        answer
+    }
+
+    /// Waits until a reader comes or goes, one of `known` changes, or [`Service::close`] is called. Spurious returns
+    /// are allowed: the caller looks for itself. Without a service that answers, it pauses, longer each time.
+    pub fn wait_for_change(&self, known: &[(ReaderName, ReaderState)], timeout: Duration) {
+        let waited = self.calls.establish_context().and_then(|context| {
+            let context: Arc<dyn Context> = context.into();
+            if !self.enter(&context) {
+                return Ok(());
+            }
+            let waited = self.wait(&*context, known, timeout);
+            self.leave(&context);
+            waited
+        });
+        let mut waits = self.waits.lock();
+        match waited {
+            Ok(()) | Err(Code::CANCELLED) => waits.pause = None,
+            Err(_) if waits.closed => {}
+            Err(_) => {
+                let pause = waits.pause.unwrap_or(FIRST_PAUSE);
+                waits.pause = Some((pause * 2).min(LONGEST_PAUSE));
+                self.changed.wait_for(&mut waits, pause.min(timeout));
+            }
+        }
+    }
+
+    /// Ends every wait, now and from now on.
+    pub fn close(&self) {
+        let end = Instant::now() + CLOSE_TIMEOUT;
+        let mut waits = self.waits.lock();
+        waits.closed = true;
+        self.changed.notify_all();
+        while !waits.contexts.is_empty() && Instant::now() < end {
+            for context in &waits.contexts {
+                // An error means that it does not wait.
+                let _ = context.cancel();
+            }
+            self.changed.wait_for(&mut waits, CANCEL_PERIOD);
+        }
+    }
+
+    /// Notes a context that is about to wait. `false` when waits have ended for good.
+    fn enter(&self, context: &Arc<dyn Context>) -> bool {
+        let mut waits = self.waits.lock();
+        if !waits.closed {
+            waits.contexts.push(context.clone());
+        }
+        !waits.closed
+    }
+
+    fn leave(&self, context: &Arc<dyn Context>) {
+        self.waits.lock().contexts.retain(|other| !Arc::ptr_eq(other, context));
+        self.changed.notify_all();
+    }
+
+    /// Waits in the service. Programs that connect and disconnect are no change, and the wait goes on.
+    fn wait(
+        &self,
+        context: &dyn Context,
+        known: &[(ReaderName, ReaderState)],
+        timeout: Duration,
+    ) -> Result<(), Code> {
+        let end = Instant::now() + timeout;
+        let listed = list(context)?;
+        if listed != *self.listed.lock() {
+            return Ok(());
+        }
+        let mut events: Vec<_> =
+            known.iter().map(|(reader, _)| ReaderEvent::unaware(reader.clone())).collect();
+        if !events.is_empty() {
+            context.get_status_change(Duration::ZERO, &mut events)?;
+        }
+        // Since version 2 pcscd compares the number of readers that stands here; before, it compared with the number
+        // at the beginning of the call and ignored this one.
+        let readers = u32::try_from(listed.len()).unwrap_or_default();
+        let mut pnp = ReaderEvent::unaware(ReaderName::from(PNP_NOTIFICATION.to_owned()));
+        pnp.current = readers << 16;
+        pnp.event = pnp.current;
+        events.push(pnp);
+        loop {
+            let mut states = events.iter().zip(known);
+            if states.any(|(event, (_, then))| ReaderState::of(event.event) != Some(*then)) {
+                return Ok(());
+            }
+            if events.last().is_some_and(|pnp| pnp.event != pnp.current) || self.waits.lock().closed {
+                return Ok(());
+            }
+            for event in &mut events {
+                event.current = event.event & !ReaderState::CHANGED;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            match context.get_status_change(left, &mut events) {
+                Ok(()) => {}
+                Err(Code::TIMEOUT | Code::UNKNOWN_READER | Code::READER_UNAVAILABLE) => return Ok(()),
+                Err(code) => return Err(code),
+            }
+        }
+    }
+}
+
+/// SCardListReaders; no reader is no error.
+fn list(context: &dyn Context) -> Result<Vec<ReaderName>, Code> {
+    match context.list_readers() {
+        Err(Code::NO_READERS_AVAILABLE) => Ok(Vec::new()),
+        answer => answer,
+    }
+}
