@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::applet::Applet;
 use crate::state::State;
-use crate::{Application, Credential, Fault, Identity, Ledger, Mark, Profile};
+use crate::{Application, Credential, Fault, Identity, Ledger, Mark, Profile, Verified};
 
 /// What comes back for a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,9 +16,10 @@ pub enum Reply {
     Removed,
     /// The card was reset meanwhile and has not seen the command, or its answer was lost.
     Reset,
-    /// The card has no power.
+    /// The card has no power, or it fell silent ([`ExtendedLength::Mute`](crate::ExtendedLength)): until a reset or
+    /// until its power was off, every command comes to this.
     Mute,
-    /// A scripted failure of the transport.
+    /// The transport failed: by a script, or since the reader fails at this command or answer.
     TransportError(i32),
 }
 
@@ -89,6 +90,24 @@ impl VirtualCard {
     /// Whether the card is in its reader.
     pub fn is_present(&self) -> bool {
         self.state().present
+    }
+
+    /// How long until a card that left the field by itself ([`ExtendedLength::LeavesField`](crate::ExtendedLength)) is
+    /// back; `None` for any other card. The reader gets [`Reply::Removed`] from such a card and asks here when to
+    /// [`insert`](VirtualCard::insert) it again, which nothing else does.
+    pub fn returns_in(&self) -> Option<Duration> {
+        self.state().returns_in()
+    }
+
+    /// Verifies both PINs past the card's command interface, as another program leaves them that ended without a
+    /// reset. The JPKI application is selected afterwards.
+    pub fn leave_verified(&self) {
+        self.state().applet.leave_verified();
+    }
+
+    /// Which PINs the card has accepted and not forgotten.
+    pub fn verified_pins(&self) -> Verified {
+        self.state().applet.verified()
     }
 
     /// How often the card was put back: a connection made at another number is dead.

@@ -19,8 +19,10 @@
 //! assert_eq!(card.commands(), 1);
 //! ```
 
+pub mod aid;
 mod apdu;
 mod applet;
+mod behaviour;
 mod calendar;
 mod card;
 mod certificate;
@@ -34,12 +36,14 @@ mod ledger;
 mod pcscd;
 mod pins;
 mod profile;
+mod reading;
 mod signing;
 pub mod stack;
 mod state;
 mod vpcd;
 
 pub use applet::Application;
+pub use behaviour::{EndOfFile, ExtendedLength, FileAnswer, LongRead, TriesQuery};
 pub use card::{Reply, VirtualCard};
 pub use fault::{Fault, Trigger};
 pub use identity::{Identity, Validity};

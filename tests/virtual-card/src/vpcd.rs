@@ -193,6 +193,10 @@ impl Shared {
             if state.stopping {
                 return;
             }
+            if let Some(card) = state.card.as_ref().filter(|card| card.returns_in() == Some(Duration::ZERO)) {
+                card.insert();
+                state.looks = 0;
+            }
             let card = state.card.clone().filter(VirtualCard::is_present);
             let connection = card.as_ref().and_then(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());
             let (Some(card), Some(mut connection)) = (card, connection) else {
@@ -230,7 +234,7 @@ impl Shared {
                     Reply::Answer(answer) => send(connection, &answer)?,
                     Reply::Removed => return leave(connection, LOOK_PERIOD),
                     // To the driver every failure is the loss of its connection. As we come back before the next
-                    // look, the daemon notices no removal.
+                    // look, the daemon notices no removal. A mute card still answers with its ATR.
                     Reply::Mute | Reply::Reset | Reply::TransportError(_) => return Ok(()),
                 },
             }
