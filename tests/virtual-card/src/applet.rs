@@ -246,6 +246,16 @@ impl Applet {
         }
     }
 
+    /// The PIN that a command with data would change, were it allowed.
+    pub(crate) fn pin_to_change(&self, bytes: &[u8]) -> Option<Credential> {
+        let is_change = |command: &Command<'_>| command.instruction == 0x24 && !command.data.is_empty();
+        let command = Command::parse(bytes).filter(is_change)?;
+        match self.named_by(command.p2, None) {
+            Ok(File::Pin(credential)) => Some(*credential),
+            _ => None,
+        }
+    }
+
     fn change_pin(&mut self, command: &Command<'_>) -> Result<u16, Refusal> {
         if (command.p1, command.p2) != (0x01, 0x80) {
             return Err(sw::WRONG_PARAMETERS);

@@ -164,7 +164,9 @@ fn on_card(card: &VirtualCard, verb: &str, words: &mut Words<'_>) -> Answer {
 fn count(card: &VirtualCard, words: &mut Words<'_>) -> Result<usize, String> {
     let what = words.next("what to count")?;
     let credential = match what {
-        "verifies" | "failed-verifies" | "queries" => Some(words.credential()?),
+        "verifies" | "failed-verifies" | "queries" | "tries-lost" | "pin-commands" => {
+            Some(words.credential()?)
+        }
         "signatures" => words.optional_credential(),
         _ => None,
     };
@@ -174,6 +176,11 @@ fn count(card: &VirtualCard, words: &mut Words<'_>) -> Result<usize, String> {
         ("verifies", Some(credential)) => ledger.verifies(credential),
         ("failed-verifies", Some(credential)) => ledger.failed_verifies(credential),
         ("queries", Some(credential)) => ledger.queries(credential),
+        ("tries-lost", Some(credential)) => ledger.tries_lost(credential),
+        ("pin-commands", Some(credential)) => ledger.pin_commands(credential),
+        ("all-queries", _) => ledger.all_queries(),
+        ("power-offs", _) => ledger.power_offs(),
+        ("removals", _) => ledger.removals(),
         ("misplaced-verifies", _) => ledger.misplaced_verifies(),
         ("signatures", Some(credential)) => ledger.signatures_by(credential),
         ("signatures", None) => ledger.signatures(),
@@ -209,6 +216,8 @@ fn fault_effect(trigger: Trigger, effect: &str, words: &mut Words<'_>) -> Result
         "answer" => trigger.answer(words.bytes("an answer")?),
         "remove" => trigger.remove(),
         "reset" => trigger.reset(),
+        "mute" => trigger.mute(),
+        "leave" => trigger.leave_field(words.milliseconds()?),
         "error" => trigger.transport_error(words.parse("a code")?),
         "select" => trigger.foreign_select(&words.bytes("an application id")?),
         "delay" => trigger.delay(words.milliseconds()?),

@@ -121,16 +121,21 @@ impl State {
         match self.applet.profile().extended_length {
             _ if self.mute => Some(Reply::Mute),
             ExtendedLength::TransmitFails if extended => Some(Reply::TransportError(NOT_TRANSACTED)),
-            ExtendedLength::Mute if extended => {
-                self.mute = true;
-                Some(Reply::Mute)
-            }
-            ExtendedLength::LeavesField(absence) if extended => {
-                self.returns_at = Some(Instant::now() + absence);
-                Some(Reply::Removed)
-            }
+            ExtendedLength::Mute if extended => Some(self.fall_silent()),
+            ExtendedLength::LeavesField(absence) if extended => Some(self.be_absent(absence)),
             _ => None,
         }
+    }
+
+    fn fall_silent(&mut self) -> Reply {
+        self.mute = true;
+        Reply::Mute
+    }
+
+    /// Notes the time only; the removal follows with the reply.
+    fn be_absent(&mut self, absence: Duration) -> Reply {
+        self.returns_at = Some(Instant::now() + absence);
+        Reply::Removed
     }
 
     fn reader_fails_at(&self, command: &[u8], answer: &[u8]) -> bool {
@@ -151,6 +156,8 @@ impl State {
             Effect::Answer(bytes) => Reply::Answer(bytes.clone()),
             Effect::Remove => Reply::Removed,
             Effect::Reset => Reply::Reset,
+            Effect::Mute => self.fall_silent(),
+            Effect::LeaveField(absence) => self.be_absent(*absence),
             Effect::TransportError(code) => Reply::TransportError(*code),
             Effect::Foreign(_) | Effect::Edit(_) | Effect::Delay(_) => {
                 if let Effect::Foreign(commands) = effect {
@@ -214,6 +221,7 @@ impl State {
             answer_length: 0,
             status: None,
             verify: None,
+            change: self.applet.pin_to_change(command),
             signed: None,
             verified_before: verified,
             verified_after: verified,

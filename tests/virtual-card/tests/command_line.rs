@@ -51,6 +51,8 @@ fn a_shell_finds_the_card_through_env_and_asks_the_control_socket() {
     assert_eq!(control(directory, "tries auth").unwrap(), "2");
     assert_eq!(control(directory, &format!("count failed-verifies auth since {mark}")).unwrap(), "1");
     assert_eq!(control(directory, "count failed-verifies sign").unwrap(), "0");
+    assert_eq!(control(directory, "count tries-lost auth").unwrap(), "1");
+    assert_eq!(control(directory, "count removals").unwrap(), "0");
     assert!(control(directory, "ledger").unwrap().contains("authentication PIN: Wrong"));
     assert!(control(directory, "@1 tries auth").unwrap_err().contains("no card"));
     running.end();
@@ -74,6 +76,8 @@ fn cards_come_and_go_and_faults_are_scripted_by_control() {
         "@0 set-tries auth 1",
         "fault at 1 after times 2 answer 6F00",
         "fault on 2A select D3921000310001010100",
+        "fault at 9 mute",
+        "fault at 9 leave 700",
         "latency 0 5",
         "clear-faults",
         "warm-reset",
