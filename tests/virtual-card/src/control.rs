@@ -15,6 +15,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::stack::Stack;
+use crate::traits::TRAITS;
 use crate::{Credential, Fault, Identity, Mark, Profile, Trigger, VirtualCard};
 
 /// The commands, as `help` shows them.
@@ -77,6 +78,7 @@ pub fn execute(stack: &mut Stack, identity: &Identity, line: &str) -> Answer {
     let answer = match verb {
         "ping" | "stop" => String::new(),
         "help" => HELP.to_owned(),
+        "traits" => traits(),
         "kill-pcscd" => {
             stack.kill_pcscd();
             String::new()
@@ -119,6 +121,11 @@ fn on_card(card: &VirtualCard, verb: &str, words: &mut Words<'_>) -> Answer {
             }
             None => format!("{}\n", card.profile().name),
         },
+        "describe" => format!("{}\n", card.profile()),
+        "leave-verified" => {
+            card.leave_verified();
+            String::new()
+        }
         "seed" => {
             card.replace(card.profile(), Identity::from_seed(words.parse("a seed")?));
             String::new()
@@ -292,17 +299,22 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The profile called `name`, or a message with the names there are.
+/// The profile that `text` describes, or a message that helps.
 ///
 /// # Errors
 ///
-/// When there is no such profile.
-pub fn profile(name: &str) -> Result<Profile, String> {
-    Profile::by_name(name).ok_or_else(|| {
-        let mut message = format!("no profile {name:?}; there are");
+/// When there is no such profile, trait or value.
+pub fn profile(text: &str) -> Result<Profile, String> {
+    Profile::described_by(text).map_err(|mut message| {
+        message.push_str("; there are");
         for profile in Profile::all() {
             let _ = write!(message, " {}", profile.name);
         }
         message
     })
+}
+
+/// The traits and their values, as `traits` shows them.
+pub fn traits() -> String {
+    TRAITS.iter().map(|known| format!("{:28}{}\n", known.name, known.values)).collect()
 }

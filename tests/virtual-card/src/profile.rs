@@ -298,9 +298,9 @@ impl Profile {
         ]
     }
 
-    /// The profile called `name`.
+    /// The profile called `name`, with traits after it if need be: see [`Profile::described_by`].
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::all().into_iter().find(|profile| profile.name == name)
+        Self::described_by(name).ok()
     }
 
     /// The key pair's part of the profile.

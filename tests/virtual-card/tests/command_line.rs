@@ -90,6 +90,12 @@ fn cards_come_and_go_and_faults_are_scripted_by_control() {
     assert_eq!(control(directory, "profile").unwrap(), "under-15");
     assert_eq!(control(directory, "tries auth").unwrap(), "1");
     assert_eq!(control(directory, "faults").unwrap(), "0");
+    control(directory, "profile full+isd=6A82+extended-length=mute").unwrap();
+    assert_eq!(control(directory, "describe").unwrap(), "full+extended-length=mute+isd=6A82");
+    control(directory, "leave-verified").unwrap();
+    assert_eq!(control(directory, "verified sign").unwrap(), "true");
+    assert!(control(directory, "traits").unwrap().contains("end-of-file"));
+    control(directory, "insert draw-17").unwrap();
     let pem = directory.join("pem");
     control(directory, &format!("certificates {}", pem.display())).unwrap();
     assert!(pem.join("signature-ca.pem").is_file());
