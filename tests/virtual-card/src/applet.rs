@@ -128,8 +128,9 @@ impl Applet {
         self.first_command = true;
     }
 
-    /// Where sources disagree: real cards are reported to keep the verified state over a warm reset, so that the
-    /// application need only be selected again; ISO/IEC 7816-4 would have it cleared.
+    /// Where sources disagree: real cards are reported to keep the verified state over a warm
+    /// reset, so that the application need only be selected again; ISO/IEC 7816-4 would have it
+    /// cleared.
     pub(crate) fn warm_reset(&mut self) {
         if !self.profile.warm_reset_keeps_verified {
             self.pins.forget();
@@ -189,8 +190,8 @@ impl Applet {
                     return Err(refusal);
                 }
                 let application = Application::from_aid(command.data).ok_or(sw::FILE_NOT_FOUND)?;
-                // Only another application ends the verified state, and after a warm reset it is the
-                // application that was current before that counts.
+                // Only another application ends the verified state, and after a warm reset it is
+                // the application that was current before that counts.
                 if application != Application::Jpki {
                     self.pins.forget();
                 }
@@ -269,7 +270,8 @@ impl Applet {
         Ok(self.pins.change(credential, command.data))
     }
 
-    /// The file P2 means: 80 the current one, 80|SFI the one with that short id, unless such ids are refused.
+    /// The file P2 means: 80 the current one, 80|SFI the one with that short id, unless such ids
+    /// are refused.
     pub(crate) fn named_by(&self, p2: u8, short_refusal: Option<u16>) -> Result<&File, Refusal> {
         if p2 == 0x80 {
             let id = self.current_file.ok_or(sw::NO_CURRENT_FILE)?;

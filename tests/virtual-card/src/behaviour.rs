@@ -38,7 +38,8 @@ pub enum ExtendedLength {
 
 /// What READ BINARY in a short command meets when it asks for many bytes.
 ///
-/// A signature has 256 bytes and comes all the same: with a reader that fails there no program can sign.
+/// A signature has 256 bytes and comes all the same: with a reader that fails there no program can
+/// sign.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LongRead {
     /// Up to 256 bytes come.

@@ -1,4 +1,5 @@
-//! The line protocol of a running stack: one command to a connection, the answer is `ok` or `error` and then text.
+//! The line protocol of a running stack: one command to a connection, the answer is `ok` or `error`
+//! and then text.
 //!
 //! Commands act on reader 0 unless the first word is `@N`. CREDENTIAL is `auth` or `sign`.
 //!
@@ -53,7 +54,7 @@ pub fn serve(stack: &mut Stack, identity: &Identity, listener: &UnixListener) ->
 ///
 /// # Errors
 ///
-/// When nobody answers there.
+/// When no stack answers there.
 pub fn send(socket: &Path, command: &str) -> io::Result<Answer> {
     let mut connection = UnixStream::connect(socket)?;
     writeln!(connection, "{command}")?;

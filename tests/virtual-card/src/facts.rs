@@ -11,8 +11,9 @@ const PSS: u8 = 4;
 impl Profile {
     /// Whether a program has to show the signature token.
     ///
-    /// It is absent only if EF 0008 can be read, its byte 0 is 00, and its byte 1 does not contradict the
-    /// authentication certificate. A byte 1 of 00 contradicts a certificate that is there.
+    /// It is absent only if EF 0008 can be read, its byte 0 is 00, and its byte 1 does not
+    /// contradict the authentication certificate. A byte 1 of 00 contradicts a certificate that is
+    /// there.
     pub fn has_signature_token(&self) -> bool {
         let availability = self.availability.as_deref().filter(|_| self.is_readable(AVAILABILITY));
         self.has_application

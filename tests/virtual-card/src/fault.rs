@@ -134,7 +134,8 @@ impl Trigger {
         self.effect(Effect::Reset)
     }
 
-    /// The card falls silent until a reset or until its power was off, as after a suspend with some readers.
+    /// The card falls silent until a reset or until its power was off, as after a suspend with some
+    /// readers.
     pub fn mute(self) -> Fault {
         self.effect(Effect::Mute)
     }

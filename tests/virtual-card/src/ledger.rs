@@ -174,7 +174,8 @@ impl Ledger {
         self.commands().filter(|record| record.signed == Some(credential)).count()
     }
 
-    /// The commands that made a signature, in order, whether it was wanted or not: P1 is in the header.
+    /// The commands that made a signature, in order, whether it was wanted or not: P1 is in the
+    /// header.
     pub fn signing_commands(&self) -> impl Iterator<Item = &CommandRecord> {
         self.commands().filter(|record| record.signed.is_some())
     }

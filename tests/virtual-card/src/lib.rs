@@ -1,8 +1,8 @@
 //! A model of the JPKI application on the My Number card, for tests: bytes in, bytes out.
 //!
-//! Written from what is known of the card and from nothing else; it shares no constant with the module it tests,
-//! so that a wrong constant there shows here. Where sources on real cards disagree, [`Profile`] has a field and the
-//! model plays either side.
+//! Written from what is known of the card and from nothing else; it shares no constant with the
+//! module it tests, so that a wrong constant there shows here. Where sources on real cards
+//! disagree, [`Profile`] has a field and the model plays either side.
 //!
 //! * [`VirtualCard`] takes commands, keeps a [`Ledger`] of them (never a PIN) and plays scripted [`Fault`]s.
 //! * [`Identity`] holds keys and certificates; the names in them say TEST, the keys protect nothing.

@@ -1,14 +1,16 @@
 //! Chips drawn at random over all traits, and a set of chips in which every two values meet.
 //!
-//! [`ODDS`] is the table of probabilities. A drawn chip can do everything that a program wants of it in some way:
-//! both certificates can be read, after the PIN at least, and both keys sign. So no chip is drawn whose
-//! authentication certificate is refused for good, and the label of a juki card is not drawn. The signature
-//! certificate is missing only where EF 0008 says so and nothing contradicts it.
+//! [`ODDS`] is the table of probabilities. A drawn chip can do everything that a program wants of
+//! it in some way: both certificates can be read, after the PIN at least, and both keys sign. So no
+//! chip is drawn whose authentication certificate is refused for good, and the label of a juki card
+//! is not drawn. The signature certificate is missing only where EF 0008 says so and nothing
+//! contradicts it.
 
 use crate::profile::{CertificateFile, Profile};
 use crate::traits::{TRAITS, Trait};
 
-/// A trait and its values, each with its probability in per cent. The first is that of [`Profile::full`].
+/// A trait and its values, each with its probability in per cent. The first is that of
+/// [`Profile::full`].
 pub type Row = (&'static str, &'static [(u32, &'static str)]);
 
 /// A value of `ef-0008-content` that stands for one to three bytes of any value.
@@ -69,12 +71,14 @@ impl Profile {
     }
 }
 
-/// The first `count` chips of a fixed row. In 30 of them every two traits deviate together at least once.
+/// The first `count` chips of a fixed row. In 30 of them every two traits deviate together at least
+/// once.
 pub fn sample(count: u64) -> Vec<Profile> {
     (FIRST_SEED..FIRST_SEED + count).map(Profile::draw).collect()
 }
 
-/// Chips in which any value of a trait meets any value of any other one. Their names are `pair-NUMBER`.
+/// Chips in which any value of a trait meets any value of any other one. Their names are
+/// `pair-NUMBER`.
 pub fn pairwise() -> Vec<Profile> {
     let mut pairs = Pairs::new();
     let mut chips = Vec::new();

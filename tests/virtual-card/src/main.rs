@@ -1,4 +1,5 @@
-//! `virtual-card`: a stack of virtual cards for programs that are not written in Rust. See `--help`.
+//! `virtual-card`: a stack of virtual cards for programs that are not written in Rust. See
+//! `--help`.
 
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -138,7 +139,8 @@ struct Signals(libc::sigset_t);
 
 impl Signals {
     fn block() -> io::Result<Self> {
-        // SAFETY: a sigset_t is plain memory that sigemptyset makes valid; all pointers are to locals.
+        // SAFETY: a sigset_t is plain memory that sigemptyset makes valid; all pointers are to
+        // locals.
         unsafe {
             let mut set = std::mem::zeroed();
             libc::sigemptyset(&raw mut set);

@@ -1,4 +1,5 @@
-//! The two PINs: comparison, counters, and the verified state that outlives the program that reached it.
+//! The two PINs: comparison, counters, and the verified state that outlives the program that
+//! reached it.
 
 use crate::Credential;
 use crate::apdu::sw;

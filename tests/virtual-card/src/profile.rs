@@ -36,13 +36,13 @@ pub struct CredentialProfile {
     pub tries: u8,
     /// Tries left when the card is made; 0 is blocked.
     pub tries_left: u8,
-    /// The holder's certificate.
+    /// The person's own certificate.
     pub certificate: CertificateFile,
     /// The certificate of the CA.
     pub ca_certificate: CertificateFile,
-    /// The days the holder's certificate is good for.
+    /// The days that certificate is good for.
     pub validity: Validity,
-    /// Whether reading the holder's certificate takes the PIN.
+    /// Whether reading that certificate takes the PIN.
     pub certificate_needs_pin: bool,
     /// A card without a PIN: what VERIFY answers, with data or without. The key cannot be used.
     pub no_pin: Option<u16>,
@@ -90,7 +90,8 @@ pub struct Profile {
     pub authentication: Option<CredentialProfile>,
     /// The signature key pair; `None` leaves out its files, key and PIN.
     pub signature: Option<CredentialProfile>,
-    /// Whether P1 or P2 may name a file by its short id: `false` refuses it to every command with 6A86.
+    /// Whether P1 or P2 may name a file by its short id: `false` refuses it to every command with
+    /// 6A86.
     pub short_file_ids: bool,
     /// How READ BINARY refuses a short id; `None` takes it.
     pub short_read_refusal: Option<u16>,
@@ -110,7 +111,8 @@ pub struct Profile {
     pub ignores_scheme: bool,
     /// The answer to sign input of a wrong length: 6700 or 6985.
     pub wrong_input_status: u16,
-    /// Whether the sign command answers 6100 and no data, so that the signature comes by GET RESPONSE.
+    /// Whether the sign command answers 6100 and no data, so that the signature comes by GET
+    /// RESPONSE.
     pub signature_waits: bool,
     /// What extended-length commands meet.
     pub extended_length: ExtendedLength,
@@ -181,7 +183,8 @@ impl Profile {
         }
     }
 
-    /// A card that knows only what every project has seen: no short file ids, P1 00, short commands.
+    /// A card that knows only what every project has seen: no short file ids, P1 00, short
+    /// commands.
     pub fn conservative() -> Self {
         Self {
             name: "conservative".into(),
@@ -192,12 +195,12 @@ impl Profile {
         }
     }
 
-    /// A holder under 15: no signature certificate file.
+    /// A person under 15: no signature certificate file.
     pub fn under_15() -> Self {
         Self::under_15_with("under-15", CertificateFile::Absent)
     }
 
-    /// A holder under 15 whose signature certificate file exists but holds filler.
+    /// A person under 15 whose signature certificate file exists but holds filler.
     pub fn under_15_filler() -> Self {
         Self::under_15_with("under-15-filler", CertificateFile::Filler)
     }
@@ -260,8 +263,8 @@ impl Profile {
             .with_pins("9753", "PHONE42")
     }
 
-    /// A card made without a PIN (顔認証マイナンバーカード): no signature certificate, and an authentication key that
-    /// no PIN opens.
+    /// A card made without a PIN (顔認証マイナンバーカード): no signature certificate, and an authentication
+    /// key that no PIN opens.
     pub fn without_pin() -> Self {
         let mut profile = Self { name: "without-pin".into(), ..Self::under_15() };
         profile.credential_mut(Credential::Authentication).no_pin = Some(0x6984);

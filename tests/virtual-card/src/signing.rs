@@ -69,7 +69,8 @@ impl Scheme {
 }
 
 impl Applet {
-    /// P1 is looked at first, then the key, the PIN and at last the lengths; or the key and the PIN before P1.
+    /// P1 is looked at first, then the key, the PIN and at last the lengths; or the key and the PIN
+    /// before P1.
     pub(crate) fn sign(&mut self, command: &Command<'_>) -> Result<Processed, Refusal> {
         let (scheme, credential) = if self.profile.pin_before_scheme {
             let credential = self.verified_key(command.p2)?;

@@ -150,7 +150,8 @@ impl State {
         Some(returns_at.saturating_duration_since(Instant::now()))
     }
 
-    /// Carries an effect out; the reply when it ends the command. A command carried out before is recorded first.
+    /// Carries an effect out; the reply when it ends the command. A command carried out before is
+    /// recorded first.
     fn apply(&mut self, effect: Effect, carried_out: Option<&mut CommandRecord>) -> Option<Reply> {
         let reply = match &effect {
             Effect::Answer(bytes) => Reply::Answer(bytes.clone()),

@@ -1,4 +1,5 @@
-//! The traits of a card by name, so that a command line can set them and a failed test can name them.
+//! The traits of a card by name, so that a command line can set them and a failed test can name
+//! them.
 //!
 //! A profile is written as a name and then `+TRAIT=VALUE` for each trait that differs:
 //! `full+isd=6A82+label=blank`. A status word is four hex digits.

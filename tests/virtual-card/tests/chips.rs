@@ -1,4 +1,5 @@
-//! Chips that differ from the one that is known best: files, short ids, lengths, neutral applications.
+//! Chips that differ from the one that is known best: files, short ids, lengths, neutral
+//! applications.
 
 #![allow(dead_code)]
 mod apdus;

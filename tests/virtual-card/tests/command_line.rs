@@ -1,4 +1,5 @@
-//! The program: a stack in the foreground, its control socket, and an end that leaves nothing behind.
+//! The program: a stack in the foreground, its control socket, and an end that leaves nothing
+//! behind.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -100,7 +101,7 @@ fn cards_come_and_go_and_faults_are_scripted_by_control() {
     control(directory, &format!("certificates {}", pem.display())).unwrap();
     assert!(pem.join("signature-ca.pem").is_file());
     for wrong in
-        ["dance", "tries nobody", "fault at 1", "fault on 2 remove", "mark twice", "@7 mark", "insert x"]
+        ["dance", "tries thumb", "fault at 1", "fault on 2 remove", "mark twice", "@7 mark", "insert x"]
     {
         assert!(control(directory, wrong).is_err(), "{wrong}");
     }

@@ -117,7 +117,8 @@ fn behind_a_real_daemon_a_mute_card_stays_mute_until_it_is_reset() {
     assert!(!gives_challenge(&stack, &[]));
     assert_eq!(stack.card(0).insertions(), 0);
     stack.card(0).warm_reset();
-    // The driver takes a failed command for the loss of the card and finds it again at its next look.
+    // The driver takes a failed command for the loss of the card and finds it again at its next
+    // look.
     let deadline = Instant::now() + Duration::from_secs(10);
     while !gives_challenge(&stack, &[]) {
         assert!(Instant::now() < deadline, "{}", stack.card(0).ledger());
