@@ -6,6 +6,7 @@
 pub(crate) mod sw {
     pub(crate) const OK: u16 = 0x9000;
     pub(crate) const MORE_DATA: u16 = 0x6100;
+    pub(crate) const END_OF_FILE_WARNING: u16 = 0x6282;
     pub(crate) const TRIES_LEFT: u16 = 0x63c0;
     pub(crate) const WRONG_LENGTH: u16 = 0x6700;
     pub(crate) const NO_LOGICAL_CHANNEL: u16 = 0x6881;

@@ -4,12 +4,13 @@
 
 use rsa::rand_core::{OsRng, RngCore};
 
+use crate::aid;
 use crate::apdu::{Command, sw};
-use crate::files::{Access, File, Files};
+use crate::behaviour::{ExtendedLength, FileAnswer};
+use crate::files::{File, Files};
 use crate::ledger::{Outcome, Verified, Verify};
 use crate::pins::Pins;
 use crate::profile::Profile;
-use crate::signing::{SIGNATURE_LENGTH, Scheme};
 use crate::{Credential, Identity};
 
 /// An application of the card.
@@ -29,12 +30,12 @@ pub enum Application {
 
 impl Application {
     fn from_aid(aid: &[u8]) -> Option<Self> {
-        Some(match *aid {
-            [0xa0, 0x00, 0x00, 0x01, 0x51, 0x00, 0x00] => Self::CardManager,
-            [0xd3, 0x92, 0xf0, 0x00, 0x26, 0x01, 0x00, 0x00, 0x00, 0x01] => Self::Jpki,
-            [0xd3, 0x92, 0x10, 0x00, 0x31, 0x00, 0x01, 0x01, 0x01, 0x00] => Self::Common,
-            [0xd3, 0x92, 0x10, 0x00, 0x31, 0x00, 0x01, 0x01, 0x04, 0x02] => Self::SurfaceCheck,
-            [0xd3, 0x92, 0x10, 0x00, 0x31, 0x00, 0x01, 0x01, 0x04, 0x08] => Self::SurfaceInput,
+        Some(match aid {
+            aid::ISD | aid::LONG_ISD => Self::CardManager,
+            aid::JPKI => Self::Jpki,
+            aid::COMMON => Self::Common,
+            aid::SURFACE_CHECK => Self::SurfaceCheck,
+            aid::SURFACE_INPUT => Self::SurfaceInput,
             _ => return None,
         })
     }
@@ -50,7 +51,7 @@ pub(crate) struct Processed {
 }
 
 impl Processed {
-    fn status(status: u16) -> Self {
+    pub(crate) fn status(status: u16) -> Self {
         Self { status, ..Self::default() }
     }
 
@@ -64,17 +65,17 @@ impl Processed {
 }
 
 /// Why a command was refused; the status word is the whole answer.
-type Refusal = u16;
+pub(crate) type Refusal = u16;
 
 /// The state of one card.
 #[derive(Clone, Debug)]
 pub(crate) struct Applet {
-    profile: Profile,
-    identity: Identity,
+    pub(crate) profile: Profile,
+    pub(crate) identity: Identity,
     pub(crate) files: Files,
     pub(crate) pins: Pins,
     application: Application,
-    current_file: Option<u16>,
+    pub(crate) current_file: Option<u16>,
     /// Answer data that waits for GET RESPONSE.
     waiting: Vec<u8>,
     first_command: bool,
@@ -82,7 +83,7 @@ pub(crate) struct Applet {
 
 impl Applet {
     pub(crate) fn new(profile: Profile, identity: Identity) -> Self {
-        Self {
+        let mut applet = Self {
             files: Files::new(&profile, &identity),
             pins: Pins::new(&profile),
             identity,
@@ -91,7 +92,17 @@ impl Applet {
             current_file: None,
             waiting: Vec::new(),
             first_command: true,
+        };
+        if applet.profile.left_verified {
+            applet.leave_verified();
         }
+        applet
+    }
+
+    /// What a program leaves that verified both PINs and ended without a reset.
+    pub(crate) fn leave_verified(&mut self) {
+        self.application = Application::Jpki;
+        self.pins.verify_both();
     }
 
     pub(crate) fn profile(&self) -> &Profile {
@@ -117,8 +128,9 @@ impl Applet {
         self.first_command = true;
     }
 
-    /// Where sources disagree: real cards are reported to keep the verified state over a warm reset, so that the
-    /// application need only be selected again; ISO/IEC 7816-4 would have it cleared.
+    /// Where sources disagree: real cards are reported to keep the verified state over a warm
+    /// reset, so that the application need only be selected again; ISO/IEC 7816-4 would have it
+    /// cleared.
     pub(crate) fn warm_reset(&mut self) {
         if !self.profile.warm_reset_keeps_verified {
             self.pins.forget();
@@ -138,11 +150,13 @@ impl Applet {
             return Processed::status(sw::NO_DIAGNOSIS);
         }
         if !self.profile.has_application {
-            return Processed::status(sw::FILE_NOT_FOUND);
+            return Processed::status(self.profile.foreign_status);
         }
         let Some(command) = Command::parse(bytes) else { return Processed::status(sw::WRONG_LENGTH) };
-        if command.extended && !self.profile.extended_length {
-            return Processed::status(sw::WRONG_LENGTH);
+        if let ExtendedLength::Refused(status) = self.profile.extended_length
+            && command.extended
+        {
+            return Processed::status(status);
         }
         let waiting = std::mem::take(&mut self.waiting);
         let mut processed = match (command.class, command.instruction) {
@@ -156,7 +170,7 @@ impl Applet {
     fn dispatch(&mut self, command: &Command<'_>) -> Result<Processed, Refusal> {
         match (command.class, command.instruction) {
             (0x00, 0xa4) => self.select(command).map(Processed::status),
-            (0x00, 0xb0) => self.read_binary(command).map(Processed::data),
+            (0x00, 0xb0) => self.read_binary(command),
             (0x00, 0x20) => Ok(self.verify(command)),
             (0x00, 0x24) => self.change_pin(command).map(Processed::status),
             (0x00, 0x84) => challenge(command).map(Processed::data),
@@ -172,9 +186,12 @@ impl Applet {
     fn select(&mut self, command: &Command<'_>) -> Result<u16, Refusal> {
         match (command.p1, command.p2) {
             (0x04, 0x00 | 0x0c) => {
+                if let Some(&refusal) = self.profile.refused_applications.get(command.data) {
+                    return Err(refusal);
+                }
                 let application = Application::from_aid(command.data).ok_or(sw::FILE_NOT_FOUND)?;
-                // Only another application ends the verified state, and after a warm reset it is the
-                // application that was current before that counts.
+                // Only another application ends the verified state, and after a warm reset it is
+                // the application that was current before that counts.
                 if application != Application::Jpki {
                     self.pins.forget();
                 }
@@ -186,35 +203,14 @@ impl Applet {
                 let &[high, low] = command.data else { return Err(sw::WRONG_LENGTH) };
                 let id = u16::from_be_bytes([high, low]);
                 self.file(id).ok_or(sw::FILE_NOT_FOUND)?;
+                if let FileAnswer::Refused(status) = self.file_answer(id) {
+                    return Err(status);
+                }
                 self.current_file = Some(id);
                 Ok(sw::OK)
             }
             _ => Err(sw::WRONG_PARAMETERS),
         }
-    }
-
-    fn read_binary(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Refusal> {
-        let (id, offset) = if command.p1 & 0x80 == 0 {
-            let offset = usize::from(u16::from_be_bytes([command.p1, command.p2]));
-            (self.current_file.ok_or(sw::NO_CURRENT_FILE)?, offset)
-        } else {
-            let id = self.short_id(command.p1).ok_or(sw::WRONG_PARAMETERS)?;
-            (id, usize::from(command.p2))
-        };
-        let File::Transparent { content, access } = self.file(id).ok_or(sw::FILE_NOT_FOUND)? else {
-            return Err(sw::WRONG_FILE_TYPE);
-        };
-        if matches!(access, Access::Pin(credential) if !self.pins.is_verified(*credential)) {
-            return Err(sw::NOT_VERIFIED);
-        }
-        let expected = command.expected.filter(|_| command.data.is_empty()).ok_or(sw::WRONG_LENGTH)?;
-        let rest = content.get(offset..).filter(|rest| !rest.is_empty()).ok_or(sw::PAST_THE_END)?;
-        if self.profile.insists_on_exact_length && expected > rest.len() {
-            return Err(exact_length(rest.len()));
-        }
-        let answer = rest[..rest.len().min(expected)].to_vec();
-        self.current_file = Some(id);
-        Ok(answer)
     }
 
     fn verify(&mut self, command: &Command<'_>) -> Processed {
@@ -223,8 +219,10 @@ impl Applet {
         let (status, outcome) = match (target, entered, command.expected) {
             (Err(status), Some(_), _) => (status, Outcome::Misplaced),
             (Err(status), None, _) => return Processed::status(status),
-            (Ok(_), None, Some(_)) => return Processed::status(sw::WRONG_LENGTH),
-            (Ok(credential), None, None) => (self.pins.query(credential), Outcome::Query),
+            (Ok(credential), None, length) => match length.and(self.profile.fifth_byte_refusal) {
+                Some(status) => return Processed::status(status),
+                None => (self.pins.query(credential), Outcome::Query),
+            },
             (Ok(credential), Some(entered), _) => self.pins.verify(credential, entered),
         };
         Processed {
@@ -243,9 +241,19 @@ impl Applet {
         if command.p1 != 0 {
             return Err(sw::WRONG_PARAMETERS);
         }
-        match self.named_by(command.p2)? {
+        match self.named_by(command.p2, self.profile.short_verify_refusal)? {
             File::Pin(credential) => Ok(*credential),
             _ => Err(sw::WRONG_FILE_TYPE),
+        }
+    }
+
+    /// The PIN that a command with data would change, were it allowed.
+    pub(crate) fn pin_to_change(&self, bytes: &[u8]) -> Option<Credential> {
+        let is_change = |command: &Command<'_>| command.instruction == 0x24 && !command.data.is_empty();
+        let command = Command::parse(bytes).filter(is_change)?;
+        match self.named_by(command.p2, None) {
+            Ok(File::Pin(credential)) => Some(*credential),
+            _ => None,
         }
     }
 
@@ -253,63 +261,58 @@ impl Applet {
         if (command.p1, command.p2) != (0x01, 0x80) {
             return Err(sw::WRONG_PARAMETERS);
         }
-        let &File::Pin(credential) = self.named_by(command.p2)? else { return Err(sw::WRONG_FILE_TYPE) };
+        let &File::Pin(credential) = self.named_by(command.p2, None)? else {
+            return Err(sw::WRONG_FILE_TYPE);
+        };
         if command.data.is_empty() {
             return Err(sw::WRONG_LENGTH);
         }
         Ok(self.pins.change(credential, command.data))
     }
 
-    /// P1 is looked at first, then the key, the PIN and at last the lengths.
-    fn sign(&mut self, command: &Command<'_>) -> Result<Processed, Refusal> {
-        let supported = self.profile.sign_schemes.contains(&command.p1);
-        let scheme = Scheme::from_p1(command.p1).filter(|_| supported).ok_or(sw::WRONG_PARAMETERS)?;
-        let &File::Key(credential) = self.named_by(command.p2)? else { return Err(sw::WRONG_FILE_TYPE) };
-        if !self.pins.is_verified(credential) {
-            return Err(sw::NOT_VERIFIED);
-        }
-        let expected = command.expected.filter(|_| !command.data.is_empty()).ok_or(sw::WRONG_LENGTH)?;
-        if !scheme.takes(command.data.len()) {
-            return Err(self.profile.wrong_input_status);
-        }
-        if expected < SIGNATURE_LENGTH {
-            return Err(exact_length(SIGNATURE_LENGTH));
-        }
-        let data = scheme.sign(self.identity.private_key(credential), command.data);
-        Ok(Processed { data, status: sw::OK, verify: None, signed: Some(credential) })
-    }
-
-    /// The file P2 means: 80 the current one, 80|SFI the one with that short id.
-    fn named_by(&self, p2: u8) -> Result<&File, Refusal> {
+    /// The file P2 means: 80 the current one, 80|SFI the one with that short id, unless such ids
+    /// are refused.
+    pub(crate) fn named_by(&self, p2: u8, short_refusal: Option<u16>) -> Result<&File, Refusal> {
         if p2 == 0x80 {
             let id = self.current_file.ok_or(sw::NO_CURRENT_FILE)?;
             return self.file(id).ok_or(sw::NO_CURRENT_FILE);
         }
-        let id = self.short_id(p2).ok_or(sw::WRONG_PARAMETERS)?;
+        let id = self.short_id(p2, short_refusal)?;
         self.file(id).ok_or(sw::REFERENCE_NOT_FOUND)
     }
 
-    fn short_id(&self, parameter: u8) -> Option<u16> {
+    pub(crate) fn short_id(&self, parameter: u8, refusal: Option<u16>) -> Result<u16, Refusal> {
         let id = parameter & 0x1f;
         let valid = self.profile.short_file_ids && parameter & 0xe0 == 0x80 && id != 0 && id != 0x1f;
-        valid.then_some(u16::from(id))
+        if valid { refusal.map_or(Ok(u16::from(id)), Err) } else { Err(sw::WRONG_PARAMETERS) }
     }
 
-    fn file(&self, id: u16) -> Option<&File> {
+    pub(crate) fn file_answer(&self, id: u16) -> FileAnswer {
+        self.profile.file_answers.get(&id).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn file(&self, id: u16) -> Option<&File> {
         self.files.find(id).filter(|_| self.application == Application::Jpki)
     }
 
     /// Keeps back what does not fit into one piece, when the profile has pieces.
     fn cut(&mut self, command: &Command<'_>, processed: &mut Processed) {
+        const LONGEST_SHORT_ANSWER: usize = 256;
         let is_get_response = command.instruction == 0xc0;
-        let expected = command.expected.unwrap_or(0);
         if is_get_response && processed.data.is_empty() {
             processed.status = sw::CONDITIONS;
             return;
         }
-        let Some(piece) = self.profile.longest_piece else { return };
-        let keep = if is_get_response { piece.min(expected) } else { piece };
-        if processed.data.len() > keep {
+        if command.extended && self.profile.extended_length == ExtendedLength::Cut {
+            processed.data.truncate(LONGEST_SHORT_ANSWER);
+        }
+        let piece = self.profile.longest_piece;
+        let keep = match processed.signed {
+            Some(_) if self.profile.signature_waits => Some(0),
+            _ if is_get_response => Some(piece.unwrap_or(usize::MAX).min(command.expected.unwrap_or(0))),
+            _ => piece,
+        };
+        if let Some(keep) = keep.filter(|keep| processed.data.len() > *keep) {
             self.waiting = processed.data.split_off(keep);
             let announced = u8::try_from(self.waiting.len()).unwrap_or(0);
             processed.status = sw::MORE_DATA | u16::from(announced);
@@ -317,7 +320,7 @@ impl Applet {
     }
 }
 
-fn exact_length(length: usize) -> Refusal {
+pub(crate) fn exact_length(length: usize) -> Refusal {
     sw::EXACT_LENGTH | u16::from(u8::try_from(length).unwrap_or(0))
 }
 

@@ -1,11 +1,12 @@
-//! The card as a test holds it: a handle to send commands through, to look past them and to script faults.
+//! The card as a test holds it: a handle to send commands through, to look past them and to script
+//! faults.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::applet::Applet;
 use crate::state::State;
-use crate::{Application, Credential, Fault, Identity, Ledger, Mark, Profile};
+use crate::{Application, Credential, Fault, Identity, Ledger, Mark, Profile, Verified};
 
 /// What comes back for a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,9 +17,10 @@ pub enum Reply {
     Removed,
     /// The card was reset meanwhile and has not seen the command, or its answer was lost.
     Reset,
-    /// The card has no power.
+    /// The card has no power, or it fell silent ([`ExtendedLength::Mute`](crate::ExtendedLength)):
+    /// until a reset or until its power was off, every command comes to this.
     Mute,
-    /// A scripted failure of the transport.
+    /// The transport failed: by a script, or since the reader fails at this command or answer.
     TransportError(i32),
 }
 
@@ -35,7 +37,7 @@ struct Inner {
 }
 
 impl VirtualCard {
-    /// A card of this kind and owner, inserted and with power.
+    /// A card of this kind with this identity, inserted and with power.
     pub fn new(profile: Profile, identity: Identity) -> Self {
         let state = State::new(Applet::new(profile, identity));
         Self(Arc::new(Inner { line: Mutex::new(()), state: Mutex::new(state) }))
@@ -89,6 +91,25 @@ impl VirtualCard {
     /// Whether the card is in its reader.
     pub fn is_present(&self) -> bool {
         self.state().present
+    }
+
+    /// How long until a card that left the field by itself
+    /// ([`ExtendedLength::LeavesField`](crate::ExtendedLength)) is back; `None` for any other card.
+    /// The reader gets [`Reply::Removed`] from such a card and asks here when to
+    /// [`insert`](VirtualCard::insert) it again, which nothing else does.
+    pub fn returns_in(&self) -> Option<Duration> {
+        self.state().returns_in()
+    }
+
+    /// Verifies both PINs past the card's command interface, as another program leaves them that
+    /// ended without a reset. The JPKI application is selected afterwards.
+    pub fn leave_verified(&self) {
+        self.state().applet.leave_verified();
+    }
+
+    /// Which PINs the card has accepted and not forgotten.
+    pub fn verified_pins(&self) -> Verified {
+        self.state().applet.verified()
     }
 
     /// How often the card was put back: a connection made at another number is dead.
@@ -183,7 +204,7 @@ impl VirtualCard {
         self.state().applet.profile().clone()
     }
 
-    /// Whose card it is.
+    /// The identity the card was made with.
     pub fn identity(&self) -> Identity {
         self.state().applet.identity().clone()
     }
@@ -203,7 +224,8 @@ impl VirtualCard {
         self.state().applet.files.set(id, content);
     }
 
-    /// Makes it another card in the same reader's hand: everything new but ledger, script and latencies.
+    /// Makes it another card in the same reader's hand: everything new but ledger, script and
+    /// latencies.
     pub fn replace(&self, profile: Profile, identity: Identity) {
         self.state().applet = Applet::new(profile, identity);
     }

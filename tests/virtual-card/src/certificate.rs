@@ -1,8 +1,9 @@
 //! The four certificates of a card, laid out as those of JPKI are, with names that say TEST.
 //!
-//! Names, extensions and their criticality follow the certificate table of the card description; the order of
-//! extensions and the things an issuer adds besides (CRL distribution point, OCSP address, issuer's other name)
-//! bring the sizes near those of real certificates: 1.3 KB for a CA, 1.57 and 1.75 KB for the holder's.
+//! Names, extensions and their criticality follow the certificate table of the card description;
+//! the order of extensions and the things an issuer adds besides (CRL distribution point, OCSP
+//! address, issuer's other name) bring the sizes near those of real certificates: 1.3 KB for a CA,
+//! 1.57 and 1.75 KB for a person's own.
 
 use rsa::sha2::{Digest, Sha256};
 use rsa::traits::PublicKeyParts;
@@ -38,8 +39,8 @@ pub(crate) fn ca(credential: Credential, key: &RsaPrivateKey, period: Period) ->
     certificate(&ca_serial(credential), &name, &name, period, &key.to_public_key(), &extensions, key)
 }
 
-/// The certificate of the holder's key, signed by the CA's key.
-pub(crate) fn holder(
+/// The certificate of a person's key, signed by the CA's key.
+pub(crate) fn end_entity(
     credential: Credential,
     seed: u64,
     key: &RsaPublicKey,

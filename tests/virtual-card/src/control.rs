@@ -1,4 +1,5 @@
-//! The line protocol of a running stack: one command to a connection, the answer is `ok` or `error` and then text.
+//! The line protocol of a running stack: one command to a connection, the answer is `ok` or `error`
+//! and then text.
 //!
 //! Commands act on reader 0 unless the first word is `@N`. CREDENTIAL is `auth` or `sign`.
 //!
@@ -15,6 +16,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::stack::Stack;
+use crate::traits::TRAITS;
 use crate::{Credential, Fault, Identity, Mark, Profile, Trigger, VirtualCard};
 
 /// The commands, as `help` shows them.
@@ -52,7 +54,7 @@ pub fn serve(stack: &mut Stack, identity: &Identity, listener: &UnixListener) ->
 ///
 /// # Errors
 ///
-/// When nobody answers there.
+/// When no stack answers there.
 pub fn send(socket: &Path, command: &str) -> io::Result<Answer> {
     let mut connection = UnixStream::connect(socket)?;
     writeln!(connection, "{command}")?;
@@ -77,6 +79,7 @@ pub fn execute(stack: &mut Stack, identity: &Identity, line: &str) -> Answer {
     let answer = match verb {
         "ping" | "stop" => String::new(),
         "help" => HELP.to_owned(),
+        "traits" => traits(),
         "kill-pcscd" => {
             stack.kill_pcscd();
             String::new()
@@ -119,6 +122,11 @@ fn on_card(card: &VirtualCard, verb: &str, words: &mut Words<'_>) -> Answer {
             }
             None => format!("{}\n", card.profile().name),
         },
+        "describe" => format!("{}\n", card.profile()),
+        "leave-verified" => {
+            card.leave_verified();
+            String::new()
+        }
         "seed" => {
             card.replace(card.profile(), Identity::from_seed(words.parse("a seed")?));
             String::new()
@@ -164,7 +172,9 @@ fn on_card(card: &VirtualCard, verb: &str, words: &mut Words<'_>) -> Answer {
 fn count(card: &VirtualCard, words: &mut Words<'_>) -> Result<usize, String> {
     let what = words.next("what to count")?;
     let credential = match what {
-        "verifies" | "failed-verifies" | "queries" => Some(words.credential()?),
+        "verifies" | "failed-verifies" | "queries" | "tries-lost" | "pin-commands" => {
+            Some(words.credential()?)
+        }
         "signatures" => words.optional_credential(),
         _ => None,
     };
@@ -174,6 +184,11 @@ fn count(card: &VirtualCard, words: &mut Words<'_>) -> Result<usize, String> {
         ("verifies", Some(credential)) => ledger.verifies(credential),
         ("failed-verifies", Some(credential)) => ledger.failed_verifies(credential),
         ("queries", Some(credential)) => ledger.queries(credential),
+        ("tries-lost", Some(credential)) => ledger.tries_lost(credential),
+        ("pin-commands", Some(credential)) => ledger.pin_commands(credential),
+        ("all-queries", _) => ledger.all_queries(),
+        ("power-offs", _) => ledger.power_offs(),
+        ("removals", _) => ledger.removals(),
         ("misplaced-verifies", _) => ledger.misplaced_verifies(),
         ("signatures", Some(credential)) => ledger.signatures_by(credential),
         ("signatures", None) => ledger.signatures(),
@@ -209,6 +224,8 @@ fn fault_effect(trigger: Trigger, effect: &str, words: &mut Words<'_>) -> Result
         "answer" => trigger.answer(words.bytes("an answer")?),
         "remove" => trigger.remove(),
         "reset" => trigger.reset(),
+        "mute" => trigger.mute(),
+        "leave" => trigger.leave_field(words.milliseconds()?),
         "error" => trigger.transport_error(words.parse("a code")?),
         "select" => trigger.foreign_select(&words.bytes("an application id")?),
         "delay" => trigger.delay(words.milliseconds()?),
@@ -283,17 +300,22 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The profile called `name`, or a message with the names there are.
+/// The profile that `text` describes, or a message that helps.
 ///
 /// # Errors
 ///
-/// When there is no such profile.
-pub fn profile(name: &str) -> Result<Profile, String> {
-    Profile::by_name(name).ok_or_else(|| {
-        let mut message = format!("no profile {name:?}; there are");
+/// When there is no such profile, trait or value.
+pub fn profile(text: &str) -> Result<Profile, String> {
+    Profile::described_by(text).map_err(|mut message| {
+        message.push_str("; there are");
         for profile in Profile::all() {
             let _ = write!(message, " {}", profile.name);
         }
         message
     })
+}
+
+/// The traits and their values, as `traits` shows them.
+pub fn traits() -> String {
+    TRAITS.iter().map(|known| format!("{:28}{}\n", known.name, known.values)).collect()
 }

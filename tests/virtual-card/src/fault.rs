@@ -48,6 +48,8 @@ pub(crate) enum Effect {
     Edit(Edit),
     Remove,
     Reset,
+    Mute,
+    LeaveField(Duration),
     TransportError(i32),
     /// Commands of another program just before.
     Foreign(Vec<Vec<u8>>),
@@ -127,9 +129,21 @@ impl Trigger {
         self.effect(Effect::Remove)
     }
 
-    /// Somebody resets the card.
+    /// Another program resets the card.
     pub fn reset(self) -> Fault {
         self.effect(Effect::Reset)
+    }
+
+    /// The card falls silent until a reset or until its power was off, as after a suspend with some
+    /// readers.
+    pub fn mute(self) -> Fault {
+        self.effect(Effect::Mute)
+    }
+
+    /// The card leaves the field and comes back after this time; see
+    /// [`VirtualCard::returns_in`](crate::VirtualCard::returns_in).
+    pub fn leave_field(self, absence: Duration) -> Fault {
+        self.effect(Effect::LeaveField(absence))
     }
 
     /// The transport fails with a code that only the caller understands.
@@ -202,6 +216,8 @@ impl fmt::Debug for Fault {
             Effect::Edit(_) => "edit",
             Effect::Remove => "remove",
             Effect::Reset => "reset",
+            Effect::Mute => "mute",
+            Effect::LeaveField(_) => "leave field",
             Effect::TransportError(_) => "transport error",
             Effect::Foreign(_) => "another program",
             Effect::Delay(_) => "delay",

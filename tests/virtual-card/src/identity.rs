@@ -1,7 +1,8 @@
 //! Who a card belongs to: two keys, two certificates and the CAs above them.
 //!
-//! Made from a seed: the same seed gives the same keys in every process, another seed another person under the
-//! same CAs. Certificates differ between processes only when the calendar year does.
+//! Made from a seed: the same seed gives the same keys in every process, another seed another
+//! person under the same CAs. Certificates differ between processes only when the calendar year
+//! does.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,7 +19,7 @@ use crate::keys::{self, Purpose};
 /// Every seed has its CAs from this one.
 const CA_SEED: u64 = 0;
 
-/// Which days the holder's certificate is good for.
+/// Which days a person's certificate is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Validity {
     /// From the beginning of last year to four years from now.
@@ -40,7 +41,7 @@ impl Validity {
     }
 }
 
-/// The keys and certificates of one card holder. Cheap to clone.
+/// The keys and certificates of one person. Cheap to clone.
 #[derive(Clone)]
 pub struct Identity(Arc<Inner>);
 
@@ -63,7 +64,8 @@ impl Identity {
         Self::build(seed, None).expect("without a directory nothing can fail")
     }
 
-    /// As [`Identity::from_seed`], remembering in `directory` where the primes were. Several processes may share it.
+    /// As [`Identity::from_seed`], remembering in `directory` where the primes were. Several
+    /// processes may share it.
     pub fn cached_in(directory: &Path, seed: u64) -> io::Result<Self> {
         Self::build(seed, Some(directory))
     }
@@ -82,12 +84,12 @@ impl Identity {
         self.0.seed
     }
 
-    /// The holder's certificate, DER.
+    /// The person's own certificate, DER.
     pub fn certificate(&self, credential: Credential, validity: Validity) -> Vec<u8> {
         let mut certificates = self.0.certificates.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let key = self.public_key(credential);
-            certificate::holder(credential, self.0.seed, &key, ca_key(credential), validity.period())
+            certificate::end_entity(credential, self.0.seed, &key, ca_key(credential), validity.period())
         };
         certificates.entry((credential, validity)).or_insert_with(make).clone()
     }
@@ -108,7 +110,7 @@ impl Identity {
         made.get_or_init(make).clone()
     }
 
-    /// The private half of the holder's key.
+    /// The private half of the person's key.
     pub fn private_key(&self, credential: Credential) -> &RsaPrivateKey {
         match credential {
             Credential::Authentication => &self.0.authentication,
@@ -116,13 +118,13 @@ impl Identity {
         }
     }
 
-    /// The public half of the holder's key.
+    /// The public half of the person's key.
     pub fn public_key(&self, credential: Credential) -> RsaPublicKey {
         self.private_key(credential).to_public_key()
     }
 
-    /// Writes `authentication.pem`, `authentication-ca.pem`, `signature.pem` and `signature-ca.pem` and the same
-    /// four as `.der` into `directory`.
+    /// Writes `authentication.pem`, `authentication-ca.pem`, `signature.pem` and `signature-ca.pem`
+    /// and the same four as `.der` into `directory`.
     pub fn write_certificates(&self, directory: &Path, validity: Validity) -> io::Result<()> {
         fs::create_dir_all(directory)?;
         for credential in Credential::ALL {

@@ -1,8 +1,9 @@
 //! The RSA keys of the test cards: derived from a seed, so that every process makes the same ones.
 //!
-//! A key's primes are the first suitable ones above a hash of seed and purpose. How many steps above is kept
-//! for the keys in common use ([`KNOWN_STEPS`]) and can be kept in a directory for others, so that no build,
-//! however slow, spends its time looking for primes. Keys made like this protect nothing and never may.
+//! A key's primes are the first suitable ones above a hash of seed and purpose. How many steps
+//! above is kept for the keys in common use ([`KNOWN_STEPS`]) and can be kept in a directory for
+//! others, so that no build, however slow, spends its time looking for primes. Keys made like this
+//! protect nothing and never may.
 
 use std::{fs, io, path::Path};
 
@@ -74,7 +75,8 @@ fn cached_steps(seed: u64, purpose: Purpose, directory: &Path) -> io::Result<[u3
     }
     let steps = search(seed, purpose);
     fs::create_dir_all(directory)?;
-    // Several processes may get here at once: each writes a file of its own and the last rename wins.
+    // Several processes may get here at once: each writes a file of its own and the last rename
+    // wins.
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     io::Write::write_all(&mut file, format!("{} {}\n", steps[0], steps[1]).as_bytes())?;
     file.persist(&path)?;

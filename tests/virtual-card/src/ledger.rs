@@ -65,6 +65,8 @@ pub struct CommandRecord {
     pub status: Option<u16>,
     /// Set for VERIFY.
     pub verify: Option<Verify>,
+    /// The PIN that a CHANGE REFERENCE DATA command with data was for, if it reached one.
+    pub change: Option<Credential>,
     /// The key, when the card made a signature.
     pub signed: Option<Credential>,
     /// What was verified before.
@@ -141,6 +143,22 @@ impl Ledger {
         self.verify_count(Some(credential), &[Outcome::Query])
     }
 
+    /// VERIFY commands without data for either PIN, or for none.
+    pub fn all_queries(&self) -> usize {
+        self.verify_count(None, &[Outcome::Query])
+    }
+
+    /// Tries that a PIN lost.
+    pub fn tries_lost(&self, credential: Credential) -> usize {
+        self.verify_count(Some(credential), &[Outcome::Wrong])
+    }
+
+    /// Commands that carried PIN data for `credential`, to compare it or to change it.
+    pub fn pin_commands(&self, credential: Credential) -> usize {
+        let changes = self.commands().filter(|record| record.change == Some(credential)).count();
+        self.verifies(credential) + changes
+    }
+
     /// PIN data sent where no PIN is.
     pub fn misplaced_verifies(&self) -> usize {
         self.verify_count(None, &[Outcome::Misplaced])
@@ -148,7 +166,7 @@ impl Ledger {
 
     /// Signatures made with either key.
     pub fn signatures(&self) -> usize {
-        self.commands().filter(|record| record.signed.is_some()).count()
+        self.signing_commands().count()
     }
 
     /// Signatures made with one key.
@@ -156,9 +174,30 @@ impl Ledger {
         self.commands().filter(|record| record.signed == Some(credential)).count()
     }
 
+    /// The commands that made a signature, in order, whether it was wanted or not: P1 is in the
+    /// header.
+    pub fn signing_commands(&self) -> impl Iterator<Item = &CommandRecord> {
+        self.commands().filter(|record| record.signed.is_some())
+    }
+
+    /// Signatures beyond those that were wanted.
+    pub fn unwanted_signatures(&self, wanted: usize) -> usize {
+        self.signatures().saturating_sub(wanted)
+    }
+
+    /// How often the power went, removals included.
+    pub fn power_offs(&self) -> usize {
+        self.event_count(&Event::PowerOff)
+    }
+
+    /// How often the card left its reader.
+    pub fn removals(&self) -> usize {
+        self.event_count(&Event::Removed)
+    }
+
     /// Warm resets.
     pub fn resets(&self) -> usize {
-        self.events.iter().filter(|event| matches!(event, Event::WarmReset)).count()
+        self.event_count(&Event::WarmReset)
     }
 
     pub(crate) fn push(&mut self, event: Event) {
@@ -171,6 +210,10 @@ impl Ledger {
 
     pub(crate) fn since(&self, mark: Mark) -> Self {
         Self { events: self.events.get(mark.0..).unwrap_or_default().to_vec() }
+    }
+
+    fn event_count(&self, wanted: &Event) -> usize {
+        self.events.iter().filter(|event| *event == wanted).count()
     }
 
     fn records(&self) -> impl Iterator<Item = &CommandRecord> {
@@ -219,6 +262,9 @@ impl fmt::Display for CommandRecord {
         if let Some(Verify { credential, outcome }) = self.verify {
             let whose = credential.map_or("no", Credential::name);
             write!(f, ", {whose} PIN: {outcome:?}")?;
+        }
+        if let Some(credential) = self.change {
+            write!(f, ", a new {} PIN", credential.name())?;
         }
         if let Some(credential) = self.signed {
             write!(f, ", signed with the {} key", credential.name())?;

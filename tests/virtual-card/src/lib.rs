@@ -1,8 +1,8 @@
 //! A model of the JPKI application on the My Number card, for tests: bytes in, bytes out.
 //!
-//! Written from what is known of the card and from nothing else; it shares no constant with the module it tests,
-//! so that a wrong constant there shows here. Where sources on real cards disagree, [`Profile`] has a field and the
-//! model plays either side.
+//! Written from what is known of the card and from nothing else; it shares no constant with the
+//! module it tests, so that a wrong constant there shows here. Where sources on real cards
+//! disagree, [`Profile`] has a field and the model plays either side.
 //!
 //! * [`VirtualCard`] takes commands, keeps a [`Ledger`] of them (never a PIN) and plays scripted [`Fault`]s.
 //! * [`Identity`] holds keys and certificates; the names in them say TEST, the keys protect nothing.
@@ -19,27 +19,34 @@
 //! assert_eq!(card.commands(), 1);
 //! ```
 
+pub mod aid;
 mod apdu;
 mod applet;
+mod behaviour;
 mod calendar;
 mod card;
 mod certificate;
 pub mod control;
 mod der;
+mod facts;
 mod fault;
 mod files;
 mod identity;
 mod keys;
 mod ledger;
+pub mod lottery;
 mod pcscd;
 mod pins;
 mod profile;
+mod reading;
 mod signing;
 pub mod stack;
 mod state;
+pub mod traits;
 mod vpcd;
 
 pub use applet::Application;
+pub use behaviour::{EndOfFile, ExtendedLength, FileAnswer, LongRead, TriesQuery};
 pub use card::{Reply, VirtualCard};
 pub use fault::{Fault, Trigger};
 pub use identity::{Identity, Validity};

@@ -1,4 +1,5 @@
-//! `virtual-card`: a stack of virtual cards for programs that are not written in Rust. See `--help`.
+//! `virtual-card`: a stack of virtual cards for programs that are not written in Rust. See
+//! `--help`.
 
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ virtual-card identity DIR [--seed N]
     Writes certificates and CAs as PEM and DER.
 
 Profiles: full conservative under-15 under-15-filler blocked-auth blocked-sign expired expiring juki android not-jpki
+iphone without-pin draw-SEED; then +TRAIT=VALUE for each trait to change (see the control command `traits`)
 Needs pcscd and vsmartcard-vpcd, unpacked below target/pcsc or named by JPKI_TEST_PCSCD and JPKI_TEST_VPCD.
 
 Control commands (for reader 0; `@N` before one means reader N; CREDENTIAL is auth or sign):
@@ -137,7 +139,8 @@ struct Signals(libc::sigset_t);
 
 impl Signals {
     fn block() -> io::Result<Self> {
-        // SAFETY: a sigset_t is plain memory that sigemptyset makes valid; all pointers are to locals.
+        // SAFETY: a sigset_t is plain memory that sigemptyset makes valid; all pointers are to
+        // locals.
         unsafe {
             let mut set = std::mem::zeroed();
             libc::sigemptyset(&raw mut set);

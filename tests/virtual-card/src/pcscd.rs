@@ -1,10 +1,11 @@
-//! A pcscd of one's own: private socket, private configuration, gone when its owner is.
+//! A pcscd of one's own: private socket, private configuration, gone when its stack is.
 //!
-//! The daemon takes its socket by systemd's socket activation (LISTEN_FDS, descriptor 3), its readers from a
-//! directory given with `--config`, and its clients find it through PCSCLITE_CSOCK_NAME. There is no setting for
-//! /run/pcscd, which it makes, or ends where it may not, and where it writes over another daemon's pid file: so a copy
-//! of the daemon is started, which has a directory of ours in its place (see [`START`]). It needs no rights. Real
-//! readers, which it would find on the USB by itself, are kept from it by their names (see [`READER_NAME`]).
+//! The daemon takes its socket by systemd's socket activation (LISTEN_FDS, descriptor 3), its
+//! readers from a directory given with `--config`, and its clients find it through
+//! PCSCLITE_CSOCK_NAME. There is no setting for /run/pcscd, which it makes, or ends where it may
+//! not, and where it writes over another daemon's pid file: so a copy of the daemon is started,
+//! which has a directory of ours in its place (see [`START`]). It needs no rights. Real readers,
+//! which it would find on the USB by itself, are kept from it by their names (see [`READER_NAME`]).
 
 use std::fs::{self, File};
 use std::io;
@@ -25,12 +26,12 @@ const RUN_DESCRIPTOR: libc::c_int = 10;
 
 /// The shell's words for starting the daemon $0 as the copy $1, with the options that follow.
 ///
-/// "/dev/fd/10" is as long as "/run/pcscd". The copy is not written by this process: a child that another thread forks
-/// meanwhile would hold it open for writing, and then it cannot be executed.
+/// "/dev/fd/10" is as long as "/run/pcscd". The copy is not written by this process: a child that
+/// another thread forks meanwhile would hold it open for writing, and then it cannot be executed.
 ///
 /// Daemons since 2.0 may ask polkit whether a client is welcome. It knows nothing of ours.
 ///
-/// The daemon believes LISTEN_PID only if it is its own, which nobody knows before the fork.
+/// The daemon believes LISTEN_PID only if it is its own, which is known only after the fork.
 const START: &str = r#"
 copy=$1
 shift
@@ -44,8 +45,8 @@ exec "$copy" "$@"
 
 /// What the name of a virtual reader begins with, and the only letters in it.
 ///
-/// pcscd skips readers whose name contains an entry of PCSCLITE_FILTER_IGNORE_READER_NAMES, before it opens them.
-/// With every other letter as an entry no real reader passes.
+/// pcscd skips readers whose name contains an entry of PCSCLITE_FILTER_IGNORE_READER_NAMES, before
+/// it opens them. With every other letter as an entry no real reader passes.
 pub(crate) const READER_NAME: &str = "Virtual JPKI";
 
 fn ignored_names() -> String {
@@ -63,9 +64,9 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// From JPKI_TEST_PCSCD and JPKI_TEST_VPCD, else from the Debian packages unpacked in `pcsc` below the target
-    /// directory, else pcscd from the system. The driver is never taken from the system: installed there it would
-    /// add readers to the system's own pcscd.
+    /// From JPKI_TEST_PCSCD and JPKI_TEST_VPCD, else from the Debian packages unpacked in `pcsc`
+    /// below the target directory, else pcscd from the system. The driver is never taken from the
+    /// system: installed there it would add readers to the system's own pcscd.
     ///
     /// # Errors
     ///
@@ -105,8 +106,8 @@ pub(crate) struct Pcscd {
 }
 
 impl Pcscd {
-    /// Starts the daemon on `socket`, with the reader files in `configuration`, its output in `log`, and what else it
-    /// writes in `run`, a directory of its own.
+    /// Starts the daemon on `socket`, with the reader files in `configuration`, its output in
+    /// `log`, and what else it writes in `run`, a directory of its own.
     pub(crate) fn start(
         program: &Path,
         socket: &Path,
@@ -119,7 +120,8 @@ impl Pcscd {
             _ => {}
         }
         fs::create_dir_all(run)?;
-        // Our copy is closed when this function ends: with the daemon dead, clients are to be refused, not queued.
+        // Our copy is closed when this function ends: with the daemon dead, clients are to be
+        // refused, not queued.
         let listener = UnixListener::bind(socket)?;
         fs::set_permissions(socket, fs::Permissions::from_mode(0o666))?;
         let output = File::options().create(true).append(true).open(log)?;
@@ -130,14 +132,16 @@ impl Pcscd {
         command.env("LISTEN_FDS", "1").env("PCSCLITE_FILTER_IGNORE_READER_NAMES", ignored_names());
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let (listener, run) = (out_of_the_way(&listener)?, out_of_the_way(&File::open(run)?)?);
-        // SAFETY: the hook makes system calls only, which is all that is allowed between fork and exec.
+        // SAFETY: the hook makes system calls only, which is all that is allowed between fork and
+        // exec.
         unsafe {
             command.pre_exec(move || prepare_child(&listener, &run));
         }
         Self::spawn(command)
     }
 
-    /// Linux sends the death signal when the *thread* that forked ends, so one is kept for as long as the daemon.
+    /// Linux sends the death signal when the *thread* that forked ends, so one is kept for as long
+    /// as the daemon.
     fn spawn(mut command: Command) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let keeper = std::thread::Builder::new().name("pcscd keeper".into()).spawn(move || {
@@ -192,7 +196,7 @@ fn out_of_the_way(descriptor: &impl AsFd) -> io::Result<OwnedFd> {
     if copy < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the descriptor is new, and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 

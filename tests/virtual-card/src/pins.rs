@@ -1,7 +1,9 @@
-//! The two PINs: comparison, counters, and the verified state that outlives the program that reached it.
+//! The two PINs: comparison, counters, and the verified state that outlives the program that
+//! reached it.
 
 use crate::Credential;
 use crate::apdu::sw;
+use crate::behaviour::TriesQuery;
 use crate::ledger::{Outcome, Verified};
 use crate::profile::{CredentialProfile, Profile};
 
@@ -14,12 +16,14 @@ struct Pin {
     tries: u8,
     tries_left: u8,
     verified: bool,
+    /// What VERIFY answers where there is no PIN.
+    absent: Option<u16>,
 }
 
 impl Pin {
     fn new(part: &CredentialProfile) -> Self {
         let value = part.pin.clone().into_bytes();
-        Self { value, tries: part.tries, tries_left: part.tries_left, verified: false }
+        Self { value, tries: part.tries, tries_left: part.tries_left, verified: false, absent: part.no_pin }
     }
 }
 
@@ -29,6 +33,8 @@ pub(crate) struct Pins {
     authentication: Option<Pin>,
     signature: Option<Pin>,
     blocked_status: u16,
+    blocked_query_status: u16,
+    tries_query: TriesQuery,
 }
 
 impl Pins {
@@ -37,6 +43,8 @@ impl Pins {
             authentication: profile.authentication.as_ref().map(Pin::new),
             signature: profile.signature.as_ref().map(Pin::new),
             blocked_status: profile.blocked_status,
+            blocked_query_status: profile.blocked_query_status,
+            tries_query: profile.tries_query,
         }
     }
 
@@ -48,6 +56,9 @@ impl Pins {
         let Some(pin) = self.pin_mut(credential) else {
             return (sw::REFERENCE_NOT_FOUND, Outcome::Misplaced);
         };
+        if let Some(status) = pin.absent {
+            return (status, Outcome::Blocked);
+        }
         if pin.tries_left == 0 {
             return (blocked_status, Outcome::Blocked);
         }
@@ -61,11 +72,14 @@ impl Pins {
         (sw::TRIES_LEFT | u16::from(pin.tries_left), Outcome::Wrong)
     }
 
-    /// VERIFY without data: tries left, the same whether verified or not.
+    /// VERIFY without data: the tries left, as far as the card tells them.
     pub(crate) fn query(&self, credential: Credential) -> u16 {
-        match self.pin(credential) {
-            Some(pin) => sw::TRIES_LEFT | u16::from(pin.tries_left),
-            None => sw::REFERENCE_NOT_FOUND,
+        let Some(pin) = self.pin(credential) else { return sw::REFERENCE_NOT_FOUND };
+        match (pin.absent, self.tries_query) {
+            (Some(status), _) | (None, TriesQuery::Refused(status)) => status,
+            (None, TriesQuery::UnlessVerified) if pin.verified => sw::OK,
+            _ if pin.tries_left == 0 => self.blocked_query_status,
+            _ => sw::TRIES_LEFT | u16::from(pin.tries_left),
         }
     }
 
@@ -93,6 +107,13 @@ impl Pins {
     pub(crate) fn forget(&mut self) {
         for pin in [&mut self.authentication, &mut self.signature].into_iter().flatten() {
             pin.verified = false;
+        }
+    }
+
+    /// What another program may have done before.
+    pub(crate) fn verify_both(&mut self) {
+        for pin in [&mut self.authentication, &mut self.signature].into_iter().flatten() {
+            pin.verified = pin.absent.is_none() && pin.tries_left > 0;
         }
     }
 

@@ -9,6 +9,9 @@
 //! let card = VirtualCard::new(profile, Identity::shared());
 //! ```
 
+use std::collections::BTreeMap;
+
+use crate::behaviour::{EndOfFile, ExtendedLength, FileAnswer, LongRead, TriesQuery};
 use crate::{Credential, Validity};
 
 /// What a certificate file holds.
@@ -25,7 +28,7 @@ pub enum CertificateFile {
 }
 
 /// One of the two key pairs and what belongs to it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialProfile {
     /// The PIN that is right.
     pub pin: String,
@@ -33,14 +36,16 @@ pub struct CredentialProfile {
     pub tries: u8,
     /// Tries left when the card is made; 0 is blocked.
     pub tries_left: u8,
-    /// The holder's certificate.
+    /// The person's own certificate.
     pub certificate: CertificateFile,
     /// The certificate of the CA.
     pub ca_certificate: CertificateFile,
-    /// The days the holder's certificate is good for.
+    /// The days that certificate is good for.
     pub validity: Validity,
-    /// Whether reading the holder's certificate takes the PIN.
+    /// Whether reading that certificate takes the PIN.
     pub certificate_needs_pin: bool,
+    /// A card without a PIN: what VERIFY answers, with data or without. The key cannot be used.
+    pub no_pin: Option<u16>,
 }
 
 impl CredentialProfile {
@@ -57,41 +62,78 @@ impl CredentialProfile {
             ca_certificate: CertificateFile::Present,
             validity: Validity::Current,
             certificate_needs_pin: credential == Credential::Signature,
+            no_pin: None,
         }
     }
 }
 
 /// A kind of card.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// What the profile is called on the command line.
     pub name: String,
-    /// `false`: a card without the application, which answers 6A82 to everything.
+    /// `false`: a card without the application, which answers `foreign_status` to everything.
     pub has_application: bool,
+    /// What a card without the application says.
+    pub foreign_status: u16,
+    /// Applications that SELECT refuses, each with its status word; see [`aid`](crate::aid).
+    pub refused_applications: BTreeMap<&'static [u8], u16>,
     /// The label in EF 0006.
     pub label: String,
     /// The serial number in EF 0006.
     pub serial: String,
     /// EF 0008; `None` leaves the file out.
     pub availability: Option<Vec<u8>>,
+    /// Files that do not simply answer their content, by their ids.
+    pub file_answers: BTreeMap<u16, FileAnswer>,
     /// The authentication key pair; `None` leaves out its files, key and PIN.
     pub authentication: Option<CredentialProfile>,
     /// The signature key pair; `None` leaves out its files, key and PIN.
     pub signature: Option<CredentialProfile>,
-    /// Whether P1 or P2 may name a file by its short id.
+    /// Whether P1 or P2 may name a file by its short id: `false` refuses it to every command with
+    /// 6A86.
     pub short_file_ids: bool,
+    /// How READ BINARY refuses a short id; `None` takes it.
+    pub short_read_refusal: Option<u16>,
+    /// Whether READ BINARY by short id makes the file the current one.
+    pub short_read_selects: bool,
+    /// How the sign command refuses a short id; `None` takes it.
+    pub short_sign_refusal: Option<u16>,
+    /// How VERIFY refuses a short id; `None` takes it.
+    pub short_verify_refusal: Option<u16>,
     /// The P1 values the sign command takes.
     pub sign_schemes: Vec<u8>,
-    /// Whether extended-length commands are understood.
-    pub extended_length: bool,
-    /// The answer to a blocked PIN after its last try: 6984, or 6983 on some cards.
-    pub blocked_status: u16,
+    /// How the sign command refuses any other P1.
+    pub scheme_refusal: u16,
+    /// Whether the sign command looks at the key and its PIN before P1.
+    pub pin_before_scheme: bool,
+    /// Whether the sign command takes any P1 for 00.
+    pub ignores_scheme: bool,
     /// The answer to sign input of a wrong length: 6700 or 6985.
     pub wrong_input_status: u16,
+    /// Whether the sign command answers 6100 and no data, so that the signature comes by GET
+    /// RESPONSE.
+    pub signature_waits: bool,
+    /// What extended-length commands meet.
+    pub extended_length: ExtendedLength,
+    /// What long reads in short commands meet.
+    pub long_read: LongRead,
+    /// How the end of a file is told.
+    pub end_of_file: EndOfFile,
+    /// The answer to a blocked PIN after its last try: 6984, or 6983 or 63C0 on some cards.
+    pub blocked_status: u16,
+    /// What the question for the tries answers when the PIN is blocked.
+    pub blocked_query_status: u16,
+    /// What the question for the tries answers otherwise.
+    pub tries_query: TriesQuery,
+    /// How that question is refused when it has a fifth byte; `None` answers it all the same.
+    pub fifth_byte_refusal: Option<u16>,
     /// Whether the verified state outlives a warm reset.
     pub warm_reset_keeps_verified: bool,
     /// Whether the first command after power-up answers 6F00.
     pub first_command_fails: bool,
+    /// Whether another program left both PINs verified, until the power goes.
+    pub left_verified: bool,
     /// Whether READ BINARY and the sign command answer 6Cxx when Le is more than there is.
     pub insists_on_exact_length: bool,
     /// Longest answer in one piece; the rest is announced by 61xx and fetched with GET RESPONSE.
@@ -106,41 +148,59 @@ impl Profile {
         Self {
             name: "full".into(),
             has_application: true,
+            foreign_status: 0x6a82,
+            refused_applications: BTreeMap::new(),
             label: "JPKIAPICCTOKEN2".into(),
             serial: "0000000020500003".into(),
             availability: Some(vec![0x8f, 0x8f, 0x00]),
+            file_answers: BTreeMap::new(),
             authentication: Some(CredentialProfile::of(Credential::Authentication)),
             signature: Some(CredentialProfile::of(Credential::Signature)),
             short_file_ids: true,
+            short_read_refusal: None,
+            short_read_selects: true,
+            short_sign_refusal: None,
+            short_verify_refusal: None,
             sign_schemes: vec![0, 1, 2, 3, 4, 5],
-            extended_length: true,
-            blocked_status: 0x6984,
+            scheme_refusal: 0x6a86,
+            pin_before_scheme: false,
+            ignores_scheme: false,
             wrong_input_status: 0x6700,
+            signature_waits: false,
+            extended_length: ExtendedLength::Works,
+            long_read: LongRead::Works,
+            end_of_file: EndOfFile::Refusal,
+            blocked_status: 0x6984,
+            blocked_query_status: 0x63c0,
+            tries_query: TriesQuery::Always,
+            fifth_byte_refusal: Some(0x6700),
             warm_reset_keeps_verified: true,
             first_command_fails: false,
+            left_verified: false,
             insists_on_exact_length: false,
             longest_piece: None,
             atr: vec![0x3b, 0xe0, 0x00, 0xff, 0x81, 0x31, 0xfe, 0x45, 0x14],
         }
     }
 
-    /// A card that knows only what every project has seen: no short file ids, P1 00, short commands.
+    /// A card that knows only what every project has seen: no short file ids, P1 00, short
+    /// commands.
     pub fn conservative() -> Self {
         Self {
             name: "conservative".into(),
             short_file_ids: false,
             sign_schemes: vec![0],
-            extended_length: false,
+            extended_length: ExtendedLength::Refused(0x6700),
             ..Self::full()
         }
     }
 
-    /// A holder under 15: no signature certificate file.
+    /// A person under 15: no signature certificate file.
     pub fn under_15() -> Self {
         Self::under_15_with("under-15", CertificateFile::Absent)
     }
 
-    /// A holder under 15 whose signature certificate file exists but holds filler.
+    /// A person under 15 whose signature certificate file exists but holds filler.
     pub fn under_15_filler() -> Self {
         Self::under_15_with("under-15-filler", CertificateFile::Filler)
     }
@@ -197,9 +257,29 @@ impl Profile {
         profile
     }
 
+    /// An iPhone: the files and commands of a card, and PINs of its own.
+    pub fn iphone() -> Self {
+        Self { name: "iphone".into(), label: "JPKIAPIOSTOKEN".into(), ..Self::full() }
+            .with_pins("9753", "PHONE42")
+    }
+
+    /// A card made without a PIN (顔認証マイナンバーカード): no signature certificate, and an authentication
+    /// key that no PIN opens.
+    pub fn without_pin() -> Self {
+        let mut profile = Self { name: "without-pin".into(), ..Self::under_15() };
+        profile.credential_mut(Credential::Authentication).no_pin = Some(0x6984);
+        profile
+    }
+
     /// Some other card: 6A82 for everything.
     pub fn not_jpki() -> Self {
-        Self { name: "not-jpki".into(), has_application: false, ..Self::full() }
+        Self { name: "not-jpki".into(), ..Self::foreign(0x6a82) }
+    }
+
+    /// A card of another kind, which answers this status word to everything.
+    pub fn foreign(status: u16) -> Self {
+        let name = format!("foreign-{status:04X}");
+        Self { name, has_application: false, foreign_status: status, ..Self::full() }
     }
 
     /// Every named profile.
@@ -216,12 +296,14 @@ impl Profile {
             Self::juki(),
             Self::android(),
             Self::not_jpki(),
+            Self::iphone(),
+            Self::without_pin(),
         ]
     }
 
-    /// The profile called `name`.
+    /// The profile called `name`, with traits after it if need be: see [`Profile::described_by`].
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::all().into_iter().find(|profile| profile.name == name)
+        Self::described_by(name).ok()
     }
 
     /// The key pair's part of the profile.
@@ -243,6 +325,17 @@ impl Profile {
             Credential::Signature => self.signature.as_mut(),
         };
         part.expect("the profile has this credential")
+    }
+
+    /// The same card with these PINs, as far as it has the key pairs.
+    pub fn with_pins(mut self, authentication: &str, signature: &str) -> Self {
+        let parts = [(&mut self.authentication, authentication), (&mut self.signature, signature)];
+        for (part, pin) in parts {
+            if let Some(part) = part {
+                part.pin = pin.into();
+            }
+        }
+        self
     }
 
     fn valid(mut self, name: &str, validity: Validity) -> Self {

@@ -1,8 +1,13 @@
-//! What the sign command computes: six ways to pad and hash, chosen by P1.
+//! The sign command and what it computes: six ways to pad and hash, chosen by P1.
 
 use rsa::rand_core::OsRng;
 use rsa::sha2::{Digest, Sha256};
 use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey};
+
+use crate::Credential;
+use crate::apdu::{Command, sw};
+use crate::applet::{Applet, Processed, Refusal, exact_length};
+use crate::files::File;
 
 /// Bytes of a signature, and of the modulus.
 pub(crate) const SIGNATURE_LENGTH: usize = 256;
@@ -60,6 +65,44 @@ impl Scheme {
             Self::Pss => pss(key, input),
             Self::HashedPss => pss(key, &hash()),
         }
+    }
+}
+
+impl Applet {
+    /// P1 is looked at first, then the key, the PIN and at last the lengths; or the key and the PIN
+    /// before P1.
+    pub(crate) fn sign(&mut self, command: &Command<'_>) -> Result<Processed, Refusal> {
+        let (scheme, credential) = if self.profile.pin_before_scheme {
+            let credential = self.verified_key(command.p2)?;
+            (self.scheme(command.p1)?, credential)
+        } else {
+            let scheme = self.scheme(command.p1)?;
+            (scheme, self.verified_key(command.p2)?)
+        };
+        let expected = command.expected.filter(|_| !command.data.is_empty()).ok_or(sw::WRONG_LENGTH)?;
+        if !scheme.takes(command.data.len()) {
+            return Err(self.profile.wrong_input_status);
+        }
+        if expected < SIGNATURE_LENGTH {
+            return Err(exact_length(SIGNATURE_LENGTH));
+        }
+        let data = scheme.sign(self.identity.private_key(credential), command.data);
+        Ok(Processed { data, status: sw::OK, signed: Some(credential), ..Processed::default() })
+    }
+
+    fn scheme(&self, p1: u8) -> Result<Scheme, Refusal> {
+        if self.profile.ignores_scheme {
+            return Ok(Scheme::AsGiven);
+        }
+        let supported = self.profile.sign_schemes.contains(&p1);
+        Scheme::from_p1(p1).filter(|_| supported).ok_or(self.profile.scheme_refusal)
+    }
+
+    fn verified_key(&self, p2: u8) -> Result<Credential, Refusal> {
+        let &File::Key(credential) = self.named_by(p2, self.profile.short_sign_refusal)? else {
+            return Err(sw::WRONG_FILE_TYPE);
+        };
+        if self.pins.is_verified(credential) { Ok(credential) } else { Err(sw::NOT_VERIFIED) }
     }
 }
 

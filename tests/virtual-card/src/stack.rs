@@ -1,10 +1,11 @@
 //! Readers with virtual cards behind a private pcscd, so that real PC/SC clients can be tested.
 //!
 //! Needs the Debian packages pcscd and vsmartcard-vpcd, the latter unpacked and not installed (see
-//! [`Programs::find`]). Touches no other pcscd, no real reader and nothing outside its own temporary directory;
-//! several stacks may run side by side, as root or as anybody.
+//! [`Programs::find`]). Touches no other pcscd, no real reader and nothing outside its own
+//! temporary directory; several stacks may run side by side, as root or as any user.
 //!
-//! The driver has two slots to a reader, so an odd number of readers brings one more that stays empty.
+//! The driver has two slots to a reader, so an odd number of readers brings one more that stays
+//! empty.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,7 +27,8 @@ pub struct Options {
     pub readers: Vec<Option<VirtualCard>>,
     /// Where the programs are; `None` looks for them.
     pub programs: Option<Programs>,
-    /// Where the socket and the rest go; `None` makes a temporary directory that goes with the stack.
+    /// Where the socket and the rest go; `None` makes a temporary directory that goes with the
+    /// stack.
     pub directory: Option<PathBuf>,
 }
 
@@ -208,7 +210,8 @@ impl Stack {
         let directory = self.configuration();
         fs::create_dir_all(&directory)?;
         for (index, pair) in self.slots.chunks(SLOTS_PER_READER_FILE).enumerate() {
-            // The driver keeps its slots in a global table: another reader needs another copy of it.
+            // The driver keeps its slots in a global table: another reader needs another copy of
+            // it.
             let driver = self.driver(index);
             fs::copy(&self.programs.driver, &driver)?;
             let (name, port, driver) = (friendly_name(index), pair[0].port(), driver.display());
@@ -225,7 +228,7 @@ impl Drop for Stack {
     fn drop(&mut self) {
         // Before the slots: they wait for their driver to hang up.
         self.kill_pcscd();
-        // In a directory of somebody else's only the daemon's log stays.
+        // In a directory that the caller named only the daemon's log stays.
         let _ = fs::remove_file(self.socket());
         for index in 0..self.slots.len() {
             let _ = fs::remove_file(self.driver(index));

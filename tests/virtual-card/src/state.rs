@@ -2,15 +2,23 @@
 //!
 //! Wraps the application in the ledger, the script of faults and the latencies.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::apdu::Command;
 use crate::applet::{Applet, Processed};
+use crate::behaviour::{ExtendedLength, LongRead};
 use crate::fault::{Effect, Script};
 use crate::ledger::{CommandRecord, Event, Outcome, Verify};
 use crate::{Fault, Ledger, Reply};
 
 const VERIFY: u8 = 0x20;
 const SIGN: u8 = 0x2a;
+const READ: u8 = 0xb0;
+
+/// The answer data and status word that some readers fail at.
+const LONGEST_SHORT_ANSWER: usize = 256 + 2;
+/// SCARD_E_NOT_TRANSACTED, which the reader's driver comes to when an exchange fails.
+const NOT_TRANSACTED: i32 = 0x8010_0016_u32.cast_signed();
 
 /// All there is to know of a card.
 #[derive(Debug)]
@@ -20,6 +28,10 @@ pub(crate) struct State {
     pub(crate) script: Script,
     pub(crate) present: bool,
     pub(crate) powered: bool,
+    /// Answers nothing until a reset or until the power was off.
+    mute: bool,
+    /// When a card that left the field by itself is back.
+    returns_at: Option<Instant>,
     pub(crate) insertions: u64,
     pub(crate) resets: u64,
     pub(crate) command_latency: Duration,
@@ -35,6 +47,8 @@ impl State {
             script: Script::default(),
             present: true,
             powered: true,
+            mute: false,
+            returns_at: None,
             insertions: 0,
             resets: 0,
             command_latency: Duration::ZERO,
@@ -66,6 +80,11 @@ impl State {
         if !self.powered {
             return Reply::Mute;
         }
+        if let Some(reply) = self.lose(command) {
+            self.record_unprocessed(command, &reply);
+            self.take_away(&reply);
+            return reply;
+        }
         let (after, before): (Vec<_>, Vec<_>) = struck.into_iter().partition(|fault| fault.after);
         for fault in before {
             if let Some(reply) = self.apply(fault.effect, None) {
@@ -75,6 +94,10 @@ impl State {
         }
         let (mut record, processed) = self.process(command);
         let mut bytes = processed.into_bytes();
+        if self.reader_fails_at(command, &bytes) {
+            self.ledger.push(Event::Command(record));
+            return Reply::TransportError(NOT_TRANSACTED);
+        }
         for fault in after {
             match fault.effect {
                 Effect::Edit(edit) => bytes = edit(bytes),
@@ -92,12 +115,50 @@ impl State {
         reply
     }
 
-    /// Carries an effect out; the reply when it ends the command. A command carried out before is recorded first.
+    /// What comes in place of an answer when the card does not get the command.
+    fn lose(&mut self, command: &[u8]) -> Option<Reply> {
+        let extended = Command::parse(command).is_some_and(|command| command.extended);
+        match self.applet.profile().extended_length {
+            _ if self.mute => Some(Reply::Mute),
+            ExtendedLength::TransmitFails if extended => Some(Reply::TransportError(NOT_TRANSACTED)),
+            ExtendedLength::Mute if extended => Some(self.fall_silent()),
+            ExtendedLength::LeavesField(absence) if extended => Some(self.be_absent(absence)),
+            _ => None,
+        }
+    }
+
+    fn fall_silent(&mut self) -> Reply {
+        self.mute = true;
+        Reply::Mute
+    }
+
+    /// Notes the time only; the removal follows with the reply.
+    fn be_absent(&mut self, absence: Duration) -> Reply {
+        self.returns_at = Some(Instant::now() + absence);
+        Reply::Removed
+    }
+
+    fn reader_fails_at(&self, command: &[u8], answer: &[u8]) -> bool {
+        self.applet.profile().long_read == LongRead::ReaderFails
+            && command.get(1) == Some(&READ)
+            && answer.len() == LONGEST_SHORT_ANSWER
+    }
+
+    /// How long until a card that left the field by itself is back.
+    pub(crate) fn returns_in(&self) -> Option<Duration> {
+        let returns_at = self.returns_at.filter(|_| !self.present)?;
+        Some(returns_at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Carries an effect out; the reply when it ends the command. A command carried out before is
+    /// recorded first.
     fn apply(&mut self, effect: Effect, carried_out: Option<&mut CommandRecord>) -> Option<Reply> {
         let reply = match &effect {
             Effect::Answer(bytes) => Reply::Answer(bytes.clone()),
             Effect::Remove => Reply::Removed,
             Effect::Reset => Reply::Reset,
+            Effect::Mute => self.fall_silent(),
+            Effect::LeaveField(absence) => self.be_absent(*absence),
             Effect::TransportError(code) => Reply::TransportError(*code),
             Effect::Foreign(_) | Effect::Edit(_) | Effect::Delay(_) => {
                 if let Effect::Foreign(commands) = effect {
@@ -110,12 +171,17 @@ impl State {
             note_answer(record, &reply);
             self.ledger.push(Event::Command(record.clone()));
         }
+        self.take_away(&reply);
+        Some(reply)
+    }
+
+    /// What happens to the card with this reply.
+    fn take_away(&mut self, reply: &Reply) {
         match reply {
-            Reply::Removed => self.remove(),
+            Reply::Removed => self.leave(),
             Reply::Reset => self.warm_reset(),
             _ => {}
         }
-        Some(reply)
     }
 
     fn play_foreign(&mut self, commands: &[Vec<u8>]) {
@@ -156,6 +222,7 @@ impl State {
             answer_length: 0,
             status: None,
             verify: None,
+            change: self.applet.pin_to_change(command),
             signed: None,
             verified_before: verified,
             verified_after: verified,
@@ -174,6 +241,7 @@ impl State {
     pub(crate) fn insert(&mut self) {
         if !self.present {
             self.present = true;
+            self.returns_at = None;
             self.insertions += 1;
             self.ledger.push(Event::Inserted);
             self.power_on();
@@ -183,6 +251,7 @@ impl State {
     pub(crate) fn power_off(&mut self) {
         if self.powered {
             self.powered = false;
+            self.mute = false;
             self.applet.cold_reset();
             self.ledger.push(Event::PowerOff);
         }
@@ -190,13 +259,20 @@ impl State {
 
     pub(crate) fn warm_reset(&mut self) {
         if self.present && self.powered {
+            self.mute = false;
             self.applet.warm_reset();
             self.resets += 1;
             self.ledger.push(Event::WarmReset);
         }
     }
 
+    /// Taken out by hand: it comes back only by hand.
     pub(crate) fn remove(&mut self) {
+        self.leave();
+        self.returns_at = None;
+    }
+
+    fn leave(&mut self) {
         if self.present {
             self.power_off();
             self.present = false;

@@ -1,9 +1,10 @@
 //! A place for a card in a reader of vsmartcard's vpcd driver.
 //!
-//! The driver listens on a port per slot and we connect when there is a card. A message is a 16-bit big-endian length
-//! and that many bytes; one byte alone is a control: power off (0), power on (1), reset (2), ATR wanted (4). The driver
-//! asks for the ATR several times a second to see whether a card is there; a closed connection means there is none.
-//! (It can also be told to connect to us, but the version in Debian 12 aborts then when there is no card.)
+//! The driver listens on a port per slot and we connect when there is a card. A message is a 16-bit
+//! big-endian length and that many bytes; one byte alone is a control: power off (0), power on (1),
+//! reset (2), ATR wanted (4). The driver asks for the ATR several times a second to see whether a
+//! card is there; a closed connection means there is none. (It can also be told to connect to us,
+//! but the version in Debian 12 aborts then when there is no card.)
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -20,18 +21,20 @@ const POWER_ON: u8 = 1;
 const RESET: u8 = 2;
 const GET_ATR: u8 = 4;
 
-/// The second look at a card proves that what followed the first is over: the daemon has told its clients.
+/// The second look at a card proves that what followed the first is over: the daemon has told its
+/// clients.
 const LOOKS: u64 = 2;
 /// How long the daemon leaves between looks, and a little more.
 const LOOK_PERIOD: Duration = Duration::from_millis(450);
 /// From the driver's noticing that a card is gone to the daemon's telling so, with room to spare.
 const AFTER_A_LOOK: Duration = Duration::from_millis(10);
-/// How often a driver that is not there yet is tried, and a card that went is asked whether it came back.
+/// How often a driver that is not there yet is tried, and a card that went is asked whether it came
+/// back.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
 /// Anything near this means that something is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A port that stays ours without anybody listening there, until the driver does.
+/// A port that stays ours on which no program listens until the driver does.
 #[derive(Debug)]
 pub(crate) struct Port {
     number: u16,
@@ -52,7 +55,8 @@ impl Port {
         Err(io::Error::new(io::ErrorKind::AddrInUse, "no two free ports in a row"))
     }
 
-    /// The driver sets SO_REUSEADDR as well, and Linux lets two such sockets share a port while neither listens.
+    /// The driver sets SO_REUSEADDR as well, and Linux lets two such sockets share a port while
+    /// neither listens.
     fn bind(number: u16) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
@@ -193,6 +197,10 @@ impl Shared {
             if state.stopping {
                 return;
             }
+            if let Some(card) = state.card.as_ref().filter(|card| card.returns_in() == Some(Duration::ZERO)) {
+                card.insert();
+                state.looks = 0;
+            }
             let card = state.card.clone().filter(VirtualCard::is_present);
             let connection = card.as_ref().and_then(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());
             let (Some(card), Some(mut connection)) = (card, connection) else {
@@ -229,8 +237,9 @@ impl Shared {
                 _ => match card.transmit(&message) {
                     Reply::Answer(answer) => send(connection, &answer)?,
                     Reply::Removed => return leave(connection, LOOK_PERIOD),
-                    // To the driver every failure is the loss of its connection. As we come back before the next
-                    // look, the daemon notices no removal.
+                    // To the driver every failure is the loss of its connection. As we come back
+                    // before the next look, the daemon notices no removal. A mute card still
+                    // answers with its ATR.
                     Reply::Mute | Reply::Reset | Reply::TransportError(_) => return Ok(()),
                 },
             }
@@ -239,7 +248,8 @@ impl Shared {
     }
 }
 
-/// Ends our half of the connection and waits until the driver has closed its own, and the daemon knows.
+/// Ends our half of the connection and waits until the driver has closed its own, and the daemon
+/// knows.
 fn leave(connection: &mut TcpStream, until_known: Duration) -> io::Result<()> {
     connection.shutdown(Shutdown::Write)?;
     let ended = io::copy(connection, &mut io::sink());
@@ -251,8 +261,9 @@ fn receive(connection: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut length = [0; 2];
     acknowledge_at_once(connection)?;
     connection.read_exact(&mut length)?;
-    // The kernel leaves the mode by itself, so it is asked for before every read: without it the body, which the
-    // driver sends in a second write, waits 40 ms for the first one's acknowledgement.
+    // The kernel leaves the mode by itself, so it is asked for before every read: without it the
+    // body, which the driver sends in a second write, waits 40 ms for the first one's
+    // acknowledgement.
     acknowledge_at_once(connection)?;
     let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
     connection.read_exact(&mut message)?;

@@ -1,4 +1,5 @@
-//! The program: a stack in the foreground, its control socket, and an end that leaves nothing behind.
+//! The program: a stack in the foreground, its control socket, and an end that leaves nothing
+//! behind.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -51,6 +52,8 @@ fn a_shell_finds_the_card_through_env_and_asks_the_control_socket() {
     assert_eq!(control(directory, "tries auth").unwrap(), "2");
     assert_eq!(control(directory, &format!("count failed-verifies auth since {mark}")).unwrap(), "1");
     assert_eq!(control(directory, "count failed-verifies sign").unwrap(), "0");
+    assert_eq!(control(directory, "count tries-lost auth").unwrap(), "1");
+    assert_eq!(control(directory, "count removals").unwrap(), "0");
     assert!(control(directory, "ledger").unwrap().contains("authentication PIN: Wrong"));
     assert!(control(directory, "@1 tries auth").unwrap_err().contains("no card"));
     running.end();
@@ -74,6 +77,8 @@ fn cards_come_and_go_and_faults_are_scripted_by_control() {
         "@0 set-tries auth 1",
         "fault at 1 after times 2 answer 6F00",
         "fault on 2A select D3921000310001010100",
+        "fault at 9 mute",
+        "fault at 9 leave 700",
         "latency 0 5",
         "clear-faults",
         "warm-reset",
@@ -86,11 +91,17 @@ fn cards_come_and_go_and_faults_are_scripted_by_control() {
     assert_eq!(control(directory, "profile").unwrap(), "under-15");
     assert_eq!(control(directory, "tries auth").unwrap(), "1");
     assert_eq!(control(directory, "faults").unwrap(), "0");
+    control(directory, "profile full+isd=6A82+extended-length=mute").unwrap();
+    assert_eq!(control(directory, "describe").unwrap(), "full+extended-length=mute+isd=6A82");
+    control(directory, "leave-verified").unwrap();
+    assert_eq!(control(directory, "verified sign").unwrap(), "true");
+    assert!(control(directory, "traits").unwrap().contains("end-of-file"));
+    control(directory, "insert draw-17").unwrap();
     let pem = directory.join("pem");
     control(directory, &format!("certificates {}", pem.display())).unwrap();
     assert!(pem.join("signature-ca.pem").is_file());
     for wrong in
-        ["dance", "tries nobody", "fault at 1", "fault on 2 remove", "mark twice", "@7 mark", "insert x"]
+        ["dance", "tries thumb", "fault at 1", "fault on 2 remove", "mark twice", "@7 mark", "insert x"]
     {
         assert!(control(directory, wrong).is_err(), "{wrong}");
     }

@@ -40,6 +40,25 @@ fn the_ledger_counts_tries_and_queries_apart() {
 }
 
 #[test]
+fn the_ledger_counts_what_a_test_must_not_find() {
+    let card = verified(Authentication);
+    verify(&card, Signature, "WRONG1");
+    status(&card, &[0, 0x20, 0, 0x80]);
+    verify(&card, Authentication, "1234");
+    status(&card, &with_data([0, 0x24, 1, 0x80], b"4321"));
+    sign(&card, 4, Authentication, &[1; 32]);
+    sign(&card, 4, Authentication, &[1; 200]);
+    card.remove();
+    let ledger = card.ledger();
+    assert_eq!((ledger.tries_lost(Authentication), ledger.tries_lost(Signature)), (0, 1));
+    assert_eq!((ledger.pin_commands(Authentication), ledger.pin_commands(Signature)), (3, 1));
+    assert_eq!(ledger.all_queries(), 1);
+    assert_eq!((ledger.power_offs(), ledger.removals(), ledger.resets()), (1, 1, 0));
+    assert_eq!((ledger.unwanted_signatures(0), ledger.unwanted_signatures(1)), (1, 0));
+    assert_eq!(ledger.signing_commands().next().unwrap().header, [0x80, 0x2a, 4, 0x97]);
+}
+
+#[test]
 fn the_ledger_holds_no_pin() {
     let card = selected(Profile::full());
     verify(&card, Signature, "WRONG1");

@@ -1,6 +1,7 @@
 //! The model against `myna-card`, an independent client whose author probed real cards.
 //!
-//! It shares no code with the model, so what it accepts is how a card behaves and not how its model was written.
+//! It shares no code with the model, so what it accepts is how a card behaves and not how its model
+//! was written.
 
 use myna_card::ap::jpki::{JpkiAp, SignatureScheme};
 use myna_card::{Card, Error, MasterFile, Pin, Retries, TokenType, Transmit};

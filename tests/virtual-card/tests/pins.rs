@@ -5,7 +5,7 @@ mod apdus;
 
 use apdus::*;
 use virtual_card::Credential::{Authentication, Signature};
-use virtual_card::{Profile, Reply};
+use virtual_card::{Credential, Profile, Reply, TriesQuery};
 
 #[test]
 fn each_pin_starts_with_all_its_tries() {
@@ -163,4 +163,70 @@ fn a_change_is_refused_without_its_file_or_with_an_impossible_pin() {
     assert_eq!(status(&card, SELECT_JPKI), 0x9000);
     assert_eq!(status(&card, &with_data([0, 0x24, 1, 0x80], b"NEWPIN1")), 0x6986);
     assert_eq!(verify(&card, Signature, "ABC123"), 0x9000);
+}
+
+#[test]
+fn a_blocked_pin_has_several_words() {
+    for blocked_status in [0x6983, 0x6984, 0x63c0] {
+        for blocked_query_status in [0x63c0, 0x6983, 0x6984] {
+            let profile = Profile::blocked_authentication();
+            let card = selected(Profile { blocked_status, blocked_query_status, ..profile });
+            assert_eq!(verify(&card, Authentication, "1234"), blocked_status);
+            assert_eq!(tries(&card, Authentication), blocked_query_status);
+            assert_eq!(tries(&card, Signature), 0x63c5);
+        }
+    }
+}
+
+#[test]
+fn some_cards_count_no_tries_while_verified() {
+    let card = selected(Profile { tries_query: TriesQuery::UnlessVerified, ..Profile::full() });
+    assert_eq!(tries(&card, Authentication), 0x63c3);
+    verify(&card, Authentication, "1234");
+    assert_eq!(tries(&card, Authentication), 0x9000);
+    assert_eq!(tries(&card, Signature), 0x63c5);
+    verify(&card, Authentication, "0000");
+    assert_eq!(tries(&card, Authentication), 0x63c2);
+}
+
+#[test]
+fn some_cards_never_count_tries() {
+    for refusal in [0x6a86, 0x6d00, 0x6985] {
+        let card = selected(Profile { tries_query: TriesQuery::Refused(refusal), ..Profile::full() });
+        assert_eq!(tries(&card, Authentication), refusal);
+        assert_eq!(verify(&card, Authentication, "0000"), 0x63c2);
+        assert_eq!(tries(&card, Authentication), refusal);
+    }
+}
+
+#[test]
+fn some_cards_answer_a_query_with_a_fifth_byte() {
+    let card = selected(Profile { fifth_byte_refusal: None, ..Profile::full() });
+    select_pin(&card, Authentication);
+    assert_eq!(status(&card, &[0, 0x20, 0, 0x80, 0]), 0x63c3);
+}
+
+#[test]
+fn a_card_without_a_pin_says_so_and_takes_none() {
+    let card = selected(Profile::without_pin());
+    assert_eq!(tries(&card, Authentication), 0x6984);
+    assert_eq!(verify(&card, Authentication, "1234"), 0x6984);
+    assert_eq!(sign(&card, 0, Authentication, &[1]).1, 0x6982);
+    assert_eq!(select_file(&card, 0x0a), 0x9000);
+    assert_eq!(status(&card, &[0, 0xb0, 0, 0, 0]), 0x9000);
+    assert_eq!(select_file(&card, 0x01), 0x6a82);
+}
+
+#[test]
+fn another_program_may_have_left_both_pins_verified() {
+    let card = card(Profile { left_verified: true, ..Profile::full() });
+    for credential in Credential::ALL {
+        assert_eq!(sign(&card, 0, credential, &[1]).1, 0x9000);
+    }
+    card.power_off();
+    card.power_on();
+    assert!(!card.verified_pins().any());
+    card.leave_verified();
+    assert!(card.verified(Authentication) && card.verified(Signature));
+    assert_eq!(card.verifies(Authentication), 0);
 }

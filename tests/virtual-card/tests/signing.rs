@@ -90,3 +90,55 @@ fn one_verify_serves_many_signatures() {
     }
     assert_eq!((card.signatures(), card.verifies(Authentication)), (5, 1));
 }
+
+#[test]
+fn other_values_of_p1_may_be_refused_before_or_after_the_pin_is_looked_at() {
+    for refusal in [0x6a86, 0x6a80, 0x6985, 0x6b00] {
+        for pin_before_scheme in [false, true] {
+            let card = selected(Profile {
+                sign_schemes: vec![0],
+                scheme_refusal: refusal,
+                pin_before_scheme,
+                ..Profile::full()
+            });
+            let expected = if pin_before_scheme { 0x6982 } else { refusal };
+            assert_eq!(sign(&card, 4, Authentication, &[1; 32]).1, expected);
+            verify(&card, Authentication, "1234");
+            assert_eq!(sign(&card, 4, Authentication, &[1; 32]), (vec![], refusal));
+            assert_eq!(sign(&card, 0, Authentication, &[1; 32]).1, 0x9000);
+        }
+    }
+}
+
+#[test]
+fn a_chip_that_ignores_p1_signs_the_bytes_as_given() {
+    let card = selected(Profile { ignores_scheme: true, ..Profile::full() });
+    verify(&card, Authentication, "1234");
+    let key = Identity::shared().public_key(Authentication);
+    for p1 in [0, 2, 4, 0x7f] {
+        let (signature, _) = sign(&card, p1, Authentication, &[3; 32]);
+        key.verify(Pkcs1v15Sign::new_unprefixed(), &[3; 32], &signature).unwrap();
+        assert_eq!(sign(&card, p1, Authentication, &[3; 246]), (vec![], 0x6700));
+    }
+    assert_eq!(card.signatures(), 4);
+}
+
+#[test]
+fn a_signature_may_have_to_be_fetched() {
+    for longest_piece in [None, Some(200)] {
+        let profile = Profile { signature_waits: true, longest_piece, ..Profile::full() };
+        let card = selected(profile);
+        verify(&card, Authentication, "1234");
+        assert_eq!(sign(&card, 0, Authentication, &[1]), (vec![], 0x6100));
+        let (mut signature, mut status) = answer(&card, &[0, 0xc0, 0, 0, 0]);
+        if longest_piece.is_some() {
+            assert_eq!((signature.len(), status), (200, 0x6138));
+            let rest = answer(&card, &[0, 0xc0, 0, 0, 0x38]);
+            signature.extend(rest.0);
+            status = rest.1;
+        }
+        assert_eq!((signature.len(), status), (256, 0x9000));
+        let key = Identity::shared().public_key(Authentication);
+        key.verify(Pkcs1v15Sign::new_unprefixed(), &[1], &signature).unwrap();
+    }
+}
