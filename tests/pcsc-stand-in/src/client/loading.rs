@@ -1,6 +1,5 @@
 //! Finding and loading the library.
 
-use std::env;
 use std::ffi::{CString, c_void};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -9,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use test_support::library::beside;
+
 use super::StandIn;
 
 /// What clients ask the dynamic linker for.
@@ -16,20 +17,6 @@ const SONAME: &str = "libpcsclite.so.1";
 
 /// `pcsc_stand_in_command`.
 pub(super) type Command = unsafe extern "C" fn(*const u8, usize, *mut u8, usize) -> isize;
-
-/// A file of the build, beside the test program or one directory up: Cargo puts libraries there.
-///
-/// # Panics
-/// When it is in neither.
-#[must_use]
-pub fn beside(name: &str) -> PathBuf {
-    let program = env::current_exe().expect("the program has a path");
-    let found =
-        program.ancestors().skip(1).take(2).map(|directory| directory.join(name)).find(|path| path.exists());
-    found.unwrap_or_else(|| {
-        panic!("{name} is not beside {}: is it a dependency of the test?", program.display())
-    })
-}
 
 /// The stand-in's library.
 #[must_use]
