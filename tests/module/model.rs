@@ -13,15 +13,21 @@ use std::env;
 use acts::{Act, Call, runs};
 use bench::Bench;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use reference::{CardPin, World};
+use test_support::rng::Rng;
 use virtual_card::Credential;
 
 /// How many runs the ordinary test makes.
 const CASES: u32 = 150;
 
 fn config() -> ProptestConfig {
-    let default =
-        ProptestConfig { max_shrink_iters: 20_000, failure_persistence: None, ..Default::default() };
+    let default = ProptestConfig {
+        max_shrink_iters: 20_000,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(Rng::new().next()),
+        ..Default::default()
+    };
     if env::var_os("PROPTEST_CASES").is_some() { default } else { ProptestConfig { cases: CASES, ..default } }
 }
 
