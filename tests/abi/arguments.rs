@@ -10,8 +10,8 @@ use pcsc_stand_in::isolated;
 use crate::support::functions::Function;
 use crate::support::guarded::{Guarded, UNTOUCHED};
 use crate::support::host::{CARD, Host};
+use crate::support::prepared::{PreparedArguments, PreparedCall, supported};
 use crate::support::rows::{Argument, Row};
-use crate::support::scene::{Scene, Stage, supported};
 use test_support::Rv;
 use test_support::c;
 use test_support::client::mechanism;
@@ -45,12 +45,15 @@ impl Drop for Findings {
 }
 
 /// Runs `spoil` for each argument of each supported function.
-fn with_each_argument(host: &Host, mut spoil: impl FnMut(&Scene<'_>, &Function, &Row, usize, &mut Findings)) {
-    let scene = Scene::new(host);
+fn with_each_argument(
+    host: &Host,
+    mut spoil: impl FnMut(&PreparedArguments<'_>, &Function, &Row, usize, &mut Findings),
+) {
+    let arguments = PreparedArguments::new(host);
     let mut findings = Findings::default();
     for (function, row) in supported(host) {
         for index in 0..row.arguments.len() {
-            spoil(&scene, &function, &row, index, &mut findings);
+            spoil(&arguments, &function, &row, index, &mut findings);
         }
     }
 }
@@ -59,12 +62,12 @@ fn with_each_argument(host: &Host, mut spoil: impl FnMut(&Scene<'_>, &Function, 
 fn good_arguments_are_good_and_written_no_further_than_they_go() {
     isolated!(|stand_in| {
         let host = Host::new(stand_in);
-        let scene = Scene::new(&host);
+        let arguments = PreparedArguments::new(&host);
         let mut findings = Findings::default();
         for (function, row) in supported(&host) {
-            let stage = scene.stage(function.name, &row.arguments);
-            findings.expect(function.name, stage.call(&function), row.good);
-            for memory in stage.memory.iter().flatten() {
+            let call = arguments.prepare(function.name, &row.arguments);
+            findings.expect(function.name, call.make(&function), row.good);
+            for memory in call.memory.iter().flatten() {
                 findings.check(function.name, memory.is_untouched_before());
             }
         }
@@ -76,18 +79,18 @@ fn good_arguments_are_good_and_written_no_further_than_they_go() {
 #[test]
 fn a_pointer_that_is_null_is_refused_unless_it_asks_or_cancels() {
     isolated!(|stand_in| {
-        with_each_argument(&Host::new(stand_in), |scene, function, row, index, findings| {
+        with_each_argument(&Host::new(stand_in), |arguments, function, row, index, findings| {
             let expected = match row.arguments[index] {
                 Argument::Input(_) | Argument::Pin(_) | Argument::Template(_) => ck::CKR_ARGUMENTS_BAD,
                 Argument::Output(_) | Argument::List(..) | Argument::CountPointer => ck::CKR_ARGUMENTS_BAD,
                 Argument::Buffer(..) | Argument::Mechanism(_) => ck::CKR_OK,
                 _ => return,
             };
-            let mut stage = scene.stage(function.name, &row.arguments);
-            stage.words[index] = 0;
+            let mut call = arguments.prepare(function.name, &row.arguments);
+            call.words[index] = 0;
             let what = format!("{} with argument {index} NULL", function.name);
-            findings.expect(&what, stage.call(function), expected);
-            for (argument, memory) in row.arguments.iter().zip(&stage.memory) {
+            findings.expect(&what, call.make(function), expected);
+            for (argument, memory) in row.arguments.iter().zip(&call.memory) {
                 if let (Argument::Output(_) | Argument::List(..) | Argument::Buffer(..), Some(memory)) =
                     (argument, memory)
                 {
@@ -114,18 +117,18 @@ fn a_reserved_pointer_that_is_used_is_refused() {
 #[test]
 fn a_null_buffer_asks_for_the_count_and_leaves_the_operation_alone() {
     isolated!(|stand_in| {
-        with_each_argument(&Host::new(stand_in), |scene, function, row, index, findings| {
+        with_each_argument(&Host::new(stand_in), |arguments, function, row, index, findings| {
             let Argument::Buffer(items, _) = row.arguments[index] else { return };
             // What the count says before is not looked at.
             for before in [0, 1, CK_ULONG::MAX] {
-                let mut stage = scene.stage(function.name, &row.arguments);
-                let buffer = std::mem::take(&mut stage.words[index]);
-                stage.set_count(index + 1, before);
+                let mut call = arguments.prepare(function.name, &row.arguments);
+                let buffer = std::mem::take(&mut call.words[index]);
+                call.set_count(index + 1, before);
                 let what = format!("{}, NULL and {before:#x}", function.name);
-                findings.expect(&what, stage.call(function), ck::CKR_OK);
-                findings.check(&what, stage.at(index + 1).value::<CK_ULONG>() == ulong(items));
-                stage.words[index] = buffer;
-                findings.expect(&format!("{what}, then the buffer"), stage.call(function), ck::CKR_OK);
+                findings.expect(&what, call.make(function), ck::CKR_OK);
+                findings.check(&what, call.at(index + 1).value::<CK_ULONG>() == ulong(items));
+                call.words[index] = buffer;
+                findings.expect(&format!("{what}, then the buffer"), call.make(function), ck::CKR_OK);
             }
         });
     });
@@ -134,19 +137,19 @@ fn a_null_buffer_asks_for_the_count_and_leaves_the_operation_alone() {
 #[test]
 fn a_short_buffer_is_refused_with_the_count_and_leaves_the_operation_alone() {
     isolated!(|stand_in| {
-        with_each_argument(&Host::new(stand_in), |scene, function, row, index, findings| {
+        with_each_argument(&Host::new(stand_in), |arguments, function, row, index, findings| {
             let Argument::Buffer(items, _) = row.arguments[index] else { return };
             let mut shorts = vec![0, 1, items - 1];
             shorts.dedup();
             for short in shorts {
-                let mut stage = scene.stage(function.name, &row.arguments);
-                stage.set_count(index + 1, ulong(short));
+                let mut call = arguments.prepare(function.name, &row.arguments);
+                call.set_count(index + 1, ulong(short));
                 let what = format!("{} with room for {short}", function.name);
-                findings.expect(&what, stage.call(function), ck::CKR_BUFFER_TOO_SMALL);
-                findings.check(&what, stage.at(index + 1).value::<CK_ULONG>() == ulong(items));
-                findings.check(&format!("{what} writes"), stage.at(index).is_untouched());
+                findings.expect(&what, call.make(function), ck::CKR_BUFFER_TOO_SMALL);
+                findings.check(&what, call.at(index + 1).value::<CK_ULONG>() == ulong(items));
+                findings.check(&format!("{what} writes"), call.at(index).is_untouched());
                 // The count is right now.
-                findings.expect(&format!("{what}, then enough"), stage.call(function), ck::CKR_OK);
+                findings.expect(&format!("{what}, then enough"), call.make(function), ck::CKR_OK);
             }
         });
     });
@@ -155,14 +158,14 @@ fn a_short_buffer_is_refused_with_the_count_and_leaves_the_operation_alone() {
 #[test]
 fn a_count_that_is_too_large_brings_no_more_than_there_is() {
     isolated!(|stand_in| {
-        with_each_argument(&Host::new(stand_in), |scene, function, row, index, findings| {
+        with_each_argument(&Host::new(stand_in), |arguments, function, row, index, findings| {
             let Argument::Buffer(items, _) = row.arguments[index] else { return };
             for large in [ulong(items) + 1, 1 << 31] {
-                let mut stage = scene.stage(function.name, &row.arguments);
-                stage.set_count(index + 1, large);
+                let mut call = arguments.prepare(function.name, &row.arguments);
+                call.set_count(index + 1, large);
                 let what = format!("{} with {large:#x}", function.name);
-                findings.expect(&what, stage.call(function), ck::CKR_OK);
-                findings.check(&what, stage.at(index + 1).value::<CK_ULONG>() == ulong(items));
+                findings.expect(&what, call.make(function), ck::CKR_OK);
+                findings.check(&what, call.at(index + 1).value::<CK_ULONG>() == ulong(items));
             }
         });
     });
@@ -171,14 +174,14 @@ fn a_count_that_is_too_large_brings_no_more_than_there_is() {
 #[test]
 fn a_count_that_no_buffer_can_have_is_refused_and_nothing_written() {
     isolated!(|stand_in| {
-        with_each_argument(&Host::new(stand_in), |scene, function, row, index, findings| {
+        with_each_argument(&Host::new(stand_in), |arguments, function, row, index, findings| {
             let Argument::Buffer(..) = row.arguments[index] else { return };
             for impossible in IMPOSSIBLE {
-                let mut stage = scene.stage(function.name, &row.arguments);
-                stage.set_count(index + 1, impossible);
+                let mut call = arguments.prepare(function.name, &row.arguments);
+                call.set_count(index + 1, impossible);
                 let what = format!("{} with {impossible:#x}", function.name);
-                findings.expect(&what, stage.call(function), ck::CKR_ARGUMENTS_BAD);
-                findings.check(&format!("{what} writes"), stage.at(index).is_untouched());
+                findings.expect(&what, call.make(function), ck::CKR_ARGUMENTS_BAD);
+                findings.check(&format!("{what} writes"), call.at(index).is_untouched());
             }
         });
     });
@@ -187,17 +190,17 @@ fn a_count_that_no_buffer_can_have_is_refused_and_nothing_written() {
 #[test]
 fn input_of_an_impossible_length_is_refused_unread() {
     isolated!(|stand_in| {
-        with_each_argument(&Host::new(stand_in), |scene, function, row, index, findings| {
+        with_each_argument(&Host::new(stand_in), |arguments, function, row, index, findings| {
             let spoiled = match row.arguments[index] {
                 Argument::Input(_) | Argument::List(..) => IMPOSSIBLE.to_vec(),
                 Argument::Template(_) => [&IMPOSSIBLE[..], &[1 << 31, CK_ULONG::MAX / 24 + 2]].concat(),
                 _ => return,
             };
             for length in spoiled {
-                let mut stage = scene.stage(function.name, &row.arguments);
-                stage.words[index + 1] = length;
+                let mut call = arguments.prepare(function.name, &row.arguments);
+                call.words[index + 1] = length;
                 let what = format!("{} with {length:#x}", function.name);
-                findings.expect(&what, stage.call(function), ck::CKR_ARGUMENTS_BAD);
+                findings.expect(&what, call.make(function), ck::CKR_ARGUMENTS_BAD);
             }
         });
     });
@@ -218,14 +221,14 @@ fn shortened(function: &str, row: &Row, index: usize) -> Vec<CK_RV> {
 fn input_is_read_no_further_than_its_length() {
     isolated!(|stand_in| {
         let host = Host::new(stand_in);
-        with_each_argument(&host, |scene, function, row, index, findings| {
+        with_each_argument(&host, |arguments, function, row, index, findings| {
             let (Argument::Input(_) | Argument::Pin(_) | Argument::Template(_)) = row.arguments[index] else {
                 return;
             };
             for length in [0, 1, row.arguments[index].count() - 1] {
-                let mut stage = scene.stage(function.name, &row.arguments);
-                shorten(&mut stage, &row.arguments[index], index, length);
-                let rv = stage.call(function);
+                let mut call = arguments.prepare(function.name, &row.arguments);
+                shorten(&mut call, &row.arguments[index], index, length);
+                let rv = call.make(function);
                 let what = format!("{} with argument {index} of {length}: {rv:?}", function.name);
                 findings.check(&what, shortened(function.name, row, index).contains(&rv.0));
             }
@@ -238,16 +241,16 @@ fn input_is_read_no_further_than_its_length() {
 fn null_with_length_zero_is_empty_and_never_a_pin() {
     isolated!(|stand_in| {
         let host = Host::new(stand_in);
-        with_each_argument(&host, |scene, function, row, index, findings| {
+        with_each_argument(&host, |arguments, function, row, index, findings| {
             let expected = match row.arguments[index] {
                 Argument::Pin(_) => vec![ck::CKR_ARGUMENTS_BAD],
                 Argument::Input(_) | Argument::Template(_) => shortened(function.name, row, index),
                 Argument::List(..) => vec![ck::CKR_OK],
                 _ => return,
             };
-            let mut stage = scene.stage(function.name, &row.arguments);
-            (stage.words[index], stage.words[index + 1]) = (0, 0);
-            let rv = stage.call(function);
+            let mut call = arguments.prepare(function.name, &row.arguments);
+            (call.words[index], call.words[index + 1]) = (0, 0);
+            let rv = call.make(function);
             let what = format!("{} with argument {index} empty: {rv:?}", function.name);
             findings.check(&what, expected.contains(&rv.0));
         });
@@ -274,25 +277,25 @@ fn a_user_with_a_name_is_not_supported() {
 }
 
 /// Leaves the first `length` items of an input, right before the page that nobody may touch.
-fn shorten(stage: &mut Stage<'_>, argument: &Argument, index: usize, length: usize) {
+fn shorten(call: &mut PreparedCall<'_>, argument: &Argument, index: usize, length: usize) {
     let item = if let Argument::Template(_) = argument { size_of::<ck::CK_ATTRIBUTE>() } else { 1 };
-    let memory = Guarded::of(&stage.at(index).bytes()[..length * item]);
-    stage.words[index] = memory.word();
-    stage.words[index + 1] = ulong(length);
-    stage.memory[index] = Some(memory);
+    let memory = Guarded::of(&call.at(index).bytes()[..length * item]);
+    call.words[index] = memory.word();
+    call.words[index + 1] = ulong(length);
+    call.memory[index] = Some(memory);
 }
 
 #[test]
 fn every_pointer_may_be_misaligned() {
     isolated!(|stand_in| {
-        with_each_argument(&Host::new(stand_in), |scene, function, row, index, findings| {
-            let mut stage = scene.stage(function.name, &row.arguments);
-            let Some(good) = &stage.memory[index] else { return };
+        with_each_argument(&Host::new(stand_in), |arguments, function, row, index, findings| {
+            let mut call = arguments.prepare(function.name, &row.arguments);
+            let Some(good) = &call.memory[index] else { return };
             // One byte more, so that it begins one byte before.
             let misaligned = Guarded::of(&[good.bytes(), &[UNTOUCHED]].concat());
-            stage.words[index] = misaligned.word();
+            call.words[index] = misaligned.word();
             let what = format!("{} with argument {index} misaligned", function.name);
-            findings.expect(&what, stage.call(function), row.good);
+            findings.expect(&what, call.make(function), row.good);
             findings.check(&format!("{what} writes"), misaligned.bytes().last() == Some(&UNTOUCHED));
         });
     });
@@ -360,19 +363,19 @@ fn a_value_to_look_for_is_refused_when_it_cannot_be_one() {
 #[test]
 fn bad_arguments_end_the_operation_that_they_were_for() {
     isolated!(|stand_in| {
-        with_each_argument(&Host::new(stand_in), |scene, function, row, index, findings| {
+        with_each_argument(&Host::new(stand_in), |arguments, function, row, index, findings| {
             let spoiled = matches!(row.arguments[index], Argument::Input(_) | Argument::CountPointer);
             let operates =
                 ["C_Sign", "C_Digest", "C_Verify"].iter().any(|kind| function.name.starts_with(kind));
             if !spoiled || !operates {
                 return;
             }
-            let mut stage = scene.stage(function.name, &row.arguments);
-            let good = std::mem::take(&mut stage.words[index]);
+            let mut call = arguments.prepare(function.name, &row.arguments);
+            let good = std::mem::take(&mut call.words[index]);
             let what = format!("{} with argument {index} NULL", function.name);
-            findings.expect(&what, stage.call(function), ck::CKR_ARGUMENTS_BAD);
-            stage.words[index] = good;
-            findings.expect(&what, stage.call(function), ck::CKR_OPERATION_NOT_INITIALIZED);
+            findings.expect(&what, call.make(function), ck::CKR_ARGUMENTS_BAD);
+            call.words[index] = good;
+            findings.expect(&what, call.make(function), ck::CKR_OPERATION_NOT_INITIALIZED);
         });
     });
 }

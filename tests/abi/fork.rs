@@ -9,13 +9,13 @@ use std::thread;
 use cryptoki_sys as ck;
 use pcsc_stand_in::client::{Isolated, StandIn};
 use pcsc_stand_in::isolated;
-use pcsc_stand_in::world::{Code, Function};
+use pcsc_stand_in::service::{Code, Function};
 use virtual_card::Credential;
 
 use crate::support::functions::of_3_2;
 use crate::support::host::{AUTHENTICATION_PIN, Host, SIGNATURE_PIN, assert_signature};
+use crate::support::prepared::{PreparedArguments, supported};
 use crate::support::process::{End, Mapping, exit, in_child, wiped_on_fork};
-use crate::support::scene::{Scene, supported};
 use test_support::{Rv, c};
 
 /// A reader whose card never answers.
@@ -182,7 +182,7 @@ fn fork_while_every_lock_is_held(stand_in: StandIn, forks: usize) {
     stand_in.insert(SLOW_READER, "slow");
     let slots = host.slots(true);
     let slow = host.open_on(slots[2]).unwrap();
-    let scene = Scene::at(&host, [slots[0], slots[1]]);
+    let arguments = PreparedArguments::at(&host, [slots[0], slots[1]]);
     stand_in.hang(Function::Transmit, 1, Code::INTERNAL_ERROR);
     let stop = AtomicBool::new(false);
     let hangs = thread::scope(|threads| {
@@ -191,7 +191,7 @@ fn fork_while_every_lock_is_held(stand_in: StandIn, forks: usize) {
         for _ in 0..4 {
             threads.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    call_everything(&scene);
+                    call_everything(&arguments);
                 }
             });
         }
@@ -219,10 +219,10 @@ fn a_short_life(host: &Host) {
 }
 
 /// Every supported function once, with whatever result.
-fn call_everything(scene: &Scene<'_>) {
-    for (function, row) in supported(scene.host) {
-        let stage = scene.stage(function.name, &row.arguments);
-        function.call(&stage.words);
+fn call_everything(arguments: &PreparedArguments<'_>) {
+    for (function, row) in supported(arguments.host) {
+        let call = arguments.prepare(function.name, &row.arguments);
+        function.call(&call.words);
     }
 }
 

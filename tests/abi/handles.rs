@@ -6,27 +6,27 @@ use cryptoki_sys::CK_ULONG;
 use pcsc_stand_in::isolated;
 
 use crate::support::host::{Host, READER, SIGNATURE_PIN};
+use crate::support::prepared::{PreparedArguments, supported};
 use crate::support::rows::Argument;
-use crate::support::scene::{Scene, supported};
 use test_support::Rv;
 use test_support::c;
 
 /// What functions say that do not say `expected` when one of their handles is `bad`.
 fn spoiled(
-    scene: &Scene<'_>,
+    arguments: &PreparedArguments<'_>,
     is_handle: impl Fn(&Argument) -> bool,
     bad: &[CK_ULONG],
     expected: impl Fn(&str) -> ck::CK_RV,
 ) -> Vec<(&'static str, CK_ULONG, Rv)> {
     let mut differing = Vec::new();
     let mut tried = 0;
-    for (function, row) in supported(scene.host) {
+    for (function, row) in supported(arguments.host) {
         let Some(index) = row.arguments.iter().position(&is_handle) else { continue };
         for handle in bad {
-            let mut stage = scene.stage(function.name, &row.arguments);
-            stage.words[index] = *handle;
+            let mut call = arguments.prepare(function.name, &row.arguments);
+            call.words[index] = *handle;
             tried += 1;
-            let rv = stage.call(&function);
+            let rv = call.make(&function);
             if rv != expected(function.name) {
                 differing.push((function.name, *handle, rv));
             }
@@ -49,12 +49,12 @@ fn no_such_object(function: &str) -> ck::CK_RV {
 fn a_session_handle_that_names_no_session_is_invalid_everywhere() {
     isolated!(|stand_in| {
         let host = Host::new(stand_in);
-        let scene = Scene::new(&host);
+        let arguments = PreparedArguments::new(&host);
         let stale = host.open();
         c!(host.p11, C_CloseSession(stale)).ok();
         let bad = [stale, 0, 0x7fff_ffff, CK_ULONG::MAX];
         let session = |argument: &Argument| *argument == Argument::Session;
-        let differing = spoiled(&scene, session, &bad, |_| ck::CKR_SESSION_HANDLE_INVALID);
+        let differing = spoiled(&arguments, session, &bad, |_| ck::CKR_SESSION_HANDLE_INVALID);
         assert_eq!(differing, []);
     });
 }
@@ -63,9 +63,9 @@ fn a_session_handle_that_names_no_session_is_invalid_everywhere() {
 fn a_slot_id_that_names_no_slot_is_invalid_everywhere() {
     isolated!(|stand_in| {
         let host = Host::new(stand_in);
-        let scene = Scene::new(&host);
+        let arguments = PreparedArguments::new(&host);
         let slot = |argument: &Argument| matches!(argument, Argument::Slot | Argument::OtherSlot);
-        let differing = spoiled(&scene, slot, &[2, 1 << 32, CK_ULONG::MAX], |_| ck::CKR_SLOT_ID_INVALID);
+        let differing = spoiled(&arguments, slot, &[2, 1 << 32, CK_ULONG::MAX], |_| ck::CKR_SLOT_ID_INVALID);
         assert_eq!(differing, []);
     });
 }
@@ -74,8 +74,8 @@ fn a_slot_id_that_names_no_slot_is_invalid_everywhere() {
 fn an_object_handle_that_names_no_object_is_invalid_everywhere() {
     isolated!(|stand_in| {
         let scene_host = Host::new(stand_in);
-        let scene = Scene::new(&scene_host);
-        assert_eq!(spoiled(&scene, is_key, &[0, 0x7fff_ffff, CK_ULONG::MAX], no_such_object), []);
+        let arguments = PreparedArguments::new(&scene_host);
+        assert_eq!(spoiled(&arguments, is_key, &[0, 0x7fff_ffff, CK_ULONG::MAX], no_such_object), []);
     });
 }
 
@@ -83,12 +83,12 @@ fn an_object_handle_that_names_no_object_is_invalid_everywhere() {
 fn an_object_of_the_other_slot_is_not_there() {
     isolated!(|stand_in| {
         let host = Host::new(stand_in);
-        let scene = Scene::new(&host);
+        let arguments = PreparedArguments::new(&host);
         let session = host.open_on(host.both_slots()[1]).unwrap();
         host.login(session, SIGNATURE_PIN).ok();
         let others = [ck::CKO_PRIVATE_KEY, ck::CKO_PUBLIC_KEY, ck::CKO_CERTIFICATE]
             .map(|class| host.find(session, class));
-        assert_eq!(spoiled(&scene, is_key, &others, no_such_object), []);
+        assert_eq!(spoiled(&arguments, is_key, &others, no_such_object), []);
     });
 }
 
@@ -99,8 +99,8 @@ fn objects_of_a_card_that_was_taken_out_are_not_those_of_the_next() {
         let session = host.logged_in();
         let stale = [ck::CKO_PRIVATE_KEY, ck::CKO_PUBLIC_KEY].map(|class| host.find(session, class));
         stand_in.out_and_in(READER);
-        let scene = Scene::new(&host);
-        assert_eq!(spoiled(&scene, is_key, &stale, no_such_object), []);
+        let arguments = PreparedArguments::new(&host);
+        assert_eq!(spoiled(&arguments, is_key, &stale, no_such_object), []);
     });
 }
 

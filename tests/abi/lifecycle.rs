@@ -219,7 +219,7 @@ fn a_program_may_end_while_another_thread_waits_for_the_card() {
         let ended = in_child(|| {
             let host: &Host = Box::leak(Box::new(Host::new(stand_in)));
             let session = host.open();
-            use pcsc_stand_in::world::{Code, Function};
+            use pcsc_stand_in::service::{Code, Function};
             stand_in.hang(Function::Transmit, 1, Code::INTERNAL_ERROR);
             std::thread::spawn(move || host.login(session, AUTHENTICATION_PIN));
             stand_in.await_blocked(Function::Transmit, 1);

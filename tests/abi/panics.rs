@@ -6,7 +6,7 @@ use std::ptr;
 use cryptoki_sys as ck;
 use pcsc_stand_in::client::Isolated;
 use pcsc_stand_in::isolated;
-use pcsc_stand_in::world::Function;
+use pcsc_stand_in::service::Function;
 
 use crate::support::guarded::Guarded;
 use crate::support::host::{AUTHENTICATION_PIN, CARD, Host, READER};

@@ -4,7 +4,7 @@ use std::ptr;
 
 use cryptoki_sys as ck;
 use pcsc_stand_in::isolated;
-use pcsc_stand_in::world::Function;
+use pcsc_stand_in::service::Function;
 use test_support::library::Library;
 
 const READER: &str = "Virtual Reader 00 00";

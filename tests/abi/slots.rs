@@ -9,7 +9,7 @@ use cryptoki_sys as ck;
 use cryptoki_sys::{CK_SLOT_ID, CK_ULONG};
 use pcsc_stand_in::client::StandIn;
 use pcsc_stand_in::isolated;
-use pcsc_stand_in::world::Function;
+use pcsc_stand_in::service::Function;
 
 use crate::support::guarded::Guarded;
 use crate::support::host::{CARD, Host, READER, text_of};

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use cryptoki_sys as ck;
 use pcsc_stand_in::client::StandIn;
 use pcsc_stand_in::isolated;
-use pcsc_stand_in::world::{Code, Function, Manners};
+use pcsc_stand_in::service::{Code, Function, Quirks};
 
 use crate::support::host::{AUTHENTICATION_PIN, CARD, Host, READER};
-use crate::support::scene::{Scene, supported};
+use crate::support::prepared::{PreparedArguments, supported};
 use test_support::Rv;
 use test_support::c;
 
@@ -61,12 +61,12 @@ const DOCUMENTED: [ck::CK_RV; 17] = [
 ];
 
 /// Calls everything until the module is finalized, and counts. What was said.
-fn call_everything(scene: &Scene<'_>, calls: &AtomicUsize) -> BTreeSet<Rv> {
+fn call_everything(arguments: &PreparedArguments<'_>, calls: &AtomicUsize) -> BTreeSet<Rv> {
     let mut said = BTreeSet::new();
     loop {
-        for (function, row) in supported(scene.host) {
-            let stage = scene.stage(function.name, &row.arguments);
-            let rv = function.call(&stage.words);
+        for (function, row) in supported(arguments.host) {
+            let call = arguments.prepare(function.name, &row.arguments);
+            let rv = function.call(&call.words);
             calls.fetch_add(1, Ordering::Relaxed);
             said.insert(rv);
             if rv == ck::CKR_CRYPTOKI_NOT_INITIALIZED {
@@ -81,11 +81,11 @@ fn finalizing_while_fifteen_threads_call_everything_ends_them_all() {
     isolated!(|stand_in| {
         let host = Host::new(stand_in);
         for round in 0..10 {
-            let scene = Scene::new(&host);
+            let arguments = PreparedArguments::new(&host);
             let calls = AtomicUsize::new(0);
             let said: BTreeSet<Rv> = thread::scope(|threads| {
                 let busy: Vec<_> =
-                    (0..15).map(|_| threads.spawn(|| call_everything(&scene, &calls))).collect();
+                    (0..15).map(|_| threads.spawn(|| call_everything(&arguments, &calls))).collect();
                 while calls.load(Ordering::Relaxed) < 200 + 50 * round {
                     thread::yield_now();
                 }
@@ -193,7 +193,7 @@ const SMALL_STACK: usize = if cfg!(debug_assertions) { 128 } else { 64 } * 1024;
 
 /// A host whose card does not use the stack of the thread that calls the module.
 fn with_a_card_of_its_own(stand_in: StandIn) -> Host {
-    stand_in.set_manners(Manners { cards_have_threads: true, ..Manners::default() });
+    stand_in.set_quirks(Quirks { cards_have_threads: true, ..Quirks::default() });
     Host::new(stand_in)
 }
 
@@ -204,10 +204,10 @@ fn a_thread_with_a_small_stack_can_call_everything() {
         let small = thread::Builder::new().stack_size(SMALL_STACK);
         thread::scope(|threads| {
             let small = small.spawn_scoped(threads, || {
-                let scene = Scene::new(&host);
+                let arguments = PreparedArguments::new(&host);
                 for (function, row) in supported(&host) {
-                    let stage = scene.stage(function.name, &row.arguments);
-                    assert_eq!(function.call(&stage.words), row.good, "{}", function.name);
+                    let call = arguments.prepare(function.name, &row.arguments);
+                    assert_eq!(function.call(&call.words), row.good, "{}", function.name);
                 }
             });
             small.unwrap().join().unwrap();

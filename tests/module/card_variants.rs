@@ -8,7 +8,7 @@ use crate::support::signatures::assert_sha256_signature;
 use cryptoki_sys as ck;
 use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
 use pcsc_stand_in::icc::{Exchange, Icc};
-use pcsc_stand_in::world::Code;
+use pcsc_stand_in::service::Code;
 use rsa::Pss;
 use sha2::{Digest, Sha256};
 use virtual_card::{Credential, Profile, VirtualCard};
@@ -68,7 +68,7 @@ fn fixture(
 ) -> Fixture {
     let fixture = Fixture::builder().profile(profile).without_card().build();
     let chip = Chip { card: fixture.card().clone(), quirk: Box::new(quirk) };
-    fixture.world().insert(READER, Arc::new(chip));
+    fixture.service().insert(READER, Arc::new(chip));
     fixture
 }
 

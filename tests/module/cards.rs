@@ -9,7 +9,7 @@ use crate::support::logged::{count, logged};
 use crate::support::signatures::assert_sha256_signature;
 use cryptoki_sys as ck;
 use jpki_pkcs11::handle::{SessionHandle, SlotId};
-use pcsc_stand_in::icc::Parrot;
+use pcsc_stand_in::icc::FixedAnswerCard;
 use virtual_card::{Credential, Identity, Profile, VirtualCard};
 
 const SECOND: &CStr = c"Another Reader";
@@ -133,11 +133,11 @@ fn a_card_of_another_kind_is_no_token_and_is_asked_once() {
     for status in [0x6a82, 0x6a81, 0x6e00, 0x6d00, 0x6700, 0x6881, 0x6a86, 0x6b00_u16] {
         let fixture = Fixture::builder().without_card().build();
         let answer = status.to_be_bytes().to_vec();
-        fixture.world().insert(READER, Arc::new(Parrot { atr: vec![0x3b, 0x00], answer }));
+        fixture.service().insert(READER, Arc::new(FixedAnswerCard { atr: vec![0x3b, 0x00], answer }));
         assert_eq!(fixture.module().count_slots(true), Ok(0));
         assert_no_token(&fixture, fixture.auth_slot());
         assert_no_token(&fixture, fixture.sign_slot());
-        let exchanges = fixture.world().calls(pcsc_stand_in::world::Function::Transmit);
+        let exchanges = fixture.service().calls(pcsc_stand_in::service::Function::Transmit);
         assert!(exchanges <= 2, "{status:04x}: {exchanges}");
         fixture.insert_card();
         fixture.logged_in(Credential::Authentication);
@@ -163,12 +163,12 @@ fn on_a_phone_the_certificate_appears_with_the_login() {
 fn a_phone_is_known_again_after_a_reset_and_another_one_is_not() {
     let fixture = Fixture::with(Profile::android());
     let session = fixture.logged_in(Credential::Authentication);
-    fixture.world().disturb(READER);
+    fixture.service().disturb(READER);
     assert_signs(&fixture, session, fixture.card(), Credential::Authentication);
     fixture
         .card()
         .replace(Profile { serial: "0000000020500099".into(), ..Profile::android() }, Identity::from_seed(4));
-    fixture.world().disturb(READER);
+    fixture.service().disturb(READER);
     assert_eq!(rv(fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data")), ck::CKR_DEVICE_REMOVED);
     assert_eq!(fixture.memory().live_pages(), 0);
 }
@@ -195,8 +195,8 @@ fn every_kind_of_card_can_be_looked_at_from_end_to_end() {
 fn a_login_is_to_the_card_in_one_reader() {
     let fixture = Fixture::new();
     let other = VirtualCard::new(Profile::full(), Identity::from_seed(7));
-    fixture.world().add_reader(SECOND);
-    fixture.world().insert(SECOND, Arc::new(other.clone()));
+    fixture.service().add_reader(SECOND);
+    fixture.service().insert(SECOND, Arc::new(other.clone()));
     assert_eq!(fixture.module().count_slots(true), Ok(4));
     let slots = fixture.module().list_slots(true).unwrap();
     let first = fixture.logged_in(Credential::Authentication);
@@ -218,13 +218,13 @@ fn a_login_is_to_the_card_in_one_reader() {
 #[test]
 fn a_card_moved_to_the_other_reader_is_the_same_token_and_nobody_is_logged_in() {
     let fixture = Fixture::new();
-    fixture.world().add_reader(SECOND);
+    fixture.service().add_reader(SECOND);
     assert_eq!(fixture.module().count_slots(true), Ok(2));
     let slots = fixture.module().list_slots(false).unwrap();
     let before = serial(&fixture, slots[0]);
     let old = fixture.logged_in(Credential::Authentication);
     fixture.remove_card();
-    fixture.world().insert(SECOND, Arc::new(fixture.card().clone()));
+    fixture.service().insert(SECOND, Arc::new(fixture.card().clone()));
     assert_eq!(fixture.module().list_slots(true).unwrap(), slots[2..]);
     assert_eq!(serial(&fixture, slots[2]), before);
     assert_eq!(rv(fixture.module().session_info(old)), ck::CKR_SESSION_HANDLE_INVALID);

@@ -8,7 +8,7 @@ use crate::support::fixture::{Fixture, READER, SIGN_PIN};
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
 use jpki_pkcs11::handle::SessionHandle;
-use pcsc_stand_in::world::Function;
+use pcsc_stand_in::service::Function;
 use virtual_card::Credential;
 
 const MECHANISM: ck::CK_MECHANISM_TYPE = ck::CKM_SHA256_RSA_PKCS;
@@ -125,7 +125,7 @@ fn a_logout_while_the_card_checks_the_pin_of_a_signature_leaves_no_pin() {
     let holder = fixture.foreign().hold_transaction(READER).expect("the card");
     thread::scope(|scope| {
         let caller = scope.spawn(|| rv(fixture.login_for_operation(session, SIGN_PIN)));
-        fixture.world().await_blocked(Function::BeginTransaction, 1);
+        fixture.service().await_blocked(Function::BeginTransaction, 1);
         fixture.module().logout(session).expect("logged in");
         drop(holder);
         assert_eq!(caller.join().expect("no panic"), ck::CKR_USER_NOT_LOGGED_IN);

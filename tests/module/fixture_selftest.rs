@@ -8,7 +8,7 @@ use cryptoki_sys as ck;
 use jpki_pkcs11::error::Error;
 use jpki_pkcs11::jpki::pin::PinEntry;
 use jpki_pkcs11::manager::error::CardError;
-use pcsc_stand_in::world::Disposition;
+use pcsc_stand_in::service::Disposition;
 use virtual_card::Credential;
 
 #[test]

@@ -12,8 +12,8 @@ use crate::support::calls::{self, Call, Ready, is_leaving, rv};
 use crate::support::fixture::{AUTH_PIN, Fixture, READER};
 use crate::support::logged::{count, logged};
 use cryptoki_sys as ck;
-use pcsc_stand_in::icc::{Exchange, Icc, Parrot};
-use pcsc_stand_in::world::{Caller, Code, Fault, Function, When};
+use pcsc_stand_in::icc::{Exchange, FixedAnswerCard, Icc};
+use pcsc_stand_in::service::{Caller, Code, Fault, Function, When};
 use rsa::Pkcs1v15Sign;
 use sha2::{Digest, Sha256};
 use virtual_card::{CommandRecord, Credential, Fault as CardFault, Identity, Profile, Trigger, VirtualCard};
@@ -58,7 +58,7 @@ fn assert_contained(ready: &Ready, command: &CommandRecord, code: ck::CK_RV, cas
     assert!(expected.contains(&code), "{case}");
     if is_leaving(command) {
         assert_eq!(code, ck::CKR_OK, "{case}");
-        assert_eq!(ready.fixture.world().power_counts(Caller::Tested).unpowers, 1, "{case}");
+        assert_eq!(ready.fixture.service().power_counts(Caller::Tested).unpowers, 1, "{case}");
     }
     if code != ck::CKR_OK && !calls::sends_a_pin(command) {
         ready.assert_login_unchanged(case);
@@ -115,7 +115,7 @@ fn bytes_after_or_before_an_answer_are_no_right_answer() {
                     "{case}"
                 );
                 ready.fixture.check_card();
-                ready.fixture.world().out_and_in(READER);
+                ready.fixture.service().out_and_in(READER);
                 ready.assert_slot_works();
             },
         );
@@ -148,7 +148,7 @@ fn a_service_that_answers_with_an_impossible_length_or_code_is_a_device_error() 
         for call in Call::all_on(&profile) {
             for (command, number) in call.commands(&profile).iter().zip(1..) {
                 let ready = call.ready(&profile);
-                ready.fixture.world().inject(
+                ready.fixture.service().inject(
                     Function::Transmit,
                     When::nth(u64::try_from(number).unwrap()),
                     fault.clone(),
@@ -235,7 +235,9 @@ fn a_signature_by_another_key_is_a_device_error_and_the_log_says_so() {
 #[test]
 fn a_card_that_takes_everything_and_does_nothing_signs_nothing() {
     let fixture = Fixture::builder().without_card().build();
-    fixture.world().insert(READER, Arc::new(Parrot { atr: vec![0x3b, 0x00], answer: vec![0x90, 0x00] }));
+    fixture
+        .service()
+        .insert(READER, Arc::new(FixedAnswerCard { atr: vec![0x3b, 0x00], answer: vec![0x90, 0x00] }));
     for slot in [fixture.auth_slot(), fixture.sign_slot()] {
         assert!(
             [ck::CKR_DEVICE_ERROR, ck::CKR_TOKEN_NOT_PRESENT]
@@ -277,7 +279,7 @@ fn answers_that_never_end_are_given_up() {
                 // At most two looks at a new card: is there a token, and what is it.
                 let most = if ready.call.meets_the_card() { 3 * MOST_EXCHANGES } else { MOST_EXCHANGES };
                 assert!(ready.commands().len() <= most, "{call:?}: {} commands", ready.commands().len());
-                ready.fixture.world().out_and_in(READER);
+                ready.fixture.service().out_and_in(READER);
                 ready.fixture.card().clear_faults();
                 ready.assert_slot_works();
             }
@@ -368,21 +370,21 @@ fn token_information_that_is_no_text_takes_nothing_from_the_token() {
 fn a_card_that_hangs_holds_up_nothing_but_its_own_reader() {
     let fixture = Fixture::new();
     let second = VirtualCard::new(Profile::full(), Identity::from_seed(1));
-    fixture.world().add_reader(c"Another Reader");
-    fixture.world().insert(c"Another Reader", Arc::new(second.clone()));
+    fixture.service().add_reader(c"Another Reader");
+    fixture.service().insert(c"Another Reader", Arc::new(second.clone()));
     assert_eq!(fixture.module().count_slots(true), Ok(4));
     let slots = fixture.module().list_slots(true).unwrap();
     let session = fixture.logged_in(Credential::Authentication);
     fixture.key(session);
-    fixture.world().inject(Function::Transmit, When::nth(4), Fault::Hang(Code::NOT_TRANSACTED));
+    fixture.service().inject(Function::Transmit, When::nth(4), Fault::Hang(Code::NOT_TRANSACTED));
     thread::scope(|scope| {
         let caller = scope.spawn(|| fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data"));
-        fixture.world().await_blocked(Function::Transmit, 1);
+        fixture.service().await_blocked(Function::Transmit, 1);
         let other = fixture.open(slots[2]);
         fixture.login(other, AUTH_PIN).unwrap();
         fixture.sign(other, ck::CKM_SHA256_RSA_PKCS, b"data").unwrap();
         assert_eq!(fixture.module().count_slots(true), Ok(4));
-        fixture.world().release_hanging();
+        fixture.service().release_hanging();
         assert_eq!(rv(caller.join().unwrap()), ck::CKR_DEVICE_ERROR);
     });
     fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data").unwrap();
@@ -410,7 +412,7 @@ impl Icc for Mute {
 #[test]
 fn a_mute_card_is_no_token() {
     let fixture = Fixture::builder().without_card().build();
-    fixture.world().insert(READER, Arc::new(Mute));
+    fixture.service().insert(READER, Arc::new(Mute));
     assert_eq!(fixture.module().count_slots(true), Ok(0));
     let code = rv(fixture.module().token_info(fixture.auth_slot()));
     assert!([ck::CKR_DEVICE_ERROR, ck::CKR_TOKEN_NOT_PRESENT].contains(&code), "{code:#x}");

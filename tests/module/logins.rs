@@ -10,7 +10,7 @@ use crate::support::calls::rv;
 use crate::support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
 use cryptoki_sys as ck;
 use jpki_pkcs11::handle::SessionHandle;
-use pcsc_stand_in::world::{Disposition, Fault, Function, When};
+use pcsc_stand_in::service::{Disposition, Fault, Function, When};
 use virtual_card::Credential;
 
 const THREADS: usize = 16;
@@ -45,7 +45,7 @@ const INTERRUPTIONS: [Interruption; 6] = [
     ("C_CloseAllSessions", close_all, &[ck::CKR_OK, ck::CKR_USER_NOT_LOGGED_IN]),
     ("C_Finalize", finalize, &[ck::CKR_OK, ck::CKR_USER_NOT_LOGGED_IN, ck::CKR_CRYPTOKI_NOT_INITIALIZED]),
     ("removal", |fixture, _| fixture.remove_card(), &[ck::CKR_OK, ck::CKR_DEVICE_REMOVED]),
-    ("out and in", |fixture, _| fixture.world().out_and_in(READER), &[ck::CKR_OK, ck::CKR_DEVICE_REMOVED]),
+    ("out and in", |fixture, _| fixture.service().out_and_in(READER), &[ck::CKR_OK, ck::CKR_DEVICE_REMOVED]),
 ];
 
 fn logout(fixture: &Fixture, session: SessionHandle) {
@@ -88,10 +88,10 @@ fn commands_of_a_signature() -> u64 {
     let fixture = Fixture::new();
     let session = fixture.logged_in(Credential::Signature);
     let key = fixture.key(session);
-    let before = fixture.world().calls(Function::Transmit);
+    let before = fixture.service().calls(Function::Transmit);
     fixture.sign_init(session, MECHANISM, key).expect("logged in");
     fixture.finish_sign(session, b"data").expect("a signature");
-    fixture.world().calls(Function::Transmit) - before
+    fixture.service().calls(Function::Transmit) - before
 }
 
 /// Runs `call` in a thread of its own, which stops before one of its commands until `interruption` is over.
@@ -107,7 +107,7 @@ fn interrupted(
         inside.wait();
         inside.wait();
     });
-    fixture.world().inject(Function::Transmit, When::nth(command), stop);
+    fixture.service().inject(Function::Transmit, When::nth(command), stop);
     thread::scope(|scope| {
         let calling = scope.spawn(call);
         gate.wait();
@@ -121,9 +121,9 @@ fn interrupted(
 fn commands_of_a_login() -> u64 {
     let fixture = Fixture::new();
     let session = fixture.open(fixture.sign_slot());
-    let before = fixture.world().calls(Function::Transmit);
+    let before = fixture.service().calls(Function::Transmit);
     fixture.login(session, SIGN_PIN).expect("the right PIN");
-    fixture.world().calls(Function::Transmit) - before
+    fixture.service().calls(Function::Transmit) - before
 }
 
 #[test]

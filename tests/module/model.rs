@@ -14,7 +14,7 @@ use acts::{Act, Call, runs};
 use bench::Bench;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use reference::{CardPin, World};
+use reference::{CardPin, Model};
 use test_support::rng::Rng;
 use virtual_card::Credential;
 
@@ -32,7 +32,7 @@ fn config() -> ProptestConfig {
 }
 
 /// What must be true between any two calls, whatever the reference says.
-fn check(bench: &Bench, world: &mut World, act: Act, before: [[usize; 2]; 3]) {
+fn check(bench: &Bench, model: &mut Model, act: Act, before: [[usize; 2]; 3]) {
     for (index, card) in bench.cards.iter().enumerate() {
         for credential in Credential::ALL {
             assert!(!card.verified(credential), "the card is left verified\n{}", card.ledger());
@@ -43,28 +43,28 @@ fn check(bench: &Bench, world: &mut World, act: Act, before: [[usize; 2]; 3]) {
                 "{act:?} cost {spent} tries\n{}",
                 card.ledger()
             );
-            if let Some(CardPin { left, failed: expected, .. }) = world.pin(index, credential) {
+            if let Some(CardPin { left, failed: expected, .. }) = model.pin(index, credential) {
                 assert_eq!((card.tries_left(credential), failed), (*left, *expected), "{}", card.ledger());
             }
         }
         assert_eq!(card.ledger().misplaced_verifies(), 0, "{}", card.ledger());
-        assert_eq!(card.signatures(), world.cards[index].signatures);
+        assert_eq!(card.signatures(), model.cards[index].signatures);
     }
     for (index, module) in bench.modules.iter().enumerate() {
-        assert_eq!(module.memory.live_pages(), world.kept(index), "PINs in memory");
+        assert_eq!(module.memory.live_pages(), model.kept(index), "PINs in memory");
         assert!(module.memory.is_wiped());
     }
 }
 
 /// Goes through a run step by step.
 fn follow(run: impl IntoIterator<Item = Act>) {
-    let mut world = World::new();
+    let mut model = Model::new();
     let mut bench = Bench::new();
     for (step, act) in run.into_iter().enumerate() {
         let before = bench.failed_verifies();
-        let expected = act.predict(&mut world);
+        let expected = act.predict(&mut model);
         assert_eq!(bench.perform(act), expected, "step {step}: {act:?}");
-        check(&bench, &mut world, act, before);
+        check(&bench, &mut model, act, before);
     }
     bench.finish();
 }

@@ -9,12 +9,12 @@ use crate::support::fixture::{AUTH_PIN, Fixture, READER};
 use crate::support::logged::{count, logged};
 use crate::support::memory::TestMemory;
 use crate::support::signatures::assert_sha256_signature;
-use crate::support::transport::WorldTransport;
+use crate::support::transport::ServiceTransport;
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
 use jpki_pkcs11::error::Error;
 use jpki_pkcs11::module::Module;
-use pcsc_stand_in::world::{Caller, Code, Disposition, Fault, Foreign, Function, When, World};
+use pcsc_stand_in::service::{Caller, Code, Disposition, Fault, Foreign, Function, Service, When};
 use virtual_card::{CommandRecord, Credential, Fault as CardFault, Identity, Profile, VirtualCard};
 
 /// 券面入力補助, as a program asks for it that reads the name and address.
@@ -76,7 +76,7 @@ fn assert_harmless(ready: &Ready, case: &str) {
     for credential in Credential::ALL {
         assert_eq!(ready.fixture.card().failed_verifies(credential), 0, "{case}");
     }
-    assert_eq!(ready.fixture.world().power_counts(Caller::Tested).resets, 0, "{case}");
+    assert_eq!(ready.fixture.service().power_counts(Caller::Tested).resets, 0, "{case}");
 }
 
 #[test]
@@ -123,9 +123,9 @@ fn a_program_that_comes_at_any_command_waits_and_costs_nothing() {
             let programs: Arc<Mutex<Vec<JoinHandle<()>>>> = Arc::default();
             let come = Fault::before({
                 let programs = programs.clone();
-                move |world| programs.lock().unwrap().push(other_program(world.foreign()))
+                move |service| programs.lock().unwrap().push(other_program(service.foreign()))
             });
-            ready.fixture.world().inject(Function::Transmit, nth(number), come);
+            ready.fixture.service().inject(Function::Transmit, nth(number), come);
         },
         |ready, _, result, case| {
             assert_eq!(result, Ok(()), "{case}");
@@ -153,7 +153,7 @@ fn an_application_selected_by_force_at_any_command_is_one_clean_error_at_most() 
             assert!([ck::CKR_OK, ck::CKR_DEVICE_ERROR].contains(&rv(result)), "{case}");
             assert_harmless(ready, case);
             // A certificate that was not found then is looked for on the next card.
-            ready.fixture.world().out_and_in(READER);
+            ready.fixture.service().out_and_in(READER);
             ready.assert_slot_works();
         },
     );
@@ -193,7 +193,7 @@ fn a_reset_whose_notice_was_lost_costs_nothing_at_any_command() {
         |ready, number| {
             // What is left of such a reset: the command is not passed on.
             let unsent = Fault::Fail(Code::PROTO_MISMATCH);
-            ready.fixture.world().inject(Function::Transmit, nth(number), unsent);
+            ready.fixture.service().inject(Function::Transmit, nth(number), unsent);
         },
         |ready, command, result, case| {
             // C_SetPIN, once the card has taken the new PIN: only that it holds could not be seen.
@@ -232,14 +232,14 @@ fn an_endless_storm_of_resets_ends_in_an_error_after_five_reconnects() {
     for function in [Function::Transmit, Function::BeginTransaction] {
         for call in calls(true) {
             let ready = call.ready(&Profile::full());
-            let world = ready.fixture.world();
-            world.inject(function, When::ALWAYS, Fault::before(|world| world.disturb(READER)));
-            let reconnects = world.calls(Function::Reconnect);
+            let service = ready.fixture.service();
+            service.inject(function, When::ALWAYS, Fault::before(|service| service.disturb(READER)));
+            let reconnects = service.calls(Function::Reconnect);
             assert_eq!(rv(ready.make()), ck::CKR_DEVICE_ERROR, "{function}, {call:?}");
-            let reconnects = world.calls(Function::Reconnect) - reconnects;
+            let reconnects = service.calls(Function::Reconnect) - reconnects;
             assert!(reconnects <= 5, "{function}, {call:?}: {reconnects} reconnects");
             assert_harmless(&ready, &format!("{function}, {call:?}"));
-            world.clear_faults();
+            service.clear_faults();
             if call.signs() {
                 assert!(ready.is_logged_in(), "no PIN was sent: the login stays");
             }
@@ -253,8 +253,8 @@ fn an_endless_storm_of_resets_ends_in_an_error_after_five_reconnects() {
 fn a_storm_of_resets_that_passes_costs_nothing() {
     for &call in Call::ALL {
         let ready = call.ready(&Profile::full());
-        let reset = Fault::before(|world| world.disturb(READER));
-        ready.fixture.world().inject(Function::Transmit, When::times(1, 4), reset);
+        let reset = Fault::before(|service| service.disturb(READER));
+        ready.fixture.service().inject(Function::Transmit, When::times(1, 4), reset);
         assert_eq!(rv(ready.make()), ck::CKR_OK, "{call:?}");
         assert_harmless(&ready, &format!("{call:?}"));
         ready.assert_session_works();
@@ -270,7 +270,7 @@ fn a_call_waits_for_the_transaction_of_another_program() {
         let waits_in = if call.meets_the_card() { Function::Connect } else { Function::BeginTransaction };
         thread::scope(|scope| {
             let caller = scope.spawn(|| ready.make());
-            ready.fixture.world().await_blocked(waits_in, 1);
+            ready.fixture.service().await_blocked(waits_in, 1);
             assert_eq!(holder.select(&OTHER_APPLICATION), Ok(0x9000));
             drop(holder);
             assert_eq!(caller.join().unwrap(), Ok(()), "{call:?}");
@@ -283,8 +283,8 @@ fn a_call_waits_for_the_transaction_of_another_program() {
 fn an_endless_transaction_of_another_program_holds_up_only_what_needs_that_card() {
     let fixture = Fixture::new();
     let second = VirtualCard::new(Profile::full(), Identity::from_seed(1));
-    fixture.world().add_reader(c"Another Reader");
-    fixture.world().insert(c"Another Reader", Arc::new(second.clone()));
+    fixture.service().add_reader(c"Another Reader");
+    fixture.service().insert(c"Another Reader", Arc::new(second.clone()));
     assert_eq!(fixture.module().count_slots(true), Ok(4));
     let slots = fixture.module().list_slots(true).unwrap();
     let session = fixture.logged_in(Credential::Authentication);
@@ -294,7 +294,7 @@ fn an_endless_transaction_of_another_program_holds_up_only_what_needs_that_card(
     let holder = fixture.foreign().hold_transaction(READER).unwrap();
     thread::scope(|scope| {
         let caller = scope.spawn(|| fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data"));
-        fixture.world().await_blocked(Function::BeginTransaction, 1);
+        fixture.service().await_blocked(Function::BeginTransaction, 1);
         let module = fixture.module();
         // The same card, as far as it is known.
         assert_eq!(module.count_slots(true), Ok(4));
@@ -341,7 +341,7 @@ fn a_known_card_that_another_program_has_for_itself_is_a_device_error_until_it_i
     for call in calls(true) {
         let ready = call.ready(&Profile::full());
         let busy = Fault::Fail(Code::SHARING_VIOLATION);
-        ready.fixture.world().inject(Function::BeginTransaction, When::NEXT, busy);
+        ready.fixture.service().inject(Function::BeginTransaction, When::NEXT, busy);
         assert_eq!(rv(ready.make()), ck::CKR_DEVICE_ERROR, "{call:?}");
         assert!(ready.commands().is_empty());
         if call.signs() {
@@ -356,8 +356,8 @@ fn a_service_killed_at_any_command_is_a_removal_and_comes_back() {
     at_every_command(
         |ready, number| {
             ready.fixture.expect_lost_handles();
-            let kill = Fault::before(World::kill_service);
-            ready.fixture.world().inject(Function::Transmit, nth(number), kill);
+            let kill = Fault::before(Service::kill_service);
+            ready.fixture.service().inject(Function::Transmit, nth(number), kill);
         },
         |ready, command, result, case| {
             let module = ready.fixture.module();
@@ -375,7 +375,7 @@ fn a_service_killed_at_any_command_is_a_removal_and_comes_back() {
                 assert_eq!(rv(module.session_info(session)), ck::CKR_SESSION_HANDLE_INVALID, "{case}");
             }
             assert_eq!(ready.fixture.memory().live_pages(), 0, "{case}");
-            ready.fixture.world().start_service();
+            ready.fixture.service().start_service();
             assert_eq!(module.count_slots(true), Ok(2), "{case}");
             ready.assert_slot_works();
         },
@@ -387,8 +387,8 @@ fn a_service_that_was_restarted_between_two_calls_unseen_ends_the_sessions() {
     for &call in Call::ALL.iter().filter(|call| !call.meets_the_card()) {
         let ready = call.ready(&Profile::full());
         ready.fixture.expect_lost_handles();
-        ready.fixture.world().kill_service();
-        ready.fixture.world().start_service();
+        ready.fixture.service().kill_service();
+        ready.fixture.service().start_service();
         let mark = ready.fixture.card().mark();
         let code = rv(ready.make());
         if let Some(session) = ready.session {
@@ -410,17 +410,17 @@ fn a_service_killed_while_calls_wait_lets_them_go() {
     let holder = fixture.foreign().hold_transaction(READER).unwrap();
     thread::scope(|scope| {
         let signer = scope.spawn(|| fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data"));
-        fixture.world().await_blocked(Function::BeginTransaction, 1);
+        fixture.service().await_blocked(Function::BeginTransaction, 1);
         let waiter = scope.spawn(|| fixture.module().wait_for_slot_event(true));
-        fixture.world().await_blocked(Function::GetStatusChange, 1);
-        fixture.world().kill_service();
+        fixture.service().await_blocked(Function::GetStatusChange, 1);
+        fixture.service().kill_service();
         assert_eq!(rv(signer.join().unwrap()), ck::CKR_DEVICE_REMOVED);
         // The readers are gone, and their cards with them.
         assert_eq!(waiter.join().unwrap(), Ok(fixture.auth_slot()));
     });
     drop(holder);
     assert_eq!(fixture.memory().live_pages(), 0);
-    fixture.world().start_service();
+    fixture.service().start_service();
     fixture.logged_in(Credential::Authentication);
 }
 
@@ -431,11 +431,11 @@ fn without_a_service_there_are_no_slots_and_one_line_in_the_log() {
         (Code::SERVICE_STOPPED, "no PC/SC service answers"),
         (Code::SECURITY_VIOLATION, "refuses access"),
     ] {
-        let world = World::new();
-        world.add_reader(READER);
-        world.insert(READER, Arc::new(VirtualCard::full()));
-        world.inject(Function::EstablishContext, When::ALWAYS, Fault::Fail(code));
-        let transport = Arc::new(WorldTransport::new(world.clone()));
+        let service = Service::new();
+        service.add_reader(READER);
+        service.insert(READER, Arc::new(VirtualCard::full()));
+        service.inject(Function::EstablishContext, When::ALWAYS, Fault::Fail(code));
+        let transport = Arc::new(ServiceTransport::new(service.clone()));
         let module = Module::new(Config::default(), transport, Arc::<TestMemory>::default());
         let lines = logged(|| {
             for _ in 0..3 {
@@ -447,7 +447,7 @@ fn without_a_service_there_are_no_slots_and_one_line_in_the_log() {
         assert_eq!(count(&lines, "WARN", ""), 1, "{lines:?}");
         assert_eq!(count(&lines, "WARN", why), 1, "{lines:?}");
         // The service comes: nothing need be initialized again.
-        world.clear_faults();
+        service.clear_faults();
         assert_eq!(module.count_slots(true), Ok(2));
     }
 }
@@ -456,11 +456,11 @@ fn without_a_service_there_are_no_slots_and_one_line_in_the_log() {
 fn a_service_that_refuses_access_to_the_card_leaves_slots_without_a_token() {
     let fixture = Fixture::new();
     let refuse = Fault::Fail(Code::SECURITY_VIOLATION);
-    fixture.world().inject(Function::Connect, When::ALWAYS, refuse);
+    fixture.service().inject(Function::Connect, When::ALWAYS, refuse);
     assert_eq!(fixture.module().count_slots(true), Ok(0));
     assert_eq!(fixture.module().count_slots(false), Ok(2));
     assert_eq!(rv(fixture.module().token_info(fixture.auth_slot())), ck::CKR_DEVICE_ERROR);
-    fixture.world().clear_faults();
+    fixture.service().clear_faults();
     fixture.logged_in(Credential::Authentication);
 }
 
@@ -479,7 +479,7 @@ fn a_card_that_does_not_leave_its_application_loses_its_power_and_the_result_sta
             ready.fixture.card().inject(effect(CardFault::at(leaving)));
             assert_eq!(ready.make(), Ok(()), "{call:?}");
             assert!(!verified(&ready), "{call:?}");
-            assert_eq!(ready.fixture.world().power_counts(Caller::Tested).unpowers, 1, "{call:?}");
+            assert_eq!(ready.fixture.service().power_counts(Caller::Tested).unpowers, 1, "{call:?}");
             ready.assert_session_works();
         }
     }
@@ -494,10 +494,10 @@ fn a_transaction_that_does_not_end_is_ended_without_power_and_the_result_stands(
                 ready.fixture.card().inject(CardFault::at(leaving).answer_status(0x6985));
             }
             let fail = Fault::Fail(Code::COMM_ERROR);
-            ready.fixture.world().inject(Function::EndTransaction, When::NEXT, fail);
+            ready.fixture.service().inject(Function::EndTransaction, When::NEXT, fail);
             assert_eq!(ready.make(), Ok(()), "{call:?}");
             assert!(!verified(&ready), "{call:?}");
-            assert_eq!(ready.fixture.world().power_counts(Caller::Tested).unpowers, 1, "{call:?}");
+            assert_eq!(ready.fixture.service().power_counts(Caller::Tested).unpowers, 1, "{call:?}");
             assert_not_locked(&ready.fixture, &format!("{call:?}"));
             ready.assert_session_works();
         }
@@ -515,9 +515,9 @@ fn after_a_suspend_every_handle_is_dead_and_the_card_has_to_be_logged_in_to_agai
     for call in calls(true) {
         let ready = call.ready(&Profile::full());
         let Some(session) = ready.session else { continue };
-        let (fixture, world) = (&ready.fixture, ready.fixture.world());
-        world.remove_reader(READER);
-        world.add_reader(READER);
+        let (fixture, service) = (&ready.fixture, ready.fixture.service());
+        service.remove_reader(READER);
+        service.add_reader(READER);
         let card = fixture.card();
         card.replace(Profile { atr: vec![0x3b, 0x80, 0x01], ..card.profile() }, card.identity());
         fixture.insert_card();

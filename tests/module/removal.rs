@@ -9,14 +9,14 @@ use crate::support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
 use crate::support::signatures::assert_sha256_signature;
 use cryptoki_sys as ck;
 use jpki_pkcs11::token::output::Room;
-use pcsc_stand_in::world::{Code, Disposition, Fault, Function, Manners, When};
+use pcsc_stand_in::service::{Code, Disposition, Fault, Function, Quirks, When};
 use virtual_card::{Credential, Fault as CardFault, Identity, Profile};
 
 /// What readers' drivers say when the card goes away while it works.
 const REMOVALS: [Code; 3] = [Code::REMOVED_CARD, Code::NO_SMARTCARD, Code::NOT_TRANSACTED];
 
-fn manners(removed_in_transmit: Code) -> Manners {
-    Manners { removed_in_transmit, ..Manners::default() }
+fn quirks(removed_in_transmit: Code) -> Quirks {
+    Quirks { removed_in_transmit, ..Quirks::default() }
 }
 
 /// What a call may say that found the card gone. To one that had not recognised it yet, there was none.
@@ -47,7 +47,7 @@ fn assert_dead(ready: &Ready, noticed: bool) {
     assert_eq!(fixture.memory().live_pages(), 0, "a PIN outlives the card");
 }
 
-/// Makes every call once for each of its commands, with something done to the world at that command. `check` gets
+/// Makes every call once for each of its commands, with something done to the service at that command. `check` gets
 /// the return code, and whether everything that was asked for had been done before that command.
 fn at_every_command(
     profile: &Profile,
@@ -94,7 +94,7 @@ fn a_card_pulled_after_any_command_before_its_answer_is_told_and_costs_no_try() 
         at_every_command(
             &Profile::full(),
             |ready, command| {
-                ready.fixture.world().set_manners(manners(removed_in_transmit));
+                ready.fixture.service().set_quirks(quirks(removed_in_transmit));
                 ready.fixture.card().inject(CardFault::at(command).after_processing().remove());
             },
             |ready, case, code, was_done| {
@@ -112,16 +112,20 @@ fn a_reader_unplugged_at_any_command_keeps_its_slots_without_a_token() {
         at_every_command(
             &Profile::full(),
             |ready, command| {
-                let world = ready.fixture.world();
-                world.set_manners(Manners { unplugged, ..Manners::default() });
+                let service = ready.fixture.service();
+                service.set_quirks(Quirks { unplugged, ..Quirks::default() });
                 let nth = When::nth(u64::try_from(command).unwrap());
-                world.inject(Function::Transmit, nth, Fault::before(|world| world.remove_reader(READER)));
+                service.inject(
+                    Function::Transmit,
+                    nth,
+                    Fault::before(|service| service.remove_reader(READER)),
+                );
             },
             |ready, case, code, was_done| {
                 assert_removal(ready, &format!("{unplugged}: {case}"), code, was_done);
                 assert_eq!(ready.fixture.module().count_slots(false), Ok(2));
                 assert_eq!(ready.fixture.module().count_slots(true), Ok(0));
-                ready.fixture.world().add_reader(READER);
+                ready.fixture.service().add_reader(READER);
                 ready.fixture.insert_card();
                 assert_eq!(ready.fixture.module().count_slots(true), Ok(2));
                 ready.assert_slot_works();
@@ -149,7 +153,7 @@ fn a_card_that_was_out_and_in_again_unseen_ends_the_session_before_its_pin_is_se
     for &call in Call::ALL.iter().filter(|call| !call.meets_the_card()) {
         let ready = call.ready(&Profile::full());
         let mark = ready.fixture.card().mark();
-        ready.fixture.world().out_and_in(READER);
+        ready.fixture.service().out_and_in(READER);
         let code = rv(ready.make());
         match ready.session {
             Some(session) => {
@@ -171,8 +175,8 @@ fn a_card_that_was_out_and_in_again_in_the_middle_of_any_call_is_a_new_one() {
         &Profile::full(),
         |ready, command| {
             let nth = When::nth(u64::try_from(command).unwrap());
-            let out_and_in = Fault::before(|world| world.out_and_in(READER));
-            ready.fixture.world().inject(Function::Transmit, nth, out_and_in);
+            let out_and_in = Fault::before(|service| service.out_and_in(READER));
+            ready.fixture.service().inject(Function::Transmit, nth, out_and_in);
         },
         |ready, case, code, was_done| {
             let noticed = is_removal(ready.call, code);
@@ -251,11 +255,11 @@ fn a_reader_plugged_in_again_has_its_slots_again() {
     let fixture = Fixture::new();
     let slots = fixture.module().list_slots(true).unwrap();
     let session = fixture.logged_in(Credential::Authentication);
-    fixture.world().remove_reader(READER);
+    fixture.service().remove_reader(READER);
     assert_eq!(fixture.module().count_slots(true), Ok(0));
     assert_eq!(rv(fixture.module().session_info(session)), ck::CKR_SESSION_HANDLE_INVALID);
-    fixture.world().add_reader(c"Another Reader");
-    fixture.world().add_reader(READER);
+    fixture.service().add_reader(c"Another Reader");
+    fixture.service().add_reader(READER);
     fixture.insert_card();
     assert_eq!(fixture.module().count_slots(false), Ok(4));
     assert_eq!(fixture.module().list_slots(true).unwrap(), slots);
@@ -271,8 +275,8 @@ fn readers_may_come_and_go_between_the_two_calls_for_a_list_of_slots() {
     thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
-                fixture.world().add_reader(second);
-                fixture.world().remove_reader(second);
+                fixture.service().add_reader(second);
+                fixture.service().remove_reader(second);
             }
         });
         for _ in 0..2_000 {
@@ -294,7 +298,7 @@ fn an_event_comes_for_both_slots_when_a_card_is_pulled_while_somebody_waits() {
     assert_eq!(rv(fixture.module().wait_for_slot_event(false)), ck::CKR_NO_EVENT);
     thread::scope(|scope| {
         let waiter = scope.spawn(|| fixture.module().wait_for_slot_event(true));
-        fixture.world().await_blocked(Function::GetStatusChange, 1);
+        fixture.service().await_blocked(Function::GetStatusChange, 1);
         fixture.remove_card();
         assert_eq!(waiter.join().unwrap(), Ok(fixture.auth_slot()));
     });
@@ -311,9 +315,9 @@ fn an_event_comes_for_both_slots_when_a_reader_with_a_card_is_unplugged_or_plugg
         assert_eq!(events, [fixture.auth_slot(), fixture.sign_slot()]);
         assert_eq!(rv(fixture.module().wait_for_slot_event(false)), ck::CKR_NO_EVENT);
     };
-    fixture.world().remove_reader(READER);
+    fixture.service().remove_reader(READER);
     both();
-    fixture.world().add_reader(READER);
+    fixture.service().add_reader(READER);
     fixture.insert_card();
     both();
 }
@@ -344,12 +348,12 @@ fn a_thread_that_looks_slowly_does_not_end_the_login_to_a_card_that_came_meanwhi
             step.wait();
         }
     });
-    fixture.world().inject(Function::GetStatusChange, When::NEXT, slow);
+    fixture.service().inject(Function::GetStatusChange, When::NEXT, slow);
     let new = thread::scope(|scope| {
         let looks = scope.spawn(|| rv(fixture.module().session_info(old)));
         // It has begun to look.
         step.wait();
-        fixture.world().out_and_in(READER);
+        fixture.service().out_and_in(READER);
         let new = fixture.logged_in(Credential::Authentication);
         step.wait();
         let code = looks.join().unwrap();

@@ -11,7 +11,7 @@ use cryptoki_sys as ck;
 use jpki_pkcs11::handle::SessionHandle;
 use jpki_pkcs11::module::Module;
 use jpki_pkcs11::token::template::TemplateEntry;
-use pcsc_stand_in::world::{Disposition, Fault, Function, When};
+use pcsc_stand_in::service::{Disposition, Fault, Function, When};
 use virtual_card::{Credential, Profile};
 
 const THREADS: usize = 16;
@@ -126,7 +126,7 @@ fn a_login_may_end_at_any_moment_of_a_signature_in_another_thread() {
                 reached.send(()).unwrap();
                 interrupted.lock().unwrap().recv().unwrap();
             });
-            fixture.world().inject(Function::Transmit, When::nth(u64::try_from(number).unwrap()), pause);
+            fixture.service().inject(Function::Transmit, When::nth(u64::try_from(number).unwrap()), pause);
             thread::scope(|scope| {
                 let signer = scope.spawn(|| ready.make());
                 at_command.recv().unwrap();
@@ -161,7 +161,7 @@ fn the_module_may_end_at_any_moment_of_any_call_in_another_thread() {
                 reached.send(()).unwrap();
                 ended.lock().unwrap().recv().unwrap();
             });
-            ready.fixture.world().inject(
+            ready.fixture.service().inject(
                 Function::Transmit,
                 When::nth(u64::try_from(number).unwrap()),
                 pause,
@@ -223,9 +223,9 @@ fn threads_that_do_everything_at_once_end_and_leave_nothing() {
             });
         }
         for _ in 0..10 {
-            fixture.world().disturb(READER);
+            fixture.service().disturb(READER);
             fixture.module().count_slots(true).unwrap();
-            fixture.world().out_and_in(READER);
+            fixture.service().out_and_in(READER);
             fixture.module().count_slots(true).unwrap();
         }
     });

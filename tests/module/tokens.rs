@@ -10,7 +10,7 @@ use jpki_pkcs11::handle::SessionHandle;
 use jpki_pkcs11::token::attribute::{AttributeAnswer, AttributeQuery};
 use jpki_pkcs11::token::output::Room;
 use jpki_pkcs11::token::template::TemplateEntry;
-use pcsc_stand_in::world::World;
+use pcsc_stand_in::service::Service;
 use virtual_card::{Credential, Identity, Profile, VirtualCard};
 
 fn text(field: &[u8]) -> &str {
@@ -56,14 +56,14 @@ fn an_empty_reader_has_slots_without_a_token() {
 fn a_reader_keeps_its_slots_and_a_new_one_gets_new_ids() {
     let fixture = Fixture::new();
     let second = CString::new("Another Reader").expect("no NUL");
-    fixture.world().add_reader(&second);
+    fixture.service().add_reader(&second);
     assert_eq!(fixture.module().list_slots(false).expect("slots").len(), 2, "only a count looks for readers");
     assert_eq!(fixture.module().count_slots(false), Ok(4));
-    fixture.world().remove_reader(READER);
+    fixture.service().remove_reader(READER);
     assert_eq!(fixture.module().count_slots(false), Ok(4));
     let info = fixture.module().slot_info(fixture.auth_slot()).expect("the slot answers");
     assert_eq!(info.flags & ck::CKF_TOKEN_PRESENT, 0);
-    fixture.world().add_reader(READER);
+    fixture.service().add_reader(READER);
     assert_eq!(fixture.module().count_slots(false), Ok(4));
 }
 
@@ -74,7 +74,7 @@ fn a_readers_name_is_blank_padded_and_not_cut_inside_a_character() {
         ["x".repeat(60) + "読", "x".repeat(61) + "読", "x".repeat(62) + "読", "読取装置".repeat(5) + "読取"]
     {
         let fixture = Fixture::new();
-        fixture.world().add_reader(&CString::new(name.clone()).expect("no NUL"));
+        fixture.service().add_reader(&CString::new(name.clone()).expect("no NUL"));
         fixture.module().count_slots(false).expect("slots");
         let slot = fixture.module().list_slots(false).expect("slots")[2];
         let description = fixture.module().slot_info(slot).expect("a slot").slotDescription;
@@ -369,7 +369,7 @@ fn the_configuration_chooses_slots_without_moving_their_ids() {
     for (choice, ids) in [("authentication", [0, 2]), ("signature", [1, 3])] {
         let config = Config::parse(&format!("slots = \"{choice}\""));
         let fixture = Fixture::builder().config(config).build();
-        fixture.world().add_reader(c"Another Reader");
+        fixture.service().add_reader(c"Another Reader");
         fixture.module().count_slots(false).expect("slots");
         let slots = fixture.module().list_slots(false).expect("slots");
         assert_eq!(slots.iter().map(|slot| slot.raw()).collect::<Vec<_>>(), ids);
@@ -398,9 +398,9 @@ fn an_ignored_reader_is_left_alone() {
 #[test]
 fn two_readers_have_their_own_cards() {
     let fixture = Fixture::new();
-    let world: &World = fixture.world();
-    world.add_reader(c"Another Reader");
-    world.insert(c"Another Reader", Arc::new(VirtualCard::new(Profile::full(), Identity::from_seed(7))));
+    let service: &Service = fixture.service();
+    service.add_reader(c"Another Reader");
+    service.insert(c"Another Reader", Arc::new(VirtualCard::new(Profile::full(), Identity::from_seed(7))));
     assert_eq!(fixture.module().count_slots(true), Ok(4));
     let slots = fixture.module().list_slots(true).expect("slots");
     let serial = |index: usize| fixture.module().token_info(slots[index]).expect("a token").serialNumber;

@@ -4,8 +4,8 @@
 use std::time::Duration;
 use std::{env, thread};
 
+use crate::support::breakpoint::Breakpoint;
 use crate::support::child::Child;
-use crate::support::gate::Gate;
 use crate::support::{stack, wait_until};
 use virtual_card::stack::Stack;
 use virtual_card::{Credential, Event, VirtualCard};
@@ -15,14 +15,14 @@ const BOTH: [&str; 2] = ["authentication", "signature"];
 /// What a card answers to somebody who wants signatures of both keys without a PIN.
 const REFUSED: &str = "6982 6982";
 
-/// How long the thief has.
+/// How long the attacker has.
 fn duration() -> Duration {
     let seconds = env::var("JPKI_ISOLATION_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(8))
 }
 
-fn steal(stack: &Stack) -> String {
-    Child::start(stack).ask("foreign steal")
+fn sign_without_pin(stack: &Stack) -> String {
+    Child::start(stack).ask("foreign sign")
 }
 
 fn assert_no_try_was_lost(card: &VirtualCard) {
@@ -45,27 +45,27 @@ fn refusals(card: &VirtualCard) -> usize {
 fn nobody_borrows(keeps_verified: bool) {
     let stack = stack(keeps_verified);
     let mut host = Child::logged_in(&stack, &BOTH);
-    let mut thief = Child::start(&stack);
+    let mut attacker = Child::start(&stack);
     host.tell("sign-on");
-    thief.tell("foreign thieve");
+    attacker.tell("foreign attack");
     thread::sleep(duration());
-    // pcscd is not fair to a thief that others are faster than: it may need longer.
+    // pcscd is not fair to an attacker that others are faster than: it may need longer.
     let card = stack.card(0);
     wait_until("enough attempts", || refusals(&card) >= 100);
-    let [stolen, signed] = [&mut thief, &mut host].map(|child| {
+    let [attempts, signed] = [&mut attacker, &mut host].map(|child| {
         child.tell("info");
         child.answer()
     });
-    let numbers: Vec<usize> = stolen.split(' ').map(|number| number.parse().unwrap()).collect();
-    let [sure, refused, blind, stolen] = numbers[..] else { panic!("{stolen}") };
+    let numbers: Vec<usize> = attempts.split(' ').map(|number| number.parse().unwrap()).collect();
+    let [sure, refused, blind, successes] = numbers[..] else { panic!("{attempts}") };
     let signed: usize = signed.strip_prefix("CKR_OK ").expect(&signed).parse().unwrap();
     println!(
         "{} s: {signed} signatures, {sure} attempts after SELECT ({refused} refused), {blind} blind attempts, \
-         {stolen} stolen",
+         {successes} succeeded",
         duration().as_secs()
     );
     assert!(sure > 20 && signed > 100);
-    assert_eq!((refused, stolen), (sure, 0));
+    assert_eq!((refused, successes), (sure, 0));
     assert_eq!(card.signatures(), signed, "every signature of the card was asked for by its user");
     assert_no_try_was_lost(&card);
 }
@@ -81,11 +81,11 @@ fn nobody_borrows_the_login_of_a_card_that_loses_it_in_a_reset() {
 }
 
 #[test]
-fn the_thief_of_these_tests_does_steal_from_a_card_that_is_left_verified() {
+fn the_attacker_of_these_tests_does_sign_with_a_card_that_is_left_verified() {
     let stack = stack(true);
     let mut careless = Child::start(&stack);
     careless.expect("foreign verify 1b ABC123", "9000");
-    assert_eq!(steal(&stack), "6982 9000");
+    assert_eq!(sign_without_pin(&stack), "6982 9000");
 }
 
 #[test]
@@ -96,14 +96,14 @@ fn nothing_is_left_after_logout_finalize_or_exit() {
             let mut host = Child::logged_in(&stack, &BOTH);
             host.expect("sign authentication", "CKR_OK");
             host.expect("sign signature", "CKR_OK");
-            assert_eq!(steal(&stack), REFUSED, "logged in");
+            assert_eq!(sign_without_pin(&stack), REFUSED, "logged in");
             if end == "exit" {
                 host.tell(end);
                 assert!(host.wait().success());
             } else {
                 host.expect(end, "CKR_OK");
             }
-            assert_eq!(steal(&stack), REFUSED, "after {end}");
+            assert_eq!(sign_without_pin(&stack), REFUSED, "after {end}");
         }
         assert_no_try_was_lost(&stack.card(0));
     }
@@ -141,15 +141,15 @@ fn kill_in(stack: &Stack, prelude: &[String], operation: &str, number: usize) ->
     let card = stack.card(0);
     let mut host = prepared(stack, prelude);
     let resets = card.ledger().resets();
-    let gate = Gate::before(&card, number);
+    let breakpoint = Breakpoint::before(&card, number);
     host.tell(operation);
-    gate.wait();
+    breakpoint.wait();
     host.kill();
-    gate.open();
+    breakpoint.resume();
     wait_until("the reset", || card.ledger().resets() > resets)
 }
 
-/// Login and signature, each killed at each of its commands, and what a thief and then the user get afterwards.
+/// Login and signature, each killed at each of its commands, and what an attacker and then the user get afterwards.
 fn kill_everywhere(keeps_verified: bool) {
     let stack = stack(keeps_verified);
     let card = stack.card(0);
@@ -163,14 +163,14 @@ fn kill_everywhere(keeps_verified: bool) {
             for number in 1..=course.length {
                 let mark = card.mark();
                 kill_in(&stack, prelude, &operation, number);
-                if steal(&stack).contains("9000") {
+                if sign_without_pin(&stack).contains("9000") {
                     borrowed.push(number);
                 }
                 let resets = card.ledger_since(mark).resets();
                 assert_eq!(resets, 1, "one is enough");
                 let mut fresh = Child::logged_in(&stack, &[credential]);
                 fresh.expect(&format!("sign {credential}"), "CKR_OK");
-                assert_eq!(steal(&stack), REFUSED, "after the next process has used the card");
+                assert_eq!(sign_without_pin(&stack), REFUSED, "after the next process has used the card");
             }
             println!(
                 "card that {} its login over a reset, {operation}: {course:?}, left verified by a kill at {borrowed:?}",
@@ -220,7 +220,7 @@ fn what_a_kill_has_left_is_gone_when_the_next_user_is_served() {
     assert!(card.verified(Credential::Signature));
     other.expect("login authentication", "CKR_OK");
     assert!(!card.verified(Credential::Signature));
-    assert_eq!(steal(&stack), REFUSED);
+    assert_eq!(sign_without_pin(&stack), REFUSED);
 }
 
 /// When the service itself is killed nobody is left to reset the card. The virtual reader keeps the power on all the
@@ -232,16 +232,16 @@ fn what_the_death_of_pcscd_has_left_is_gone_when_the_next_user_is_served() {
     let prelude = ["initialize", "open signature", "login signature"].map(str::to_owned);
     let course = course(&stack, &prelude, "sign signature");
     let mut host = prepared(&stack, &prelude);
-    let gate = Gate::before(&card, course.verify);
+    let breakpoint = Breakpoint::before(&card, course.verify);
     host.tell("sign signature");
-    gate.wait();
+    breakpoint.wait();
     stack.kill_pcscd();
-    gate.open();
+    breakpoint.resume();
     assert_eq!(host.answer(), "CKR_DEVICE_REMOVED");
     stack.restart_pcscd().unwrap();
     println!("verified after the death of pcscd: {}", card.verified(Credential::Signature));
     host.expect_soon("tokens", "CKR_OK 2");
     host.expect_ok(&["open authentication", "login authentication"]);
-    assert_eq!(steal(&stack), REFUSED);
+    assert_eq!(sign_without_pin(&stack), REFUSED);
     assert_no_try_was_lost(&card);
 }

@@ -7,8 +7,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
+use crate::support::breakpoint::Breakpoint;
 use crate::support::child::{Child, Dialogue};
-use crate::support::gate::Gate;
 use crate::support::{card, stack, stack_of};
 use virtual_card::stack::Stack;
 use virtual_card::{Credential, Fault, VirtualCard};
@@ -58,11 +58,11 @@ fn a_daemon_that_dies_while_nothing_goes_on_costs_the_sessions_only() {
 
 /// Kills the daemon while the card carries out the `number`th command of the operation.
 fn kill_daemon_in(stack: &mut Stack, host: &mut Child, operation: &str, number: usize) {
-    let gate = Gate::before(&stack.card(0), number);
+    let breakpoint = Breakpoint::before(&stack.card(0), number);
     host.tell(operation);
-    gate.wait();
+    breakpoint.wait();
     stack.kill_pcscd();
-    gate.open();
+    breakpoint.resume();
     assert_eq!(host.answer(), "CKR_DEVICE_REMOVED", "{operation}, killed at {number}");
     assert_without_token(host);
     stack.restart_pcscd().unwrap();

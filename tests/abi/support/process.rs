@@ -20,7 +20,7 @@ pub struct Mapping {
 }
 
 /// A child that takes longer hangs: what it does takes milliseconds, on a busy machine ten times that.
-const PATIENCE: libc::c_uint = 10;
+const TIMEOUT: libc::c_uint = 10;
 
 /// Runs `work` in a forked child, which has this thread only, and waits for it. The child fails when `work` panics, and
 /// is killed by SIGALRM when it hangs.
@@ -30,7 +30,7 @@ pub fn in_child(work: impl FnOnce()) -> End {
     assert_ne!(child, -1, "no fork");
     if child == 0 {
         // SAFETY: no preconditions.
-        unsafe { libc::alarm(PATIENCE) };
+        unsafe { libc::alarm(TIMEOUT) };
         let code = if catch_unwind(AssertUnwindSafe(work)).is_ok() { 0 } else { 101 };
         // SAFETY: no preconditions; what the test program has to do at its end is its parent's.
         unsafe { libc::_exit(code) };

@@ -140,7 +140,7 @@ fn a_certificate_that_ends_too_early_is_dropped() {
             for content in [None, Some(good[..length].to_vec())] {
                 if content.is_some() {
                     fixture.card().set_file(id, content);
-                    fixture.world().out_and_in(READER);
+                    fixture.service().out_and_in(READER);
                 }
                 assert_eq!(fixture.module().count_slots(true), Ok(2), "{length} bytes");
                 let session = fixture.logged_in(credential);
@@ -291,7 +291,7 @@ fn a_certificate_replaced_on_the_card_is_not_mixed_with_the_one_before() {
         assert_sha256_signature(fixture.card(), credential, b"data", &signature);
 
         // Looked at anew, the card shows the new certificate, to which its key does not belong.
-        fixture.world().out_and_in(READER);
+        fixture.service().out_and_in(READER);
         assert_eq!(rv(fixture.module().session_info(session)), ck::CKR_DEVICE_REMOVED);
         let session = fixture.logged_in(credential);
         let object = own_certificate(&fixture, session).unwrap();
@@ -306,7 +306,7 @@ fn a_certificate_replaced_behind_a_reset_ends_the_session() {
     let session = fixture.logged_in(Credential::Authentication);
     let other = Identity::from_seed(1).certificate(Credential::Authentication, Validity::Current);
     fixture.card().set_file(AUTHENTICATION_CERTIFICATE, Some([&other[..], &[0xff; 2000]].concat()));
-    fixture.world().disturb(READER);
+    fixture.service().disturb(READER);
     let mark = fixture.card().mark();
     assert_eq!(rv(fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data")), ck::CKR_DEVICE_REMOVED);
     assert_eq!(fixture.card().ledger_since(mark).verifies(Credential::Authentication), 0);

@@ -191,14 +191,14 @@ fn authentication_only() -> Fixture {
 fn of_all_status_words_to_the_first_select_only_9000_makes_a_token() {
     let fixture = authentication_only();
     for status in 0..=u16::MAX {
-        fixture.world().out_and_in(READER);
+        fixture.service().out_and_in(READER);
         let by_name = |command: &[u8]| command.starts_with(&[0x00, 0xa4, 0x04]);
         fixture.card().inject(Fault::when(by_name).repeated().answer_status(status));
         // 9000 without the application being selected is soon found out.
         assert_eq!(fixture.module().count_slots(true), Ok(0), "{status:04x}");
         fixture.card().clear_faults();
     }
-    fixture.world().out_and_in(READER);
+    fixture.service().out_and_in(READER);
     assert_eq!(fixture.module().count_slots(true), Ok(1));
 }
 
@@ -207,13 +207,13 @@ fn of_all_status_words_to_a_certificate_none_costs_more_than_the_certificate() {
     let fixture = authentication_only();
     let rest = |command: &[u8]| command[1] == READ && command[2] & 0x80 == 0;
     for status in 0..=u16::MAX {
-        fixture.world().out_and_in(READER);
+        fixture.service().out_and_in(READER);
         // In place of all that follows the first 256 bytes.
         fixture.card().inject(Fault::when(rest).repeated().answer_status(status));
         let tokens = fixture.module().count_slots(true).unwrap();
         fixture.card().clear_faults();
         assert!(tokens <= 1, "{status:04x}");
     }
-    fixture.world().out_and_in(READER);
+    fixture.service().out_and_in(READER);
     fixture.logged_in(Credential::Authentication);
 }

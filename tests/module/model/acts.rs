@@ -4,7 +4,7 @@ use cryptoki_sys as ck;
 use proptest::prelude::*;
 use virtual_card::Credential;
 
-use super::reference::{Answer, ENTRIES, Entry, World};
+use super::reference::{Answer, ENTRIES, Entry, Model};
 
 /// The longest run, but for its beginning.
 const MAX_ACTS: usize = 60;
@@ -136,25 +136,25 @@ impl Act {
     }
 
     /// What the reference says.
-    pub fn predict(self, world: &mut World) -> Answer {
+    pub fn predict(self, model: &mut Model) -> Answer {
         match self {
-            Self::Call(module, call) => return call.predict(module, world),
-            Self::Put(card) => world.put(card),
-            Self::OutAndIn => world.put(world.inserted),
+            Self::Call(module, call) => return call.predict(module, model),
+            Self::Put(card) => model.put(card),
+            Self::OutAndIn => model.put(model.inserted),
             Self::ForeignReset | Self::Disturb | Self::ForeignSelect => {}
             Self::ForeignWrongPin(credential) => {
-                if let Some(pin) = world.inserted.and_then(|card| world.pin(card, credential)) {
+                if let Some(pin) = model.inserted.and_then(|card| model.pin(card, credential)) {
                     pin.left = pin.left.saturating_sub(1);
                     pin.failed += 1;
                 }
             }
             Self::ForeignTries(credential, left) => {
-                if let Some(pin) = world.inserted.and_then(|card| world.pin(card, credential)) {
+                if let Some(pin) = model.inserted.and_then(|card| model.pin(card, credential)) {
                     pin.left = left;
                 }
             }
             Self::ForeignPinChange(credential, entry) => {
-                if let Some(pin) = world.inserted.and_then(|card| world.pin(card, credential)) {
+                if let Some(pin) = model.inserted.and_then(|card| model.pin(card, credential)) {
                     pin.value = Entry::of(credential, entry).means.expect("a PIN");
                     pin.left = pin.full;
                 }
@@ -165,44 +165,44 @@ impl Act {
 }
 
 impl Call {
-    fn predict(self, module: usize, world: &mut World) -> Answer {
-        let opened = world.opened(module);
+    fn predict(self, module: usize, model: &mut Model) -> Answer {
+        let opened = model.opened(module);
         let at = |session| nth_last(opened, session);
         let result = match self {
-            Self::Open(credential, read_write) => world.open(module, credential, read_write),
-            Self::Close(session) => world.close(module, at(session)),
+            Self::Open(credential, read_write) => model.open(module, credential, read_write),
+            Self::Close(session) => model.close(module, at(session)),
             Self::CloseAll(credential) => {
-                world.close_all(module, credential);
+                model.close_all(module, credential);
                 Ok(())
             }
-            Self::Login(session, entry) => world.login(module, at(session), entry),
-            Self::Logout(session) => world.logout(module, at(session)),
-            Self::SetPin(session, old, new) => world.set_pin(module, at(session), old, new),
-            Self::SignInit(session) => world.sign_init(module, at(session)),
-            Self::Sign(session) => world.sign(module, at(session)),
-            Self::SignAtOnce(session) => match world.sign_init(module, at(session)) {
-                Ok(()) | Err(ck::CKR_OPERATION_ACTIVE) => world.sign(module, at(session)),
+            Self::Login(session, entry) => model.login(module, at(session), entry),
+            Self::Logout(session) => model.logout(module, at(session)),
+            Self::SetPin(session, old, new) => model.set_pin(module, at(session), old, new),
+            Self::SignInit(session) => model.sign_init(module, at(session)),
+            Self::Sign(session) => model.sign(module, at(session)),
+            Self::SignAtOnce(session) => match model.sign_init(module, at(session)) {
+                Ok(()) | Err(ck::CKR_OPERATION_ACTIVE) => model.sign(module, at(session)),
                 Err(code) => Err(code),
             },
             Self::Authorize(session, entry) | Self::SignOnce(session, entry) => {
-                let begun = match world.sign_init(module, at(session)) {
+                let begun = match model.sign_init(module, at(session)) {
                     Err(ck::CKR_OPERATION_ACTIVE) => Ok(()),
                     begun => begun,
                 };
-                let given = begun.and_then(|()| world.authorize(module, at(session), entry));
+                let given = begun.and_then(|()| model.authorize(module, at(session), entry));
                 let signs = matches!(self, Self::SignOnce(..));
-                given.and_then(|()| if signs { world.sign(module, at(session)) } else { Ok(()) })
+                given.and_then(|()| if signs { model.sign(module, at(session)) } else { Ok(()) })
             }
-            Self::SessionInfo(session) => match world.session_state(module, at(session)) {
+            Self::SessionInfo(session) => match model.session_state(module, at(session)) {
                 Ok(state) => return Answer::State(state),
                 Err(code) => Err(code),
             },
-            Self::TokenInfo(credential) => match world.token_info(module, credential) {
+            Self::TokenInfo(credential) => match model.token_info(module, credential) {
                 Ok(answer) => return answer,
                 Err(code) => Err(code),
             },
             Self::Restart => {
-                world.restart(module);
+                model.restart(module);
                 Ok(())
             }
         };

@@ -13,14 +13,14 @@ use jpki_pkcs11::module::Module;
 use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
 use jpki_pkcs11::token::output::{Output, Room};
 use jpki_pkcs11::token::template::TemplateEntry;
-use pcsc_stand_in::world::{Caller, Disposition, World};
+use pcsc_stand_in::service::{Caller, Disposition, Service};
 use virtual_card::{Credential, Identity, Profile, VirtualCard};
 
 use super::acts::{Act, Call, nth_last};
 use super::reference::{ALWAYS_AUTHENTICATES, Answer, Entry};
 use crate::support::memory::TestMemory;
 use crate::support::signatures::assert_sha256_signature;
-use crate::support::transport::WorldTransport;
+use crate::support::transport::ServiceTransport;
 
 const READER: &CStr = c"Virtual Reader 00 00";
 
@@ -41,16 +41,16 @@ pub struct User {
 
 /// The reader, the cards and the two users.
 pub struct Bench {
-    world: World,
+    service: Service,
     pub cards: [VirtualCard; 3],
     pub modules: [User; 2],
     inserted: Option<usize>,
 }
 
 impl User {
-    fn new(world: &World, index: usize) -> Self {
+    fn new(service: &Service, index: usize) -> Self {
         let memory = Arc::new(TestMemory::default());
-        let transport = Arc::new(WorldTransport::new(world.clone()));
+        let transport = Arc::new(ServiceTransport::new(service.clone()));
         let always = if index == ALWAYS_AUTHENTICATES { "always_authenticate = true" } else { "" };
         let module = Module::new(Config::parse(always), transport, memory.clone());
         module.count_slots(false).expect("counting slots never fails");
@@ -160,18 +160,18 @@ impl User {
 }
 
 impl Bench {
-    /// As [`reference::World::new`](super::reference::World::new) has it.
+    /// As [`reference::Model::new`](super::reference::Model::new) has it.
     pub fn new() -> Self {
-        let world = World::new();
-        world.add_reader(READER);
+        let service = Service::new();
+        service.add_reader(READER);
         let cards = [
             VirtualCard::new(Profile::full(), Identity::shared()),
             VirtualCard::new(Profile::full(), Identity::from_seed(1)),
             VirtualCard::new(Profile::not_jpki(), Identity::shared()),
         ];
-        world.insert(READER, Arc::new(cards[0].clone()));
-        let modules = [0, 1].map(|index| User::new(&world, index));
-        Self { world, cards, modules, inserted: Some(0) }
+        service.insert(READER, Arc::new(cards[0].clone()));
+        let modules = [0, 1].map(|index| User::new(&service, index));
+        Self { service, cards, modules, inserted: Some(0) }
     }
 
     /// VERIFYs that each card refused so far.
@@ -184,7 +184,7 @@ impl Bench {
         match act {
             Act::Call(module, Call::Restart) => {
                 self.modules[module].module.shut_down();
-                self.modules[module] = User::new(&self.world, module);
+                self.modules[module] = User::new(&self.service, module);
             }
             Act::Call(module, call) => {
                 let card = self.inserted.map(|card| &self.cards[card]);
@@ -192,14 +192,14 @@ impl Bench {
                 return result.unwrap_or_else(|error| Answer::Code(error.return_value()));
             }
             Act::Put(card) => {
-                self.world.remove_card(READER);
+                self.service.remove_card(READER);
                 if let Some(card) = card {
-                    self.world.insert(READER, Arc::new(self.cards[card].clone()));
+                    self.service.insert(READER, Arc::new(self.cards[card].clone()));
                 }
                 self.inserted = card;
             }
-            Act::OutAndIn => self.world.out_and_in(READER),
-            Act::Disturb => self.world.disturb(READER),
+            Act::OutAndIn => self.service.out_and_in(READER),
+            Act::Disturb => self.service.disturb(READER),
             Act::ForeignReset | Act::ForeignSelect | Act::ForeignWrongPin(_) => self.foreign(act),
             Act::ForeignTries(credential, left) => {
                 if let Some(card) = self.inserted.map(|card| &self.cards[card]) {
@@ -218,7 +218,7 @@ impl Bench {
 
     fn foreign(&self, act: Act) {
         // Without a card there is nothing to connect to.
-        let Ok(card) = self.world.foreign().connect(READER) else { return };
+        let Ok(card) = self.service.foreign().connect(READER) else { return };
         match act {
             Act::ForeignReset => card.disconnect(Disposition::Reset).expect("connected"),
             Act::ForeignWrongPin(credential) => {
@@ -236,15 +236,15 @@ impl Bench {
 
     /// Ends both modules; nothing of them may be left.
     pub fn finish(self) {
-        let Self { world, modules, .. } = self;
+        let Self { service, modules, .. } = self;
         for User { module, memory, .. } in modules {
             module.shut_down();
             drop(module);
             assert_eq!(memory.live_pages(), 0, "PINs are left in memory");
             assert!(memory.is_wiped(), "a page was given back with something in it");
         }
-        assert_eq!(world.open_handles(), (0, 0), "contexts and connections are left");
-        assert_eq!(world.power_counts(Caller::Tested).resets, 0, "a module has reset a card");
+        assert_eq!(service.open_handles(), (0, 0), "contexts and connections are left");
+        assert_eq!(service.power_counts(Caller::Tested).resets, 0, "a module has reset a card");
     }
 }
 

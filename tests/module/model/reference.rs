@@ -1,6 +1,6 @@
 //! What a module has to answer, in as few words as possible.
 //!
-//! [`World`] is a reader, three cards and two modules, as values without locks, handles or bytes. Each act on it gives
+//! [`Model`] is a reader, three cards and two modules, as values without locks, handles or bytes. Each act on it gives
 //! the answer that the real module must give, and leaves the counters that the real cards must have.
 
 use std::ops::Range;
@@ -124,7 +124,7 @@ struct Module {
 
 /// All there is.
 #[derive(Debug, Clone)]
-pub struct World {
+pub struct Model {
     pub cards: [Card; 3],
     /// Which card is in the reader.
     pub inserted: Option<usize>,
@@ -227,7 +227,7 @@ impl Module {
     }
 }
 
-impl World {
+impl Model {
     /// The first card is in; each module has counted its slots, and nobody has a session.
     pub fn new() -> Self {
         let other = Card { pins: None, signatures: 0 };

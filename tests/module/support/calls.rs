@@ -54,9 +54,9 @@ pub enum Call {
     SetPin(Credential),
 }
 
-/// A call that is ready to be made in a world of its own.
+/// A call that is ready to be made in a service of its own.
 pub struct Ready {
-    /// That world.
+    /// That service.
     pub fixture: Fixture,
     /// The call.
     pub call: Call,
@@ -109,7 +109,7 @@ impl Call {
         Self::ALL.iter().copied().filter(move |call| pss || !matches!(call, Self::SignInit | Self::SignPss))
     }
 
-    /// Makes a world in which only this call is left to be made.
+    /// Makes a service in which only this call is left to be made.
     pub fn ready(self, profile: &Profile) -> Ready {
         let config = match self {
             Self::CountedLogin(_) => "reserve_tries = 1",
@@ -255,7 +255,7 @@ impl Ready {
     fn assert_works_on(&self, session: SessionHandle) {
         let (fixture, credential) = (&self.fixture, self.call.credential());
         fixture.card().clear_faults();
-        fixture.world().clear_faults();
+        fixture.service().clear_faults();
         if matches!(self.call, Call::SetPin(_)) {
             // Which of the two PINs the card has now is another test's question.
             fixture.card().set_pin(credential, std::str::from_utf8(pin(credential)).expect("ASCII"));

@@ -1,4 +1,4 @@
-//! A world of one reader with a card, a module over it, and what tests do with them.
+//! A service of one reader with a card, a module over it, and what tests do with them.
 //!
 //! When a fixture is dropped and the test has not failed, it checks what must be true at the end of every test; see
 //! [`invariants`](super::invariants).
@@ -16,12 +16,12 @@ use jpki_pkcs11::token::attribute::{AttributeAnswer, AttributeQuery};
 use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
 use jpki_pkcs11::token::output::{Output, Room};
 use jpki_pkcs11::token::template::TemplateEntry;
-use pcsc_stand_in::world::{Foreign, World};
+use pcsc_stand_in::service::{Foreign, Service};
 use virtual_card::{Credential, Identity, Profile, VirtualCard};
 
 use super::invariants::{Attempts, Expectations};
 use super::memory::TestMemory;
-use super::transport::WorldTransport;
+use super::transport::ServiceTransport;
 
 /// The reader of every fixture.
 pub const READER: &CStr = c"Virtual Reader 00 00";
@@ -36,7 +36,7 @@ const LARGE: usize = 65_536;
 
 /// The bench. `&Fixture` may be shared by threads.
 pub struct Fixture {
-    world: World,
+    service: Service,
     card: VirtualCard,
     /// Every card that was ever in the reader.
     cards: Mutex<Vec<VirtualCard>>,
@@ -82,18 +82,18 @@ impl Builder {
 
     /// The fixture. The module knows the reader already.
     pub fn build(self) -> Fixture {
-        let world = World::new();
+        let service = Service::new();
         let card = VirtualCard::new(self.profile, self.identity);
-        world.add_reader(READER);
+        service.add_reader(READER);
         if self.inserted {
-            world.insert(READER, Arc::new(card.clone()));
+            service.insert(READER, Arc::new(card.clone()));
         }
         let memory = Arc::new(TestMemory::default());
-        let transport = Arc::new(WorldTransport::new(world.clone()));
+        let transport = Arc::new(ServiceTransport::new(service.clone()));
         let module = Module::new(self.config, transport, memory.clone());
         module.count_slots(false).expect("counting slots never fails");
         Fixture {
-            world,
+            service,
             cards: Mutex::new(vec![card.clone()]),
             card,
             memory,
@@ -126,9 +126,9 @@ impl Fixture {
         self.module.as_ref().expect("the fixture lives")
     }
 
-    /// The PC/SC world: faults, calls, foreign programs.
-    pub fn world(&self) -> &World {
-        &self.world
+    /// The PC/SC service: faults, calls, foreign programs.
+    pub fn service(&self) -> &Service {
+        &self.service
     }
 
     /// The card: ledger, faults, counters.
@@ -143,7 +143,7 @@ impl Fixture {
 
     /// Another program at the same readers.
     pub fn foreign(&self) -> Foreign {
-        self.world.foreign()
+        self.service.foreign()
     }
 
     /// The slot of user authentication at the first reader.
@@ -322,19 +322,19 @@ impl Fixture {
 
     /// Puts the card in, when it lies beside the reader.
     pub fn insert_card(&self) {
-        self.world.insert(READER, Arc::new(self.card.clone()));
+        self.service.insert(READER, Arc::new(self.card.clone()));
     }
 
     /// Takes the card out.
     pub fn remove_card(&self) {
-        self.world.remove_card(READER);
+        self.service.remove_card(READER);
     }
 
     /// Puts another card in, in place of what is there. It counts at the end as the first one does.
     pub fn swap_card(&self, profile: Profile, identity: Identity) -> VirtualCard {
         let card = VirtualCard::new(profile, identity);
         self.cards.lock().unwrap().push(card.clone());
-        self.world.insert(READER, Arc::new(card.clone()));
+        self.service.insert(READER, Arc::new(card.clone()));
         card
     }
 

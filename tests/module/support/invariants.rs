@@ -2,7 +2,7 @@
 //!
 //! - **No try is lost to software**: each VERIFY that the card refused goes back to one call of the fixture's own
 //!   `login` or `set_pin` that failed, with a PIN that was well formed and not the one refused before it. PINs that
-//!   foreign programs sent through [`pcsc_stand_in::world::ForeignCard::verify`] are not counted.
+//!   foreign programs sent through [`pcsc_stand_in::service::ForeignCard::verify`] are not counted.
 //! - No PIN was sent where no PIN is.
 //! - The card is not left verified.
 //! - The module never reset a card.
@@ -75,7 +75,8 @@ impl Fixture {
         }
         for credential in Credential::ALL {
             let refused: usize = self.cards().iter().map(|card| card.failed_verifies(credential)).sum();
-            let foreign = usize::try_from(self.world().foreign_failed_verifies(pin_ef(credential))).unwrap();
+            let foreign =
+                usize::try_from(self.service().foreign_failed_verifies(pin_ef(credential))).unwrap();
             let allowed = self.attempts.lock().unwrap().allowed.get(&credential).copied().unwrap_or(0);
             assert!(
                 refused <= allowed + foreign,
@@ -99,7 +100,7 @@ impl Fixture {
                 card.ledger()
             );
         }
-        let resets = self.world().power_counts(pcsc_stand_in::world::Caller::Tested).resets;
+        let resets = self.service().power_counts(pcsc_stand_in::service::Caller::Tested).resets;
         assert_eq!(resets, 0, "the module has reset a card");
     }
 
@@ -110,7 +111,7 @@ impl Fixture {
             return;
         }
         if !expectations.loses_handles {
-            assert_eq!(self.world().open_handles(), (0, 0), "contexts and connections are left");
+            assert_eq!(self.service().open_handles(), (0, 0), "contexts and connections are left");
         }
         assert_eq!(self.memory().live_pages(), 0, "PINs are left in memory");
         assert!(self.memory().is_wiped(), "a page was given back with something in it");

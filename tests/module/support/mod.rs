@@ -1,6 +1,6 @@
 //! What these tests stand on: the module over a simulated PC/SC service with a virtual card.
 //!
-//! - [`transport`]: the crate's transport traits over [`pcsc_stand_in::world::World`];
+//! - [`transport`]: the crate's transport traits over [`pcsc_stand_in::service::Service`];
 //! - [`memory`]: secret pages that tests can look into;
 //! - [`fixture`]: a service, a card and a module, and short helpers;
 //! - [`calls`]: every call that talks to the card, ready to be disturbed;

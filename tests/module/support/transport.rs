@@ -1,4 +1,4 @@
-//! The crate's transport traits over a simulated world: what `transport::pcsc` is over the real service.
+//! The crate's transport traits over a simulated service: what `transport::pcsc` is over the real service.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -10,8 +10,8 @@ use jpki_pkcs11::transport::{
     Connection, Continuity, Leave, MAX_ANSWER, ReaderName, ReaderState, Transaction, Transport,
     TransportError,
 };
-use pcsc_stand_in::world::{
-    self, CardHandle, Code, ContextHandle, Disposition, PNP_NOTIFICATION, ShareMode, World, protocol, state,
+use pcsc_stand_in::service::{
+    self, CardHandle, Code, ContextHandle, Disposition, PNP_NOTIFICATION, Service, ShareMode, protocol, state,
 };
 
 const PROTOCOLS: u32 = protocol::T0 | protocol::T1;
@@ -19,20 +19,20 @@ const PROTOCOLS: u32 = protocol::T0 | protocol::T1;
 /// A cancel that comes before its wait is lost, as with the real service: waits are cut into slices.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// The world as a transport.
-pub struct WorldTransport {
-    world: World,
+/// The service as a transport.
+pub struct ServiceTransport {
+    service: Service,
     interrupts: AtomicU64,
     waiting: Mutex<BTreeSet<ContextHandle>>,
 }
 
 /// A context that is released when it is not needed any more.
 struct Client {
-    world: World,
+    service: Service,
     context: ContextHandle,
 }
 
-struct WorldConnection {
+struct ServiceConnection {
     client: Client,
     reader: ReaderName,
     card: CardHandle,
@@ -40,27 +40,27 @@ struct WorldConnection {
     stale: Cell<bool>,
 }
 
-struct WorldTransaction<'a> {
-    connection: &'a WorldConnection,
+struct ServiceTransaction<'a> {
+    connection: &'a ServiceConnection,
     open: bool,
 }
 
-impl WorldTransport {
-    /// A transport to this world.
-    pub fn new(world: World) -> Self {
-        Self { world, interrupts: AtomicU64::new(0), waiting: Mutex::default() }
+impl ServiceTransport {
+    /// A transport to this service.
+    pub fn new(service: Service) -> Self {
+        Self { service, interrupts: AtomicU64::new(0), waiting: Mutex::default() }
     }
 
     fn client(&self) -> Result<Client, TransportError> {
-        let context = self.world.establish_context().map_err(transport_error)?;
-        Ok(Client { world: self.world.clone(), context })
+        let context = self.service.establish_context().map_err(transport_error)?;
+        Ok(Client { service: self.service.clone(), context })
     }
 }
 
-impl Transport for WorldTransport {
+impl Transport for ServiceTransport {
     fn readers(&self) -> Result<Vec<ReaderName>, TransportError> {
         let client = self.client()?;
-        match self.world.list_readers(client.context) {
+        match self.service.list_readers(client.context) {
             Ok(names) => Ok(names.into_iter().map(ReaderName::from).collect()),
             Err(Code::NO_READERS_AVAILABLE) => Ok(Vec::new()),
             Err(code) => Err(transport_error(code)),
@@ -74,10 +74,10 @@ impl Transport for WorldTransport {
     fn connect(&self, reader: &ReaderName) -> Result<Box<dyn Connection>, TransportError> {
         let client = self.client()?;
         let (card, _) = self
-            .world
+            .service
             .connect(client.context, reader.as_c_str(), ShareMode::Shared, PROTOCOLS)
             .map_err(transport_error)?;
-        Ok(Box::new(WorldConnection { client, reader: reader.clone(), card, stale: Cell::new(false) }))
+        Ok(Box::new(ServiceConnection { client, reader: reader.clone(), card, stale: Cell::new(false) }))
     }
 
     fn wait_for_change(&self, known: &[(ReaderName, ReaderState)], timeout: Duration) {
@@ -99,15 +99,15 @@ impl Transport for WorldTransport {
         self.interrupts.fetch_add(1, Ordering::SeqCst);
         for context in self.waiting.lock().unwrap().iter() {
             // A context that was released meanwhile does not wait.
-            let _ = self.world.cancel(*context);
+            let _ = self.service.cancel(*context);
         }
     }
 }
 
 impl Client {
     fn reader_state(&self, reader: &ReaderName) -> Result<Option<ReaderState>, Code> {
-        let mut states = [world::ReaderState::unaware(reader.as_c_str())];
-        match self.world.get_status_change(self.context, Some(Duration::ZERO), &mut states) {
+        let mut states = [service::ReaderState::unaware(reader.as_c_str())];
+        match self.service.get_status_change(self.context, Some(Duration::ZERO), &mut states) {
             Ok(()) | Err(Code::TIMEOUT) => Ok(known_state(&states[0])),
             Err(Code::UNKNOWN_READER | Code::READER_UNAVAILABLE) => Ok(None),
             Err(code) => Err(code),
@@ -117,69 +117,69 @@ impl Client {
     /// Waits until something is not as `known`.
     fn wait(&self, known: &[(ReaderName, ReaderState)], timeout: Duration) -> Result<(), Code> {
         let mut states: Vec<_> =
-            known.iter().map(|(reader, _)| world::ReaderState::unaware(reader.as_c_str())).collect();
-        self.world.get_status_change(self.context, Some(Duration::ZERO), &mut states)?;
+            known.iter().map(|(reader, _)| service::ReaderState::unaware(reader.as_c_str())).collect();
+        self.service.get_status_change(self.context, Some(Duration::ZERO), &mut states)?;
         if states.iter().zip(known).any(|(now, (_, then))| known_state(now) != Some(*then)) {
             return Ok(());
         }
         states.iter_mut().for_each(|reader| reader.current = reader.event);
-        states.push(world::ReaderState::unaware(PNP_NOTIFICATION));
-        self.world.get_status_change(self.context, Some(timeout), &mut states)
+        states.push(service::ReaderState::unaware(PNP_NOTIFICATION));
+        self.service.get_status_change(self.context, Some(timeout), &mut states)
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
         // A service that has died meanwhile has released it already.
-        let _ = self.world.release_context(self.context);
+        let _ = self.service.release_context(self.context);
     }
 }
 
-impl WorldConnection {
-    fn world(&self) -> &World {
-        &self.client.world
+impl ServiceConnection {
+    fn service(&self) -> &Service {
+        &self.client.service
     }
 
     fn renew(&self) -> Result<(), TransportError> {
-        let renewed = self.world().reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave);
+        let renewed = self.service().reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave);
         renewed.map(drop).map_err(transport_error)
     }
 
     fn has_left(&self) -> bool {
         let known = self.client.reader_state(&self.reader);
         !matches!(known, Ok(Some(ReaderState { card_present: true, .. })))
-            || self.world().status(self.card) == Err(Code::REMOVED_CARD)
+            || self.service().status(self.card) == Err(Code::REMOVED_CARD)
     }
 }
 
-impl Connection for WorldConnection {
+impl Connection for ServiceConnection {
     fn begin(&mut self) -> Result<(Box<dyn Transaction + '_>, Continuity), TransportError> {
         let was_stale = self.stale.take();
         if was_stale {
             self.renew()?;
         }
-        let continuity = match self.world().begin_transaction(self.card) {
+        let continuity = match self.service().begin_transaction(self.card) {
             Ok(()) if was_stale => Continuity::WasReset,
             Ok(()) => Continuity::Undisturbed,
             Err(Code::RESET_CARD) => {
                 self.renew()?;
-                self.world().begin_transaction(self.card).map_err(transport_error)?;
+                self.service().begin_transaction(self.card).map_err(transport_error)?;
                 Continuity::WasReset
             }
             Err(code) => return Err(transport_error(code)),
         };
-        Ok((Box::new(WorldTransaction { connection: self, open: true }), continuity))
+        Ok((Box::new(ServiceTransaction { connection: self, open: true }), continuity))
     }
 }
 
-impl Drop for WorldConnection {
+impl Drop for ServiceConnection {
     fn drop(&mut self) {
         // A service that has died meanwhile has ended it already.
-        let _ = self.world().disconnect(self.card, Disposition::Leave);
+        let _ = self.service().disconnect(self.card, Disposition::Leave);
     }
 }
 
-impl WorldTransaction<'_> {
+impl ServiceTransaction<'_> {
     fn close(&mut self, leave: Leave) -> Result<(), TransportError> {
         if !self.open {
             return Ok(());
@@ -189,25 +189,25 @@ impl WorldTransaction<'_> {
             Leave::AsIs => Disposition::Leave,
             Leave::Unpowered => Disposition::Unpower,
         };
-        let (world, card) = (self.connection.world(), self.connection.card);
-        world.end_transaction(card, disposition).map_err(|code| {
+        let (service, card) = (self.connection.service(), self.connection.card);
+        service.end_transaction(card, disposition).map_err(|code| {
             // As the real transport does: the card may hold a login.
             let last = if code == Code::RESET_CARD {
-                let _ = world.reconnect(card, ShareMode::Shared, PROTOCOLS, disposition);
+                let _ = service.reconnect(card, ShareMode::Shared, PROTOCOLS, disposition);
                 Disposition::Leave
             } else {
                 Disposition::Unpower
             };
-            let _ = world.end_transaction(card, last);
+            let _ = service.end_transaction(card, last);
             transport_error(code)
         })
     }
 }
 
-impl Transaction for WorldTransaction<'_> {
+impl Transaction for ServiceTransaction<'_> {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
         let connection = self.connection;
-        match connection.world().transmit(connection.card, protocol::T1, command, MAX_ANSWER) {
+        match connection.service().transmit(connection.card, protocol::T1, command, MAX_ANSWER) {
             Ok(sent) if sent.reported == u64::try_from(sent.answer.len()).unwrap() => Ok(sent.answer),
             Ok(_) => Err(TransportError::BadLength),
             Err(Code::PROTO_MISMATCH) => {
@@ -226,7 +226,7 @@ impl Transaction for WorldTransaction<'_> {
     }
 }
 
-impl Drop for WorldTransaction<'_> {
+impl Drop for ServiceTransaction<'_> {
     fn drop(&mut self) {
         // Whoever does not end it gets no answer either.
         let _ = self.close(Leave::Unpowered);
@@ -234,7 +234,7 @@ impl Drop for WorldTransaction<'_> {
 }
 
 /// The crate's view of a reader; `None` for one that is not there.
-fn known_state(reader: &world::ReaderState) -> Option<ReaderState> {
+fn known_state(reader: &service::ReaderState) -> Option<ReaderState> {
     let gone = reader.event & (state::UNKNOWN | state::UNAVAILABLE) != 0;
     (!gone)
         .then(|| ReaderState { card_present: reader.event & state::PRESENT != 0, changes: reader.events() })

@@ -24,7 +24,7 @@ use self::loading::Command;
 pub use self::loading::{library, library_directory};
 pub use self::requests::ForeignHold;
 
-/// The world of this process, through the library that holds it. Text that is asked for in names of readers may have
+/// The service of this process, through the library that holds it. Text that is asked for in names of readers may have
 /// any byte but NUL and TAB. Every method panics when the request goes wrong, but those that return a result.
 #[derive(Debug, Clone, Copy)]
 pub struct StandIn {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use test_support::rng::{Rng, SEED};
 use virtual_card::stack::Stack;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 use super::role::{ANSWER, MARK, TEST};
 
 /// What has to happen by itself happens within this time.
@@ -89,7 +89,7 @@ impl Child {
 
     /// Waits for an answer.
     pub fn answer(&self) -> String {
-        self.answer_within(PATIENCE).expect("the process answers")
+        self.answer_within(TIMEOUT).expect("the process answers")
     }
 
     /// Waits for an answer, not for long.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pcsc::{Card, Context, Disposition, Error, Protocols, ReaderState, Scope, ShareMode, State};
 use test_support::rng::{Rng, test_seed};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// The JPKI application.
 const JPKI: &[u8] = &[0xd3, 0x92, 0xf0, 0x00, 0x26, 0x01, 0x00, 0x00, 0x00, 0x01];
@@ -39,7 +39,7 @@ struct Attempts {
     /// Commands to sign outside a transaction, in whatever state the card is.
     blind: usize,
     /// Signatures.
-    stolen: usize,
+    signed: usize,
 }
 
 impl Foreign {
@@ -59,8 +59,8 @@ impl Foreign {
             ["disconnect"] => self.disconnect(Disposition::LeaveCard),
             ["disconnect", "reset"] => self.disconnect(Disposition::ResetCard),
             ["hold"] => return self.hold(told),
-            ["steal"] => return self.steal(),
-            ["thieve"] => return self.thieve(told),
+            ["sign"] => return self.sign_without_pin(),
+            ["attack"] => return self.attack(told),
             ["disturb"] => return self.disturb(told),
             ["storm"] => return self.storm(told),
             ["verify", file, pin] => return self.verify(file, pin),
@@ -74,7 +74,7 @@ impl Foreign {
         let mut states = [ReaderState::new(self.reader.clone(), State::UNAWARE)];
         while !states[0].event_state().contains(State::PRESENT) {
             states[0].sync_current_state();
-            self.context.get_status_change(PATIENCE, &mut states)?;
+            self.context.get_status_change(TIMEOUT, &mut states)?;
         }
         Ok(())
     }
@@ -106,7 +106,7 @@ impl Foreign {
     }
 
     /// Tries to sign once with each key, by a connection of its own.
-    fn steal(&mut self) -> String {
+    fn sign_without_pin(&mut self) -> String {
         self.connect(ShareMode::Shared).expect("connected");
         let answers = self.sign_in_transaction();
         self.disconnect(Disposition::LeaveCard).expect("disconnected");
@@ -114,7 +114,7 @@ impl Foreign {
     }
 
     /// Tries to sign at random instants, until the next line.
-    fn thieve(&mut self, told: impl Fn() -> bool) -> String {
+    fn attack(&mut self, told: impl Fn() -> bool) -> String {
         let mut attempts = Attempts::default();
         self.connect(ShareMode::Shared).expect("connected");
         while !told() {
@@ -122,8 +122,8 @@ impl Foreign {
             thread::sleep(Duration::from_micros(self.rng.below(4000)));
         }
         self.disconnect(Disposition::LeaveCard).expect("disconnected");
-        let Attempts { sure, refused, blind, stolen } = attempts;
-        format!("{sure} {refused} {blind} {stolen}")
+        let Attempts { sure, refused, blind, signed } = attempts;
+        format!("{sure} {refused} {blind} {signed}")
     }
 
     fn attempt(&mut self, attempts: &mut Attempts) {
@@ -136,7 +136,7 @@ impl Foreign {
             let answers = self.sign_in_transaction();
             attempts.sure += answers.len();
             attempts.refused += answers.iter().filter(|status| **status == REFUSED).count();
-            attempts.stolen += answers.iter().filter(|status| **status == OK).count();
+            attempts.signed += answers.iter().filter(|status| **status == OK).count();
             return;
         }
         let card = self.card.as_ref().expect("connected");
@@ -145,7 +145,7 @@ impl Foreign {
         }
         for key in KEYS {
             attempts.blind += 1;
-            attempts.stolen += usize::from(transmit(card, &sign(key)) == OK);
+            attempts.signed += usize::from(transmit(card, &sign(key)) == OK);
         }
     }
 

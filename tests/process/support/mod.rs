@@ -8,12 +8,12 @@
 //! - [`role`]: the child's end: what it understands;
 //! - [`host`]: the library's function table, as a PKCS#11 host uses it;
 //! - [`foreign`]: a program that speaks PC/SC and means no good;
-//! - [`gate`]: stops the card in front of a command;
+//! - [`breakpoint`]: stops the card in front of a command;
 //! - [`memory`]: looks for a secret in another process.
 
+pub mod breakpoint;
 pub mod child;
 pub mod foreign;
-pub mod gate;
 pub mod host;
 pub mod memory;
 pub mod role;
@@ -25,7 +25,7 @@ use virtual_card::stack::{Options, Stack};
 use virtual_card::{Identity, Profile, VirtualCard};
 
 /// Anything that takes so long is broken.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A full card that keeps its verified state over a warm reset, or loses it.
 pub fn card(keeps_verified: bool) -> VirtualCard {
@@ -50,7 +50,7 @@ pub fn stack_of(cards: Vec<Option<VirtualCard>>) -> Stack {
 pub fn wait_until(what: &str, holds: impl Fn() -> bool) -> Duration {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        assert!(start.elapsed() < TIMEOUT, "never: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
     start.elapsed()

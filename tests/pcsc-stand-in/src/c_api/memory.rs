@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
 use super::{AUTOALLOCATE, Dword};
-use crate::world::Code;
+use crate::service::Code;
 
 /// A string of the caller; `None` for NULL.
 ///

@@ -25,7 +25,7 @@ pub fn library() -> PathBuf {
 }
 
 /// A directory for LD_LIBRARY_PATH, where the library has the name `libpcsclite.so.1`: for real clients, which find
-/// their world in the variable [`ENVIRONMENT`](crate::command::ENVIRONMENT).
+/// their service in the variable [`ENVIRONMENT`](crate::command::ENVIRONMENT).
 ///
 /// # Panics
 /// When the directory cannot be made.
@@ -69,7 +69,7 @@ impl StandIn {
     /// Sends words, with TABs between them.
     ///
     /// # Errors
-    /// What the world has to say against it.
+    /// What the service has to say against it.
     pub fn request(self, words: &[&[u8]]) -> Result<Vec<u8>, String> {
         let request = words.join(&b'\t');
         let mut reply = vec![0; 1 << 20];

@@ -1,11 +1,11 @@
-//! The requests as methods. What they do stands at the methods of [`World`](crate::world::World) of the same names.
+//! The requests as methods. What they do stands at the methods of [`Service`](crate::service::Service) of the same names.
 
-#![expect(missing_docs, reason = "each is a request of the command module and a method of World")]
+#![expect(missing_docs, reason = "each is a request of the command module and a method of Service")]
 
 use super::StandIn;
-use crate::world::{Code, Function, Manners, PowerCounts};
+use crate::service::{Code, Function, PowerCounts, Quirks};
 
-/// A foreign program in the world of the library. It stays there until it is released.
+/// A foreign program in the service of the library. It stays there until it is released.
 #[derive(Debug, Clone)]
 pub struct ForeignHold {
     stand_in: StandIn,
@@ -54,10 +54,10 @@ impl StandIn {
         self.must(&[b"power-down-idle"]);
     }
 
-    pub fn set_manners(self, manners: Manners) {
-        let (removed, unplugged) = (number(manners.removed_in_transmit), number(manners.unplugged));
-        let threads: &[u8] = if manners.cards_have_threads { b"threads" } else { b"no-threads" };
-        self.must(&[b"manners", removed.as_bytes(), unplugged.as_bytes(), threads]);
+    pub fn set_quirks(self, quirks: Quirks) {
+        let (removed, unplugged) = (number(quirks.removed_in_transmit), number(quirks.unplugged));
+        let threads: &[u8] = if quirks.cards_have_threads { b"threads" } else { b"no-threads" };
+        self.must(&[b"quirks", removed.as_bytes(), unplugged.as_bytes(), threads]);
     }
 
     /// The call is not carried out and returns `code`. The next call is the `first` 1.

@@ -57,7 +57,7 @@ pub(super) struct Reader {
     pub(super) sharing: Sharing,
     pub(super) transaction: Option<Transaction>,
     pub(super) protocol: u32,
-    /// An exchange with the card goes on, outside the world's lock.
+    /// An exchange with the card goes on, outside the service's lock.
     pub(super) busy: bool,
 }
 

@@ -2,13 +2,13 @@
 
 use std::ffi::CStr;
 
+use super::active_call::{ActiveCall, PowerChange};
 use super::code::{Code, Disposition, ShareMode, protocol};
-use super::held::{Held, PowerChange};
 use super::journal::Function;
 use super::reader::{Power, ReaderId, Sharing};
-use super::{CardHandle, Connection, ContextHandle, World};
+use super::{CardHandle, Connection, ContextHandle, Service};
 
-impl World {
+impl Service {
     /// SCardConnect: the connection and its protocol. Waits while another connection has a transaction.
     ///
     /// # Errors
@@ -21,15 +21,15 @@ impl World {
         share: ShareMode,
         preferred: u32,
     ) -> Result<(CardHandle, u32), Code> {
-        self.call(Function::Connect, context, |held, distortion| {
+        self.call(Function::Connect, context, |call, distortion| {
             check_protocols(share, preferred)?;
-            let id = held.reader_named(reader).ok_or(Code::UNKNOWN_READER)?.id;
-            wait_for_access(held, id)?;
+            let id = call.reader_named(reader).ok_or(Code::UNKNOWN_READER)?.id;
+            wait_for_access(call, id)?;
             if share != ShareMode::Direct {
-                power_up(held, id)?;
+                power_up(call, id)?;
             }
-            let (protocol, connection) = open(held, id, context, share, preferred)?;
-            held.announce();
+            let (protocol, connection) = open(call, id, context, share, preferred)?;
+            call.announce();
             Ok((connection, distortion.protocol.unwrap_or(protocol)))
         })
     }
@@ -46,26 +46,26 @@ impl World {
         preferred: u32,
         initialization: Disposition,
     ) -> Result<u32, Code> {
-        self.card_call(Function::Reconnect, card, |held, distortion| {
+        self.card_call(Function::Reconnect, card, |call, distortion| {
             if initialization == Disposition::Eject {
                 return Err(Code::INVALID_VALUE);
             }
             check_protocols(share, preferred)?;
-            let id = held.reader_of(card)?.id;
-            wait_for_others(held, id, card)?;
-            held.reader_of(card)?;
+            let id = call.reader_of(card)?.id;
+            wait_for_others(call, id, card)?;
+            call.reader_of(card)?;
             match initialization {
-                Disposition::Reset => held.change_power(id, PowerChange::Reset)?,
-                Disposition::Unpower => held.change_power(id, PowerChange::Cycle)?,
+                Disposition::Reset => call.change_power(id, PowerChange::Reset)?,
+                Disposition::Unpower => call.change_power(id, PowerChange::Cycle)?,
                 Disposition::Leave | Disposition::Eject => {
-                    match held.reader_of(card)?.card.as_ref().map(|card| &card.power) {
+                    match call.reader_of(card)?.card.as_ref().map(|card| &card.power) {
                         None => return Err(Code::NO_SMARTCARD),
                         Some(Power::Mute) => return Err(Code::UNRESPONSIVE_CARD),
                         Some(_) => {}
                     }
                 }
             }
-            let reader = held.reader_of(card)?;
+            let reader = call.reader_of(card)?;
             let protocol = match share {
                 ShareMode::Direct => reader.protocol,
                 _ => reader.negotiate(preferred).ok_or(Code::PROTO_MISMATCH)?,
@@ -83,10 +83,10 @@ impl World {
                 }
                 _ => {}
             }
-            if let Some(connection) = held.connections.get_mut(&card) {
+            if let Some(connection) = call.connections.get_mut(&card) {
                 connection.latched = None;
             }
-            held.announce();
+            call.announce();
             Ok(distortion.protocol.unwrap_or(protocol))
         })
     }
@@ -96,28 +96,28 @@ impl World {
     /// # Errors
     /// INVALID_HANDLE, NO_SERVICE.
     pub fn disconnect(&self, card: CardHandle, disposition: Disposition) -> Result<(), Code> {
-        self.card_call(Function::Disconnect, card, |held, _| {
-            let Some(connection) = held.connections.get(&card) else { return Err(Code::INVALID_HANDLE) };
+        self.card_call(Function::Disconnect, card, |call, _| {
+            let Some(connection) = call.connections.get(&card) else { return Err(Code::INVALID_HANDLE) };
             let id = connection.reader;
             if disposition != Disposition::Leave {
-                held.wait_while(|state| {
+                call.wait_while(|state| {
                     state.reader(id).is_some_and(|reader| reader.is_locked_against(card))
                 })?;
             }
-            if let Some(reader) = held.reader_mut(id).filter(|reader| !reader.is_locked_against(card)) {
+            if let Some(reader) = call.reader_mut(id).filter(|reader| !reader.is_locked_against(card)) {
                 reader.transaction = None;
             }
             // Nobody is told when it fails: the connection ends all the same.
             let _ = match disposition {
-                Disposition::Reset => held.change_power(id, PowerChange::Reset),
-                Disposition::Unpower => held.change_power(id, PowerChange::Off),
+                Disposition::Reset => call.change_power(id, PowerChange::Reset),
+                Disposition::Unpower => call.change_power(id, PowerChange::Off),
                 Disposition::Leave | Disposition::Eject => Ok(()),
             };
-            held.connections.remove(&card);
-            if let Some(reader) = held.reader_mut(id) {
+            call.connections.remove(&card);
+            if let Some(reader) = call.reader_mut(id) {
                 reader.remove_connection();
             }
-            held.announce();
+            call.announce();
             Ok(())
         })
     }
@@ -132,39 +132,39 @@ fn check_protocols(share: ShareMode, preferred: u32) -> Result<(), Code> {
 }
 
 /// Waits for the end of any transaction, as the service does for a new connection.
-fn wait_for_access(held: &mut Held<'_>, id: ReaderId) -> Result<(), Code> {
-    let unplugged = held.manners.unplugged;
-    if held.reader(id).ok_or(unplugged)?.sharing == Sharing::Exclusive {
+fn wait_for_access(call: &mut ActiveCall<'_>, id: ReaderId) -> Result<(), Code> {
+    let unplugged = call.quirks.unplugged;
+    if call.reader(id).ok_or(unplugged)?.sharing == Sharing::Exclusive {
         return Err(Code::SHARING_VIOLATION);
     }
-    held.wait_while(|state| state.reader(id).is_some_and(|reader| reader.transaction.is_some()))?;
-    held.reader(id).map(|_| ()).ok_or(unplugged)
+    call.wait_while(|state| state.reader(id).is_some_and(|reader| reader.transaction.is_some()))?;
+    call.reader(id).map(|_| ()).ok_or(unplugged)
 }
 
 /// Waits while another connection has a transaction; other calls on the context go on meanwhile.
-pub(super) fn wait_for_others(held: &mut Held<'_>, id: ReaderId, card: CardHandle) -> Result<(), Code> {
+pub(super) fn wait_for_others(call: &mut ActiveCall<'_>, id: ReaderId, card: CardHandle) -> Result<(), Code> {
     let blocked = |state: &super::State| {
         state.connections.contains_key(&card)
             && state.reader(id).is_some_and(|reader| reader.is_locked_against(card))
     };
-    if blocked(held) {
-        held.step_aside_while(blocked)?;
+    if blocked(call) {
+        call.step_aside_while(blocked)?;
     }
     Ok(())
 }
 
 /// Powers a card up that has been left without, and refuses one that stays mute.
-fn power_up(held: &mut Held<'_>, id: ReaderId) -> Result<(), Code> {
-    let Some(card) = held.reader(id).and_then(|reader| reader.card.as_ref()) else {
+fn power_up(call: &mut ActiveCall<'_>, id: ReaderId) -> Result<(), Code> {
+    let Some(card) = call.reader(id).and_then(|reader| reader.card.as_ref()) else {
         return Err(Code::NO_SMARTCARD);
     };
     if card.power == Power::Off {
-        let power = held.on_card(id, |icc| Power::from(icc.power_on())).ok_or(Code::NO_SMARTCARD)?;
-        if let Some(card) = held.reader_mut(id).and_then(|reader| reader.card.as_mut()) {
+        let power = call.on_card(id, |icc| Power::from(icc.power_on())).ok_or(Code::NO_SMARTCARD)?;
+        if let Some(card) = call.reader_mut(id).and_then(|reader| reader.card.as_mut()) {
             card.power = power;
         }
     }
-    match held.reader(id).and_then(|reader| reader.card.as_ref()).map(|card| &card.power) {
+    match call.reader(id).and_then(|reader| reader.card.as_ref()).map(|card| &card.power) {
         Some(Power::On { .. }) => Ok(()),
         Some(_) => Err(Code::UNPOWERED_CARD),
         None => Err(Code::NO_SMARTCARD),
@@ -172,15 +172,15 @@ fn power_up(held: &mut Held<'_>, id: ReaderId) -> Result<(), Code> {
 }
 
 fn open(
-    held: &mut Held<'_>,
+    call: &mut ActiveCall<'_>,
     id: ReaderId,
     context: ContextHandle,
     share: ShareMode,
     preferred: u32,
 ) -> Result<(u32, CardHandle), Code> {
-    let card = CardHandle(held.handle());
-    let unplugged = held.manners.unplugged;
-    let reader = held.reader_mut(id).ok_or(unplugged)?;
+    let card = CardHandle(call.handle());
+    let unplugged = call.quirks.unplugged;
+    let reader = call.reader_mut(id).ok_or(unplugged)?;
     let protocol = match share {
         ShareMode::Direct => reader.protocol,
         _ => reader.negotiate(preferred).ok_or(Code::PROTO_MISMATCH)?,
@@ -196,6 +196,6 @@ fn open(
             reader.sharing = Sharing::Shared(count + 1);
         }
     }
-    held.connections.insert(card, Connection { context, reader: id, latched: None });
+    call.connections.insert(card, Connection { context, reader: id, latched: None });
     Ok((protocol, card))
 }

@@ -71,7 +71,7 @@ pub struct PowerCounts {
     pub unpowers: u64,
 }
 
-/// The record of one world.
+/// The record of one service.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     log: VecDeque<Call>,

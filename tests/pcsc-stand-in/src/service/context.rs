@@ -2,12 +2,12 @@
 
 use std::ffi::CString;
 
+use super::active_call::PowerChange;
 use super::code::Code;
-use super::held::PowerChange;
 use super::journal::{Caller, Function};
-use super::{CardHandle, Context, ContextHandle, World};
+use super::{CardHandle, Context, ContextHandle, Service};
 
-impl World {
+impl Service {
     /// SCardEstablishContext.
     ///
     /// # Errors
@@ -19,11 +19,11 @@ impl World {
     /// A context, in the name of one side.
     pub(super) fn new_context(&self, caller: Caller) -> Result<ContextHandle, Code> {
         let mut state = self.lock();
-        if !state.service.running {
+        if !state.daemon.running {
             return Err(Code::NO_SERVICE);
         }
         let handle = ContextHandle(state.handle());
-        let generation = state.service.generation;
+        let generation = state.daemon.generation;
         let context =
             Context { caller, generation, busy: false, queue: 0, cancellable: false, cancelled: false };
         state.contexts.insert(handle, context);
@@ -36,30 +36,30 @@ impl World {
     /// # Errors
     /// INVALID_HANDLE, NO_SERVICE.
     pub fn release_context(&self, context: ContextHandle) -> Result<(), Code> {
-        let released = self.call(Function::ReleaseContext, context, |held, _| {
-            let cards: Vec<CardHandle> = held
+        let released = self.call(Function::ReleaseContext, context, |call, _| {
+            let cards: Vec<CardHandle> = call
                 .connections
                 .iter()
                 .filter(|(_, connection)| connection.context == context)
                 .map(|(card, _)| *card)
                 .collect();
             for card in cards {
-                let Some(connection) = held.connections.get(&card) else { continue };
+                let Some(connection) = call.connections.get(&card) else { continue };
                 let (id, undisturbed) = (connection.reader, connection.latched.is_none());
-                let in_transaction = held.reader(id).is_some_and(|reader| {
+                let in_transaction = call.reader(id).is_some_and(|reader| {
                     reader.transaction.is_some_and(|transaction| transaction.holder == card)
                 });
                 if in_transaction {
-                    if let Some(reader) = held.reader_mut(id) {
+                    if let Some(reader) = call.reader_mut(id) {
                         reader.transaction = None;
                     }
                     if undisturbed {
                         // The card may be gone: the context is released all the same.
-                        let _ = held.change_power(id, PowerChange::Reset);
+                        let _ = call.change_power(id, PowerChange::Reset);
                     }
                 }
-                held.connections.remove(&card);
-                if let Some(reader) = held.reader_mut(id) {
+                call.connections.remove(&card);
+                if let Some(reader) = call.reader_mut(id) {
                     reader.remove_connection();
                 }
             }
@@ -104,11 +104,11 @@ impl World {
     /// # Errors
     /// INVALID_HANDLE, NO_SERVICE, NO_READERS_AVAILABLE.
     pub fn list_readers(&self, context: ContextHandle) -> Result<Vec<CString>, Code> {
-        self.call(Function::ListReaders, context, |held, _| {
-            if held.readers.is_empty() {
+        self.call(Function::ListReaders, context, |call, _| {
+            if call.readers.is_empty() {
                 return Err(Code::NO_READERS_AVAILABLE);
             }
-            Ok(held.readers.iter().map(|reader| reader.name.clone()).collect())
+            Ok(call.readers.iter().map(|reader| reader.name.clone()).collect())
         })
     }
 

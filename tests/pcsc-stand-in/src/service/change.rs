@@ -3,11 +3,11 @@
 use std::ffi::{CStr, CString};
 use std::time::{Duration, Instant};
 
+use super::active_call::ActiveCall;
 use super::code::{Code, state};
-use super::held::Held;
 use super::journal::Function;
 use super::reader::Reader;
-use super::{ContextHandle, State, World};
+use super::{ContextHandle, Service, State};
 
 /// The name that stands for "any reader comes or goes".
 pub const PNP_NOTIFICATION: &CStr = c"\\\\?PnP?\\Notification";
@@ -43,9 +43,9 @@ impl ReaderState {
     }
 }
 
-impl World {
+impl Service {
     /// SCardGetStatusChange: returns when something is not as the client knows it. `None` waits without limit. The
-    /// context serves nothing but [`World::cancel`] meanwhile.
+    /// context serves nothing but [`Service::cancel`] meanwhile.
     ///
     /// # Errors
     /// TIMEOUT, CANCELLED, UNKNOWN_READER for a reader that is not there at the start, INVALID_HANDLE, NO_SERVICE.
@@ -61,34 +61,36 @@ impl World {
                 return Ok(());
             }
             // Not recorded twice: the call below is the inside of this one.
-            self.held(context, Function::GetStatusChange, |held| watch(held, context, deadline, readers))
+            self.on_context(context, Function::GetStatusChange, |call| {
+                watch(call, context, deadline, readers)
+            })
         })
     }
 }
 
 fn watch(
-    held: &mut Held<'_>,
+    call: &mut ActiveCall<'_>,
     context: ContextHandle,
     deadline: Option<Instant>,
     readers: &mut [ReaderState],
 ) -> Result<(), Code> {
     for reader in readers.iter_mut() {
         reader.event = 0;
-        if !reader.is_pnp() && held.reader_named(&reader.name).is_none() {
+        if !reader.is_pnp() && call.reader_named(&reader.name).is_none() {
             return Err(Code::UNKNOWN_READER);
         }
     }
-    let count = held.readers.len();
-    if !look(held, count, readers) {
-        if let Some(context) = held.contexts.get_mut(&context) {
+    let count = call.readers.len();
+    if !look(call, count, readers) {
+        if let Some(context) = call.contexts.get_mut(&context) {
             context.cancellable = true;
             context.cancelled = false;
         }
-        let waited = held.wait_while_until(deadline, |state| {
+        let waited = call.wait_while_until(deadline, |state| {
             let cancelled = state.contexts.get(&context).is_none_or(|context| context.cancelled);
             !cancelled && !look(state, count, &mut readers.to_vec())
         });
-        let cancelled = held.contexts.get_mut(&context).is_some_and(|context| {
+        let cancelled = call.contexts.get_mut(&context).is_some_and(|context| {
             context.cancellable = false;
             std::mem::take(&mut context.cancelled)
         });
@@ -96,10 +98,10 @@ fn watch(
             return Err(Code::CANCELLED);
         }
         if !waited? {
-            look(held, count, readers);
+            look(call, count, readers);
             return Err(Code::TIMEOUT);
         }
-        look(held, count, readers);
+        look(call, count, readers);
     }
     Ok(())
 }

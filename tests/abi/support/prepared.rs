@@ -14,8 +14,8 @@ use test_support::c;
 use test_support::client::ulong;
 use test_support::client::{mechanism, query};
 
-/// What a [`Stage`] is made from. The user of the authentication key is logged in.
-pub struct Scene<'host> {
+/// What a [`PreparedCall`] is made from. The user of the authentication key is logged in.
+pub struct PreparedArguments<'host> {
     pub host: &'host Host,
     slots: [CK_SLOT_ID; 2],
     /// Stays open, so that the login does not end with another session.
@@ -25,7 +25,7 @@ pub struct Scene<'host> {
 }
 
 /// One call, ready to be made or to be spoiled first.
-pub struct Stage<'host> {
+pub struct PreparedCall<'host> {
     host: &'host Host,
     session: CK_SESSION_HANDLE,
     /// The arguments.
@@ -41,7 +41,7 @@ pub fn supported(host: &Host) -> Vec<(Function, Row)> {
     usual.filter_map(|function| row(function.name).map(|row| (function, row))).collect()
 }
 
-impl<'host> Scene<'host> {
+impl<'host> PreparedArguments<'host> {
     pub fn new(host: &'host Host) -> Self {
         Self::at(host, host.both_slots())
     }
@@ -55,7 +55,7 @@ impl<'host> Scene<'host> {
     }
 
     /// Prepares a call of the function that is called `name`. What goes wrong here shows in what the call returns.
-    pub fn stage(&self, name: &str, arguments: &[Argument]) -> Stage<'host> {
+    pub fn prepare(&self, name: &str, arguments: &[Argument]) -> PreparedCall<'host> {
         if name.starts_with("C_Login") {
             c!(self.host.p11, C_Logout(self.anchor));
         } else {
@@ -65,14 +65,14 @@ impl<'host> Scene<'host> {
         if !name.ends_with("Init") && !name.starts_with("C_Login") {
             self.start_operations(session);
         }
-        let mut stage = Stage { host: self.host, session, words: Vec::new(), memory: Vec::new() };
+        let mut call = PreparedCall { host: self.host, session, words: Vec::new(), memory: Vec::new() };
         for (index, argument) in arguments.iter().enumerate() {
             let before = index.checked_sub(1).and_then(|before| arguments.get(before));
             let (word, memory) = self.place(session, argument, before.map_or(0, Argument::count));
-            stage.words.push(word);
-            stage.memory.push(memory);
+            call.words.push(word);
+            call.memory.push(memory);
         }
-        stage
+        call
     }
 
     fn start_operations(&self, session: CK_SESSION_HANDLE) {
@@ -112,9 +112,9 @@ impl<'host> Scene<'host> {
     }
 }
 
-impl Stage<'_> {
+impl PreparedCall<'_> {
     /// Makes the call.
-    pub fn call(&self, function: &Function) -> Rv {
+    pub fn make(&self, function: &Function) -> Rv {
         // For the case that it ends the process: the output shows where.
         eprintln!("{} {:x?}", function.name, self.words);
         function.call(&self.words)
@@ -132,7 +132,7 @@ impl Stage<'_> {
     }
 }
 
-impl Drop for Stage<'_> {
+impl Drop for PreparedCall<'_> {
     fn drop(&mut self) {
         c!(self.host.p11, C_CloseSession(self.session));
     }

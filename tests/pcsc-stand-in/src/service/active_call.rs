@@ -1,4 +1,4 @@
-//! A call in progress: the world's lock, and the caller's context, which serves one call at a time.
+//! A call in progress: the service's lock, and the caller's context, which serves one call at a time.
 
 use std::mem;
 use std::ops::{Deref, DerefMut};
@@ -11,7 +11,7 @@ use super::code::{Code, protocol};
 use super::fault::Fault;
 use super::journal::{Caller, Function};
 use super::reader::{Latched, Power, Reader, ReaderId};
-use super::{CardHandle, ContextHandle, State, World};
+use super::{CardHandle, ContextHandle, Service, State};
 use crate::icc::Icc;
 
 /// What faults do to the answer of a call.
@@ -31,33 +31,33 @@ pub(super) enum PowerChange {
     Off,
 }
 
-pub(super) struct Held<'world> {
-    world: &'world World,
+pub(super) struct ActiveCall<'service> {
+    service: &'service Service,
     /// `None` only while the lock is lent to a condition variable.
-    guard: Option<MutexGuard<'world, State>>,
+    guard: Option<MutexGuard<'service, State>>,
     context: ContextHandle,
     function: Function,
 }
 
-impl World {
+impl Service {
     /// Carries a call out, with the faults that are due at it, and records it.
     pub(super) fn call<T>(
         &self,
         function: Function,
         context: ContextHandle,
-        body: impl FnOnce(&mut Held<'_>, Distortion) -> Result<T, Code>,
+        body: impl FnOnce(&mut ActiveCall<'_>, Distortion) -> Result<T, Code>,
     ) -> Result<T, Code> {
         self.recorded(function, Some(context), |distortion| {
-            self.held(context, function, |held| body(held, distortion))
+            self.on_context(context, function, |call| body(call, distortion))
         })
     }
 
     /// Takes the context and runs `body`, without faults and without a record.
-    pub(super) fn held<T>(
+    pub(super) fn on_context<T>(
         &self,
         context: ContextHandle,
         function: Function,
-        body: impl FnOnce(&mut Held<'_>) -> Result<T, Code>,
+        body: impl FnOnce(&mut ActiveCall<'_>) -> Result<T, Code>,
     ) -> Result<T, Code> {
         body(&mut self.hold(context, function)?)
     }
@@ -67,16 +67,16 @@ impl World {
         &self,
         function: Function,
         card: CardHandle,
-        body: impl FnOnce(&mut Held<'_>, Distortion) -> Result<T, Code>,
+        body: impl FnOnce(&mut ActiveCall<'_>, Distortion) -> Result<T, Code>,
     ) -> Result<T, Code> {
         let context = self.lock().connections.get(&card).map(|connection| connection.context);
         self.recorded(function, context, |distortion| {
-            let mut held = self.hold(context.ok_or(Code::INVALID_HANDLE)?, function)?;
+            let mut call = self.hold(context.ok_or(Code::INVALID_HANDLE)?, function)?;
             // A hook or another thread may have disconnected it.
-            if !held.connections.contains_key(&card) {
+            if !call.connections.contains_key(&card) {
                 return Err(Code::INVALID_HANDLE);
             }
-            body(&mut held, distortion)
+            body(&mut call, distortion)
         })
     }
 
@@ -137,16 +137,16 @@ impl World {
     /// Waits until somebody lets the hanging calls go on, or the service dies.
     fn hang(&self, function: Function) {
         let mut state = self.lock();
-        let (releases, service) = (state.releases, state.service.generation);
+        let (releases, generation) = (state.releases, state.daemon.generation);
         self.block(&mut state, function);
-        while state.releases == releases && state.service.generation == service {
+        while state.releases == releases && state.daemon.generation == generation {
             state = self.wait(state);
         }
         self.unblock(&mut state, function);
     }
 
-    /// Takes a context for one call, when no other call has it, and the world's lock.
-    fn hold(&self, context: ContextHandle, function: Function) -> Result<Held<'_>, Code> {
+    /// Takes a context for one call, when no other call has it, and the service's lock.
+    fn hold(&self, context: ContextHandle, function: Function) -> Result<ActiveCall<'_>, Code> {
         let mut state = self.lock();
         loop {
             let holder = state.contexts.get_mut(&context).ok_or(Code::INVALID_HANDLE)?;
@@ -160,22 +160,22 @@ impl World {
                 holder.queue -= 1;
             }
         }
-        let held = Held { world: self, guard: Some(state), context, function };
-        if held.is_cut_off() {
+        let call = ActiveCall { service: self, guard: Some(state), context, function };
+        if call.is_cut_off() {
             return Err(Code::NO_SERVICE);
         }
-        Ok(held)
+        Ok(call)
     }
 }
 
-impl Held<'_> {
+impl ActiveCall<'_> {
     pub(super) fn caller(&self) -> Caller {
         State::caller(self, self.context)
     }
 
     /// Tells everybody that waits that something has changed.
     pub(super) fn announce(&self) {
-        self.world.inner.changed.notify_all();
+        self.service.inner.changed.notify_all();
     }
 
     /// Waits while `blocked`, and keeps the context: other calls on it wait as well.
@@ -196,13 +196,13 @@ impl Held<'_> {
             return Ok(true);
         }
         let function = self.function;
-        let mut state = self.guard.take().expect("the lock is held");
-        self.world.block(&mut state, function);
+        let mut state = self.guard.take().expect("the lock is call");
+        self.service.block(&mut state, function);
         let mut in_time = true;
         while in_time && blocked(&state) && !state.is_cut_off(self.context) {
-            (state, in_time) = self.world.wait_until(state, deadline);
+            (state, in_time) = self.service.wait_until(state, deadline);
         }
-        self.world.unblock(&mut state, function);
+        self.service.unblock(&mut state, function);
         self.guard = Some(state);
         if self.is_cut_off() { Err(Code::COMM_ERROR) } else { Ok(in_time) }
     }
@@ -214,17 +214,17 @@ impl Held<'_> {
     pub(super) fn step_aside_while(&mut self, blocked: impl Fn(&State) -> bool) -> Result<(), Code> {
         self.let_context_go();
         let function = self.function;
-        let mut state = self.guard.take().expect("the lock is held");
-        self.world.block(&mut state, function);
+        let mut state = self.guard.take().expect("the lock is call");
+        self.service.block(&mut state, function);
         loop {
             let over = state.is_cut_off(self.context) || !blocked(&state);
             let free = state.contexts.get(&self.context).is_none_or(|context| !context.busy);
             if over && free {
                 break;
             }
-            state = self.world.wait(state);
+            state = self.service.wait(state);
         }
-        self.world.unblock(&mut state, function);
+        self.service.unblock(&mut state, function);
         if let Some(context) = state.contexts.get_mut(&self.context) {
             context.busy = true;
         }
@@ -241,7 +241,7 @@ impl Held<'_> {
     /// When it has been unplugged.
     pub(super) fn reader_of(&mut self, card: CardHandle) -> Result<&mut Reader, Code> {
         let id = self.connections.get(&card).ok_or(Code::INVALID_HANDLE)?.reader;
-        let unplugged = self.manners.unplugged;
+        let unplugged = self.quirks.unplugged;
         self.reader_mut(id).ok_or(unplugged)
     }
 
@@ -254,7 +254,7 @@ impl Held<'_> {
         }
     }
 
-    /// Works on the card without the world's lock; one at a time for each reader. `None` when the card was not there
+    /// Works on the card without the service's lock; one at a time for each reader. `None` when the card was not there
     /// or went away meanwhile.
     pub(super) fn on_card<T: Send>(
         &mut self,
@@ -266,7 +266,7 @@ impl Held<'_> {
         let card = reader.card.as_ref()?;
         let (icc, serial) = (Arc::clone(&card.icc), card.serial);
         reader.busy = true;
-        let own_thread = self.manners.cards_have_threads;
+        let own_thread = self.quirks.cards_have_threads;
         self.guard = None;
         let done = if own_thread {
             let worked = thread::scope(|scope| scope.spawn(|| work(icc.as_ref())).join());
@@ -274,7 +274,7 @@ impl Held<'_> {
         } else {
             work(icc.as_ref())
         };
-        self.guard = Some(self.world.lock());
+        self.guard = Some(self.service.lock());
         let stays = self.reader_mut(id).is_some_and(|reader| {
             reader.busy = false;
             reader.card.as_ref().is_some_and(|card| card.serial == serial)
@@ -348,25 +348,25 @@ impl From<Option<Vec<u8>>> for Power {
     }
 }
 
-impl Deref for Held<'_> {
+impl Deref for ActiveCall<'_> {
     type Target = State;
 
     fn deref(&self) -> &State {
-        self.guard.as_deref().expect("the lock is held")
+        self.guard.as_deref().expect("the lock is call")
     }
 }
 
-impl DerefMut for Held<'_> {
+impl DerefMut for ActiveCall<'_> {
     fn deref_mut(&mut self) -> &mut State {
-        self.guard.as_deref_mut().expect("the lock is held")
+        self.guard.as_deref_mut().expect("the lock is call")
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for ActiveCall<'_> {
     fn drop(&mut self) {
         // A panic while the lock was lent: take it again, so that the context does not stay busy.
         if self.guard.is_none() {
-            self.guard = Some(self.world.lock());
+            self.guard = Some(self.service.lock());
         }
         self.let_context_go();
         drop(mem::take(&mut self.guard));

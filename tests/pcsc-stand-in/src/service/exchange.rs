@@ -3,12 +3,12 @@
 use std::cell::Cell;
 use std::ffi::CString;
 
+use super::active_call::{ActiveCall, PowerChange};
 use super::code::{Code, Disposition, protocol};
 use super::connection::wait_for_others;
-use super::held::{Held, PowerChange};
 use super::journal::Function;
 use super::reader::{Latched, ReaderId};
-use super::{CardHandle, World};
+use super::{CardHandle, Service};
 use crate::icc::Exchange;
 
 /// SCARD_ATTR_VENDOR_NAME
@@ -44,25 +44,25 @@ pub struct CardStatus {
     pub atr: Vec<u8>,
 }
 
-impl World {
+impl Service {
     /// SCardBeginTransaction. Waits without limit while another connection has a transaction.
     ///
     /// # Errors
     /// INVALID_HANDLE, RESET_CARD, REMOVED_CARD, READER_UNAVAILABLE, NO_SERVICE.
     pub fn begin_transaction(&self, card: CardHandle) -> Result<(), Code> {
-        self.card_call(Function::BeginTransaction, card, |held, _| {
-            let id = held.reader_of(card)?.id;
-            held.check_event(card)?;
+        self.card_call(Function::BeginTransaction, card, |call, _| {
+            let id = call.reader_of(card)?.id;
+            call.check_event(card)?;
             let blocked = |state: &super::State| {
                 state.connections.get(&card).is_some_and(|connection| connection.latched.is_none())
                     && state.reader(id).is_some_and(|reader| reader.is_locked_against(card))
             };
-            if blocked(held) {
-                held.step_aside_while(blocked)?;
-                held.reader_of(card)?;
-                held.check_event(card)?;
+            if blocked(call) {
+                call.step_aside_while(blocked)?;
+                call.reader_of(card)?;
+                call.check_event(card)?;
             }
-            held.reader_of(card)?.lock(card);
+            call.reader_of(card)?.lock(card);
             Ok(())
         })
     }
@@ -73,21 +73,21 @@ impl World {
     /// # Errors
     /// INVALID_HANDLE, RESET_CARD, REMOVED_CARD, NOT_TRANSACTED without a transaction, SHARING_VIOLATION, NO_SERVICE.
     pub fn end_transaction(&self, card: CardHandle, disposition: Disposition) -> Result<(), Code> {
-        self.card_call(Function::EndTransaction, card, |held, _| {
-            let reader = held.reader_of(card)?;
+        self.card_call(Function::EndTransaction, card, |call, _| {
+            let reader = call.reader_of(card)?;
             let (id, foreign) = (reader.id, reader.is_locked_against(card));
-            held.check_event(card)?;
+            call.check_event(card)?;
             if foreign {
                 return Err(Code::SHARING_VIOLATION);
             }
             let powered = match disposition {
-                Disposition::Reset => held.change_power(id, PowerChange::Reset),
-                Disposition::Unpower => held.change_power(id, PowerChange::Cycle),
+                Disposition::Reset => call.change_power(id, PowerChange::Reset),
+                Disposition::Unpower => call.change_power(id, PowerChange::Cycle),
                 Disposition::Leave | Disposition::Eject => Ok(()),
             };
-            let unlocked = held.reader_mut(id).is_some_and(|reader| reader.unlock());
+            let unlocked = call.reader_mut(id).is_some_and(|reader| reader.unlock());
             let ended = if unlocked { Ok(()) } else { Err(Code::NOT_TRANSACTED) };
-            held.announce();
+            call.announce();
             powered.and(ended)
         })
     }
@@ -116,17 +116,17 @@ impl World {
         room: usize,
         needed: &Cell<usize>,
     ) -> Result<Transmitted, Code> {
-        self.card_call(Function::Transmit, card, |held, distortion| {
+        self.card_call(Function::Transmit, card, |call, distortion| {
             if room < 2 {
                 return Err(Code::INSUFFICIENT_BUFFER);
             }
-            let id = held.reader_of(card)?.id;
-            wait_for_others(held, id, card)?;
+            let id = call.reader_of(card)?.id;
+            wait_for_others(call, id, card)?;
             let (reader_protocol, present) = {
-                let reader = held.reader_of(card)?;
+                let reader = call.reader_of(card)?;
                 (reader.protocol, reader.card.is_some())
             };
-            held.check_event(card)?;
+            call.check_event(card)?;
             if wanted_protocol != protocol::RAW && !present {
                 return Err(Code::NO_SMARTCARD);
             }
@@ -136,7 +136,7 @@ impl World {
             }
             let answer = match distortion.answer {
                 Some(answer) => answer,
-                None => exchange(held, id, command)?,
+                None => exchange(call, id, command)?,
             };
             needed.set(answer.len());
             if distortion.length.is_none() && answer.len() > room {
@@ -152,11 +152,11 @@ impl World {
     /// # Errors
     /// INVALID_HANDLE, RESET_CARD, REMOVED_CARD, READER_UNAVAILABLE, NO_SERVICE.
     pub fn status(&self, card: CardHandle) -> Result<CardStatus, Code> {
-        self.card_call(Function::Status, card, |held, distortion| {
-            let id = held.reader_of(card)?.id;
-            wait_for_others(held, id, card)?;
-            held.check_event(card)?;
-            let reader = held.reader_of(card)?;
+        self.card_call(Function::Status, card, |call, distortion| {
+            let id = call.reader_of(card)?.id;
+            wait_for_others(call, id, card)?;
+            call.check_event(card)?;
+            let reader = call.reader_of(card)?;
             Ok(CardStatus {
                 reader: reader.name.clone(),
                 state: reader.status() | (reader.events << 16),
@@ -171,10 +171,10 @@ impl World {
     /// # Errors
     /// UNSUPPORTED_FEATURE, and whatever a connection can be told.
     pub fn control(&self, card: CardHandle, code: u64) -> Result<Vec<u8>, Code> {
-        self.card_call(Function::Control, card, |held, _| {
-            let id = held.reader_of(card)?.id;
-            wait_for_others(held, id, card)?;
-            held.reader_of(card)?;
+        self.card_call(Function::Control, card, |call, _| {
+            let id = call.reader_of(card)?.id;
+            wait_for_others(call, id, card)?;
+            call.reader_of(card)?;
             if code == GET_FEATURE_REQUEST { Ok(Vec::new()) } else { Err(Code::UNSUPPORTED_FEATURE) }
         })
     }
@@ -184,11 +184,11 @@ impl World {
     /// # Errors
     /// UNSUPPORTED_FEATURE for an attribute the reader does not have, and whatever a connection can be told.
     pub fn attribute(&self, card: CardHandle, attribute: u64) -> Result<Vec<u8>, Code> {
-        self.card_call(Function::GetAttrib, card, |held, _| {
-            let id = held.reader_of(card)?.id;
-            wait_for_others(held, id, card)?;
-            held.check_event(card)?;
-            let reader = held.reader_of(card)?;
+        self.card_call(Function::GetAttrib, card, |call, _| {
+            let id = call.reader_of(card)?.id;
+            wait_for_others(call, id, card)?;
+            call.check_event(card)?;
+            let reader = call.reader_of(card)?;
             match attribute {
                 VENDOR_NAME => Ok(b"Stand-in\0".to_vec()),
                 ATR_STRING => Ok(reader.atr().to_vec()),
@@ -203,41 +203,41 @@ impl World {
     /// # Errors
     /// Always; UNSUPPORTED_FEATURE when nothing else is wrong.
     pub fn set_attribute(&self, card: CardHandle) -> Result<(), Code> {
-        self.card_call(Function::SetAttrib, card, |held, _| {
-            held.reader_of(card)?;
-            held.check_event(card)?;
+        self.card_call(Function::SetAttrib, card, |call, _| {
+            call.reader_of(card)?;
+            call.check_event(card)?;
             Err(Code::UNSUPPORTED_FEATURE)
         })
     }
 }
 
 /// One exchange with the card itself.
-fn exchange(held: &mut Held<'_>, id: ReaderId, command: &[u8]) -> Result<Vec<u8>, Code> {
-    let removed = held.manners.removed_in_transmit;
-    let done = held.on_card(id, |icc| icc.transmit(command));
-    if held.is_cut_off() {
+fn exchange(call: &mut ActiveCall<'_>, id: ReaderId, command: &[u8]) -> Result<Vec<u8>, Code> {
+    let removed = call.quirks.removed_in_transmit;
+    let done = call.on_card(id, |icc| icc.transmit(command));
+    if call.is_cut_off() {
         return Err(Code::COMM_ERROR);
     }
     match done {
         Some(Exchange::Answer(answer)) => Ok(answer),
         Some(Exchange::Failed(code)) => Err(code),
         Some(Exchange::Reset) => {
-            held.latch(id, Latched::Reset);
-            held.announce();
+            call.latch(id, Latched::Reset);
+            call.announce();
             Err(Code::RESET_CARD)
         }
         Some(Exchange::Removed) => {
-            if let Some(reader) = held.reader_mut(id).filter(|reader| reader.card.is_some()) {
+            if let Some(reader) = call.reader_mut(id).filter(|reader| reader.card.is_some()) {
                 reader.card = None;
                 reader.count_event();
                 reader.transaction = None;
                 reader.protocol = protocol::UNDEFINED;
-                held.latch(id, Latched::Removed);
-                held.announce();
+                call.latch(id, Latched::Removed);
+                call.announce();
             }
             Err(removed)
         }
-        None if held.reader(id).is_none() => Err(held.manners.unplugged),
+        None if call.reader(id).is_none() => Err(call.quirks.unplugged),
         None => Err(removed),
     }
 }

@@ -5,32 +5,32 @@
 
 use std::ffi::CStr;
 
+use super::active_call::PowerChange;
 use super::code::{Code, Disposition, ShareMode, protocol};
-use super::held::PowerChange;
 use super::journal::{Caller, Function};
-use super::{CardHandle, ContextHandle, World};
+use super::{CardHandle, ContextHandle, Service};
 
 const PROTOCOLS: u32 = protocol::T0 | protocol::T1;
 
 /// Another program, with a context of its own; dropped, it is gone, and a card in a transaction of its is reset.
 pub struct Foreign {
-    world: World,
+    service: Service,
     context: Option<ContextHandle>,
 }
 
 /// A connection of another program; dropped, it leaves the card as it is.
 pub struct ForeignCard {
-    world: World,
+    service: Service,
     // Before `program` is gone the connection must be.
     card: CardHandle,
     _program: Foreign,
 }
 
-impl World {
+impl Service {
     /// Another program. When the service is dead it can do nothing.
     #[must_use]
     pub fn foreign(&self) -> Foreign {
-        Foreign { world: self.clone(), context: self.new_context(Caller::Foreign).ok() }
+        Foreign { service: self.clone(), context: self.new_context(Caller::Foreign).ok() }
     }
 }
 
@@ -38,7 +38,7 @@ impl Foreign {
     /// Connects, shared with others.
     ///
     /// # Errors
-    /// As [`World::connect`].
+    /// As [`Service::connect`].
     pub fn connect(self, reader: &CStr) -> Result<ForeignCard, Code> {
         self.open(reader, ShareMode::Shared)
     }
@@ -46,7 +46,7 @@ impl Foreign {
     /// Connects and keeps everybody else out, as scdaemon does.
     ///
     /// # Errors
-    /// As [`World::connect`].
+    /// As [`Service::connect`].
     pub fn connect_exclusive(self, reader: &CStr) -> Result<ForeignCard, Code> {
         self.open(reader, ShareMode::Exclusive)
     }
@@ -54,7 +54,7 @@ impl Foreign {
     /// Connects and begins a transaction; it ends when the result is dropped.
     ///
     /// # Errors
-    /// As [`World::connect`] and [`World::begin_transaction`].
+    /// As [`Service::connect`] and [`Service::begin_transaction`].
     pub fn hold_transaction(self, reader: &CStr) -> Result<ForeignCard, Code> {
         let card = self.connect(reader)?;
         card.begin()?;
@@ -63,17 +63,17 @@ impl Foreign {
 
     fn open(self, reader: &CStr, share: ShareMode) -> Result<ForeignCard, Code> {
         let context = self.context.ok_or(Code::NO_SERVICE)?;
-        let (card, _) = self.world.connect(context, reader, share, PROTOCOLS)?;
-        Ok(ForeignCard { world: self.world.clone(), card, _program: self })
+        let (card, _) = self.service.connect(context, reader, share, PROTOCOLS)?;
+        Ok(ForeignCard { service: self.service.clone(), card, _program: self })
     }
 
-    /// See [`World::disturb`].
+    /// See [`Service::disturb`].
     pub(super) fn disturb(&self, reader: &CStr) {
         let Some(context) = self.context else { return };
         // A card that is gone cannot be disturbed.
-        let _ = self.world.call(Function::Control, context, |held, _| {
-            let id = held.reader_named(reader).ok_or(Code::UNKNOWN_READER)?.id;
-            held.apply_power(id, PowerChange::Reset)
+        let _ = self.service.call(Function::Control, context, |call, _| {
+            let id = call.reader_named(reader).ok_or(Code::UNKNOWN_READER)?.id;
+            call.apply_power(id, PowerChange::Reset)
         });
     }
 }
@@ -81,7 +81,7 @@ impl Foreign {
 impl Drop for Foreign {
     fn drop(&mut self) {
         if let Some(context) = self.context {
-            let _ = self.world.release_context(context);
+            let _ = self.service.release_context(context);
         }
     }
 }
@@ -90,16 +90,16 @@ impl ForeignCard {
     /// One exchange.
     ///
     /// # Errors
-    /// As [`World::transmit`].
+    /// As [`Service::transmit`].
     pub fn transmit(&self, command: &[u8]) -> Result<Vec<u8>, Code> {
-        self.despite_resets(|| self.world.transmit(self.card, protocol::T1, command, 65_538))
+        self.despite_resets(|| self.service.transmit(self.card, protocol::T1, command, 65_538))
             .map(|sent| sent.answer)
     }
 
     /// SELECT by AID; the status word.
     ///
     /// # Errors
-    /// As [`World::transmit`].
+    /// As [`Service::transmit`].
     pub fn select(&self, aid: &[u8]) -> Result<u16, Code> {
         self.transmit(&command(&[0x00, 0xa4, 0x04, 0x0c], aid)).map(|answer| status_word(&answer))
     }
@@ -107,7 +107,7 @@ impl ForeignCard {
     /// SELECT of the JPKI application.
     ///
     /// # Errors
-    /// As [`World::transmit`].
+    /// As [`Service::transmit`].
     pub fn select_jpki(&self) -> Result<u16, Code> {
         self.select(&[0xd3, 0x92, 0xf0, 0x00, 0x26, 0x01, 0x00, 0x00, 0x00, 0x01])
     }
@@ -115,12 +115,12 @@ impl ForeignCard {
     /// VERIFY of a PIN in the current application: 0x0018 authentication, 0x001b signature.
     ///
     /// # Errors
-    /// As [`World::transmit`].
+    /// As [`Service::transmit`].
     pub fn verify(&self, pin_ef: u16, pin: &[u8]) -> Result<u16, Code> {
         self.transmit(&command(&[0x00, 0xa4, 0x02, 0x0c], &pin_ef.to_be_bytes()))?;
         let status = status_word(&self.transmit(&command(&[0x00, 0x20, 0x00, 0x80], pin))?);
         if matches!(status, 0x63c0..=0x63cf | 0x6983 | 0x6984) {
-            self.world.lock().journal.count_foreign_failed_verify(pin_ef);
+            self.service.lock().journal.count_foreign_failed_verify(pin_ef);
         }
         Ok(status)
     }
@@ -128,7 +128,7 @@ impl ForeignCard {
     /// A signature in the current application: key 0x0017 authentication, 0x001a signature. The whole answer.
     ///
     /// # Errors
-    /// As [`World::transmit`].
+    /// As [`Service::transmit`].
     pub fn sign(&self, key_ef: u16, data: &[u8]) -> Result<Vec<u8>, Code> {
         self.transmit(&command(&[0x00, 0xa4, 0x02, 0x0c], &key_ef.to_be_bytes()))?;
         let mut apdu = command(&[0x80, 0x2a, 0x00, 0x80], data);
@@ -139,9 +139,9 @@ impl ForeignCard {
     /// Begins a transaction; waits while the program under test has one.
     ///
     /// # Errors
-    /// As [`World::begin_transaction`].
+    /// As [`Service::begin_transaction`].
     pub fn begin(&self) -> Result<(), Code> {
-        self.despite_resets(|| self.world.begin_transaction(self.card))
+        self.despite_resets(|| self.service.begin_transaction(self.card))
     }
 
     /// Tries again after each reset: with several other programs the next may come right after the reconnection, or
@@ -152,32 +152,32 @@ impl ForeignCard {
             if !matches!(outcome, Err(Code::RESET_CARD | Code::PROTO_MISMATCH)) {
                 return outcome;
             }
-            self.world.reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave)?;
+            self.service.reconnect(self.card, ShareMode::Shared, PROTOCOLS, Disposition::Leave)?;
         }
     }
 
     /// Ends the transaction.
     ///
     /// # Errors
-    /// As [`World::end_transaction`].
+    /// As [`Service::end_transaction`].
     pub fn end(&self, disposition: Disposition) -> Result<(), Code> {
-        self.world.end_transaction(self.card, disposition)
+        self.service.end_transaction(self.card, disposition)
     }
 
     /// Ends the connection and does something to the card; waits while the program under test has a transaction.
     ///
     /// # Errors
-    /// As [`World::disconnect`].
+    /// As [`Service::disconnect`].
     pub fn disconnect(&self, disposition: Disposition) -> Result<(), Code> {
-        self.world.disconnect(self.card, disposition)
+        self.service.disconnect(self.card, disposition)
     }
 }
 
 impl Drop for ForeignCard {
     fn drop(&mut self) {
-        let _ = self.world.end_transaction(self.card, Disposition::Leave);
+        let _ = self.service.end_transaction(self.card, Disposition::Leave);
         // INVALID_HANDLE after `disconnect`.
-        let _ = self.world.disconnect(self.card, Disposition::Leave);
+        let _ = self.service.disconnect(self.card, Disposition::Leave);
     }
 }
 

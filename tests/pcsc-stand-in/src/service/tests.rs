@@ -7,7 +7,7 @@ mod sharing;
 use std::ffi::CStr;
 use std::sync::{Arc, Mutex};
 
-use super::{CardHandle, ContextHandle, Disposition, ShareMode, World, protocol};
+use super::{CardHandle, ContextHandle, Disposition, Service, ShareMode, protocol};
 use crate::icc::{Exchange, Icc};
 
 const READER: &CStr = c"Virtual Reader 00 00";
@@ -49,22 +49,22 @@ impl Icc for Witness {
     }
 }
 
-/// A world of one reader with a card.
-fn world() -> (World, Arc<Witness>) {
-    let world = World::new();
+/// A service of one reader with a card.
+fn service() -> (Service, Arc<Witness>) {
+    let service = Service::new();
     let card = Arc::new(Witness::default());
-    world.add_reader(READER);
-    world.insert(READER, card.clone());
+    service.add_reader(READER);
+    service.insert(READER, card.clone());
     card.events();
-    (world, card)
+    (service, card)
 }
 
-fn client(world: &World) -> (ContextHandle, CardHandle) {
-    let context = world.establish_context().unwrap();
-    let (card, _) = world.connect(context, READER, ShareMode::Shared, ANY).unwrap();
+fn client(service: &Service) -> (ContextHandle, CardHandle) {
+    let context = service.establish_context().unwrap();
+    let (card, _) = service.connect(context, READER, ShareMode::Shared, ANY).unwrap();
     (context, card)
 }
 
-fn reconnect(world: &World, card: CardHandle) -> Result<u32, super::Code> {
-    world.reconnect(card, ShareMode::Shared, ANY, Disposition::Leave)
+fn reconnect(service: &Service, card: CardHandle) -> Result<u32, super::Code> {
+    service.reconnect(card, ShareMode::Shared, ANY, Disposition::Leave)
 }

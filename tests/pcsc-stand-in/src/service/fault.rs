@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::World;
+use super::Service;
 use super::code::Code;
 use super::journal::Function;
 
@@ -55,7 +55,7 @@ impl When {
 }
 
 /// What a [`Fault::Before`] does.
-pub type Hook = Arc<dyn Fn(&World) + Send + Sync>;
+pub type Hook = Arc<dyn Fn(&Service) + Send + Sync>;
 
 /// What goes wrong.
 #[derive(Clone)]
@@ -64,10 +64,10 @@ pub enum Fault {
     Fail(Code),
     /// The call is carried out, and returns this code all the same.
     FailAfter(Code),
-    /// Something happens first; then the call is carried out. It runs without any lock of the world, on the caller's
+    /// Something happens first; then the call is carried out. It runs without any lock of the service, on the caller's
     /// thread: it must not wait for a transaction that this thread holds.
     Before(Hook),
-    /// The call is not carried out, and returns this code when [`World::release_hanging`] is called or the service
+    /// The call is not carried out, and returns this code when [`Service::release_hanging`] is called or the service
     /// dies.
     Hang(Code),
     /// Connect, Reconnect and Status report this protocol.
@@ -80,7 +80,7 @@ pub enum Fault {
 
 impl Fault {
     /// [`Fault::Before`] from a closure.
-    pub fn before(hook: impl Fn(&World) + Send + Sync + 'static) -> Self {
+    pub fn before(hook: impl Fn(&Service) + Send + Sync + 'static) -> Self {
         Self::Before(Arc::new(hook))
     }
 }

@@ -1,17 +1,17 @@
 //! The service.
 //!
-//! Here is what there is, and the lock: one guards the whole world and is never held while a card works. What clients
-//! do stands in the submodules in the words of the C API; what a test does to the world is in `hand`.
+//! Here is what there is, and the lock: one guards the whole service and is never held while a card works. What clients
+//! do stands in the submodules in the words of the C API; what a test does to the service is in `control`.
 
+mod active_call;
 mod change;
 mod code;
 mod connection;
 mod context;
+mod control;
 mod exchange;
 mod fault;
 mod foreign;
-mod hand;
-mod held;
 mod journal;
 mod reader;
 #[cfg(test)]
@@ -40,15 +40,15 @@ pub struct ContextHandle(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CardHandle(pub i64);
 
-/// A simulated PC/SC service. Clones are the same world.
+/// A simulated PC/SC service. Clones are the same service.
 #[derive(Clone)]
-pub struct World {
+pub struct Service {
     inner: Arc<Inner>,
 }
 
 /// Where real services differ: a test of removal runs under each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Manners {
+pub struct Quirks {
     /// What Transmit returns when the card goes away while it works. Drivers say NOT_TRANSACTED or NO_SMARTCARD; the
     /// calls after it get REMOVED_CARD.
     pub removed_in_transmit: Code,
@@ -60,7 +60,7 @@ pub struct Manners {
     pub cards_have_threads: bool,
 }
 
-impl Default for Manners {
+impl Default for Quirks {
     fn default() -> Self {
         Self {
             removed_in_transmit: Code::REMOVED_CARD,
@@ -80,8 +80,8 @@ struct Inner {
 }
 
 struct State {
-    service: Service,
-    manners: Manners,
+    daemon: Daemon,
+    quirks: Quirks,
     contexts: BTreeMap<ContextHandle, Context>,
     connections: BTreeMap<CardHandle, Connection>,
     readers: Vec<Reader>,
@@ -92,7 +92,7 @@ struct State {
     last_number: u64,
 }
 
-struct Service {
+struct Daemon {
     running: bool,
     /// Counts the deaths: whoever connected before one talks to nobody.
     generation: u64,
@@ -116,13 +116,13 @@ struct Connection {
     latched: Option<Latched>,
 }
 
-impl World {
+impl Service {
     /// A running service without readers.
     #[must_use]
     pub fn new() -> Self {
         let state = State {
-            service: Service { running: true, generation: 0 },
-            manners: Manners::default(),
+            daemon: Daemon { running: true, generation: 0 },
+            quirks: Quirks::default(),
             contexts: BTreeMap::new(),
             connections: BTreeMap::new(),
             readers: Vec::new(),
@@ -140,16 +140,16 @@ impl World {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'world>(&'world self, state: MutexGuard<'world, State>) -> MutexGuard<'world, State> {
+    fn wait<'service>(&'service self, state: MutexGuard<'service, State>) -> MutexGuard<'service, State> {
         self.inner.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a change; `false` when the deadline has come.
-    fn wait_until<'world>(
-        &'world self,
-        state: MutexGuard<'world, State>,
+    fn wait_until<'service>(
+        &'service self,
+        state: MutexGuard<'service, State>,
         deadline: Option<Instant>,
-    ) -> (MutexGuard<'world, State>, bool) {
+    ) -> (MutexGuard<'service, State>, bool) {
         let Some(deadline) = deadline else { return (self.wait(state), true) };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -170,7 +170,7 @@ impl World {
     }
 }
 
-impl Default for World {
+impl Default for Service {
     fn default() -> Self {
         Self::new()
     }
@@ -213,7 +213,7 @@ impl State {
     /// Whether nobody answers on this context any more.
     fn is_cut_off(&self, context: ContextHandle) -> bool {
         match self.contexts.get(&context) {
-            Some(context) => !self.service.running || context.generation != self.service.generation,
+            Some(context) => !self.daemon.running || context.generation != self.daemon.generation,
             None => true,
         }
     }

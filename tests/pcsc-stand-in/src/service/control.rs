@@ -1,4 +1,4 @@
-//! What a test does to the world: it plugs readers in, pulls cards out, kills the service, injects faults and asks what
+//! What a test does to the service: it plugs readers in, pulls cards out, kills the service, injects faults and asks what
 //! the program under test has done.
 
 use std::ffi::{CStr, CString};
@@ -7,13 +7,13 @@ use std::sync::{Arc, PoisonError};
 use super::fault::{Fault, When};
 use super::journal::{Call, Caller, Function, PowerCounts};
 use super::reader::{Inserted, Latched, Power, Reader, ReaderId, Sharing};
-use super::{ContextHandle, Manners, State, World, protocol};
+use super::{ContextHandle, Quirks, Service, State, protocol};
 use crate::icc::Icc;
 
-impl World {
+impl Service {
     /// Chooses among the ways of real services.
-    pub fn set_manners(&self, manners: Manners) {
-        self.lock().manners = manners;
+    pub fn set_quirks(&self, quirks: Quirks) {
+        self.lock().quirks = quirks;
     }
 
     /// Plugs a reader in, without a card. Nothing happens when one of that name is there.
@@ -98,8 +98,8 @@ impl World {
     /// Kills the service: calls that wait return, whatever was connected talks to nobody from now on.
     pub fn kill_service(&self) {
         let mut state = self.lock();
-        state.service.running = false;
-        state.service.generation += 1;
+        state.daemon.running = false;
+        state.daemon.generation += 1;
         for reader in &mut state.readers {
             reader.transaction = None;
             reader.sharing = Sharing::Shared(0);
@@ -112,7 +112,7 @@ impl World {
     pub fn start_service(&self) {
         let cards: Vec<_> = {
             let mut state = self.lock();
-            state.service.running = true;
+            state.daemon.running = true;
             state.readers.iter_mut().for_each(|reader| {
                 reader.events = 0;
                 reader.protocol = protocol::UNDEFINED;
