@@ -1,5 +1,8 @@
 //! Every call that talks to the card, ready to be made: for tests that disturb each of its commands.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
 use jpki_pkcs11::error::Error;
@@ -8,12 +11,15 @@ use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
 use jpki_pkcs11::token::output::{Output, Room};
 use rsa::{Pkcs1v15Sign, Pss};
 use sha2::{Digest, Sha256};
-use virtual_card::{CommandRecord, Credential, Mark, Profile};
+use virtual_card::{CommandRecord, Credential, Fault, Mark, Profile};
 
 use super::fixture::{AUTH_PIN, Fixture, SIGN_PIN};
 
 /// What is signed.
 const DATA: &[u8] = b"data to be signed";
+
+/// PERFORM SECURITY OPERATION.
+const SIGN_COMMAND: u8 = 0x2a;
 
 /// A call. Those on a slot whose card was never looked at say so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,7 +197,7 @@ impl Ready {
             Call::Login(_) | Call::CountedLogin(_) => fixture.login(self.session(), pin(credential)),
             Call::SignInit => module.sign_init(self.session(), Some(pss()), self.key()),
             Call::Sign(_) | Call::SignOnce => {
-                self.check(fixture.finish_sign(self.session(), DATA)?);
+                self.check(&fixture.finish_sign(self.session(), DATA)?);
                 Ok(())
             }
             Call::SignPss => {
@@ -204,7 +210,7 @@ impl Ready {
                 let Output::Bytes(signature) = module.sign_final(self.session(), Room::Bytes(256))? else {
                     panic!("no signature");
                 };
-                self.check(signature);
+                self.check(&signature);
                 Ok(())
             }
             Call::LoginForOperation => fixture.login_for_operation(self.session(), SIGN_PIN),
@@ -267,11 +273,34 @@ impl Ready {
             Err(other) => panic!("{:?}: no login afterwards: {other}", self.call),
         }
         self.begin(session, ck::CKM_SHA256_RSA_PKCS);
-        self.check(
-            fixture
-                .finish_sign(session, DATA)
-                .unwrap_or_else(|error| panic!("{:?}: no signature: {error}", self.call)),
-        );
+        self.sign_again(session);
+    }
+
+    /// C_Sign, with a right signature. The card computes it once for each credential in the life of the process, since
+    /// that takes the most time of all; later it only has to be asked for it in the right state.
+    fn sign_again(&self, session: SessionHandle) {
+        static SIGNATURES: Mutex<BTreeMap<Credential, Vec<u8>>> = Mutex::new(BTreeMap::new());
+        let (card, credential) = (self.fixture.card(), self.call.credential());
+        let remembered = SIGNATURES.lock().unwrap().get(&credential).cloned();
+        if let Some(signature) = &remembered {
+            card.inject(Fault::on_instruction(SIGN_COMMAND).answer([&signature[..], &[0x90, 0x00]].concat()));
+        }
+        let mark = card.mark();
+        let signature = self
+            .fixture
+            .finish_sign(session, DATA)
+            .unwrap_or_else(|error| panic!("{:?}: no signature: {error}", self.call));
+        let ledger = card.ledger_since(mark);
+        let mut signs = ledger.commands().filter(|command| command.instruction() == Some(SIGN_COMMAND));
+        let sign = signs.next().expect("a command to sign");
+        let verified = match credential {
+            Credential::Authentication => sign.verified_before.authentication,
+            Credential::Signature => sign.verified_before.signature,
+        };
+        assert!(verified, "{:?}: asked to sign without the PIN", self.call);
+        assert!(signs.next().is_none(), "{:?}: asked to sign twice", self.call);
+        self.check(&signature);
+        SIGNATURES.lock().unwrap().insert(credential, signature);
     }
 
     /// C_SignInit, with the PIN for the one operation where it takes one.
@@ -283,9 +312,9 @@ impl Ready {
         }
     }
 
-    fn check(&self, signature: Vec<u8>) {
+    fn check(&self, signature: &[u8]) {
         let key = self.fixture.card().identity().public_key(self.call.credential());
-        key.verify(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(DATA), &signature).expect("a signature");
+        key.verify(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(DATA), signature).expect("a signature");
     }
 
     fn key(&self) -> ObjectHandle {
