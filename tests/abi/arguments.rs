@@ -1,5 +1,6 @@
-//! Bad pointers and bad lengths, for every supported function: generated from good arguments, one of which is spoiled.
-//! All memory ends at a page that nobody may touch, so that one byte too far ends the test.
+//! Bad pointers and bad lengths, for every supported function: generated from good arguments, one
+//! of which is spoiled. All memory ends at a page that nobody may touch, so that one byte too far
+//! ends the test.
 
 use std::ptr;
 
@@ -206,8 +207,8 @@ fn input_of_an_impossible_length_is_refused_unread() {
     });
 }
 
-/// What may become of input that is shorter than it should be. The same wrong PIN is refused in another way the second
-/// time.
+/// What may become of input that is shorter than it should be. The same wrong PIN is refused in
+/// another way the second time.
 fn shortened(function: &str, row: &Row, index: usize) -> Vec<CK_RV> {
     match (function, index) {
         ("C_Verify", 3) | ("C_VerifyFinal", 1) => vec![ck::CKR_SIGNATURE_LEN_RANGE],

@@ -1,4 +1,5 @@
-//! C_GetAttributeValue: the five cases of the standard, in every mix, with values in guarded and in misaligned memory.
+//! C_GetAttributeValue: the five cases of the standard, in every mix, with values in guarded and in
+//! misaligned memory.
 
 use std::ptr;
 

@@ -1,5 +1,5 @@
-//! Forked children: they have to initialize for themselves, touch nothing of their parent's until then, and find no
-//! lock that nobody will ever release.
+//! Forked children: they have to initialize for themselves, touch nothing of their parent's until
+//! then, and find no lock that nobody will ever release.
 
 use std::fs;
 use std::ptr;
@@ -173,8 +173,8 @@ fn parent_and_child_may_both_initialize_after_the_fork() {
     });
 }
 
-/// Forks again and again while other threads call everything, one of them waits for an event, and one for a card that
-/// never answers. Each child initializes, asks something, and finalizes.
+/// Forks again and again while other threads call everything, one of them waits for an event, and
+/// one for a card that never answers. Each child initializes, asks something, and finalizes.
 fn fork_while_every_lock_is_held(stand_in: StandIn, forks: usize) {
     let host = Host::new(stand_in);
     stand_in.add_reader(SLOW_READER);

@@ -1,5 +1,5 @@
-//! Handles that name nothing: of every supported function each handle in turn is stale, zero, huge, or of the other
-//! slot.
+//! Handles that name nothing: of every supported function each handle in turn is stale, zero, huge,
+//! or of the other slot.
 
 use cryptoki_sys as ck;
 use cryptoki_sys::CK_ULONG;

@@ -1,5 +1,5 @@
-//! From loading to unloading: C_Initialize and what it may be told, C_Finalize and what it leaves, and what happens to
-//! programs that do without either.
+//! From loading to unloading: C_Initialize and what it may be told, C_Finalize and what it leaves,
+//! and what happens to programs that do without either.
 
 use std::fs;
 use std::ptr;
@@ -22,7 +22,8 @@ unsafe extern "C" fn use_mutex(_: ck::CK_VOID_PTR) -> ck::CK_RV {
     ck::CKR_GENERAL_ERROR
 }
 
-/// The arguments that are numbered so: four bits for the mutex functions, two for the flags, one for what is reserved.
+/// The arguments that are numbered so: four bits for the mutex functions, two for the flags, one
+/// for what is reserved.
 fn arguments(number: u32, reserved: *mut u8) -> CK_C_INITIALIZE_ARGS {
     let bit = |bit: u32| number & (1 << bit) != 0;
     let flag = |on: bool, flag: ck::CK_FLAGS| if on { flag } else { 0 };

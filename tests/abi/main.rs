@@ -1,8 +1,8 @@
-//! The module through its C functions: the built library, loaded over the stand-in for the PC/SC library. The crate
-//! itself is not linked.
+//! The module through its C functions: the built library, loaded over the stand-in for the PC/SC
+//! library. The crate itself is not linked.
 //!
-//! Each test runs in a process of its own (see [`pcsc_stand_in::client`]), so that tests are parallel and each has the
-//! module's static to itself.
+//! Each test runs in a process of its own (see [`pcsc_stand_in::client`]), so that tests are
+//! parallel and each has the module's static to itself.
 
 #![allow(unreachable_pub, reason = "a test program has no users")]
 #![allow(

@@ -1,5 +1,5 @@
-//! A PC/SC service that answers what no service answers. The `pcsc` crate panics then, on some of it in debug builds
-//! only; no panic leaves the module, and nothing stays broken.
+//! A PC/SC service that answers what no service answers. The `pcsc` crate panics then, on some of
+//! it in debug builds only; no panic leaves the module, and nothing stays broken.
 
 use std::ptr;
 
@@ -36,8 +36,8 @@ fn try_to_sign(host: &Host) -> Result<(), Rv> {
     signed.map(drop)
 }
 
-/// Lets a function misbehave once, at its first call, its second, and so on, in the course of a signature from
-/// nothing. After each time everything works. Returns how often it was noticed.
+/// Lets a function misbehave once, at its first call, its second, and so on, in the course of a
+/// signature from nothing. After each time everything works. Returns how often it was noticed.
 fn misbehave_everywhere(host: &Host, function: Function, fault: &[&[u8]]) -> usize {
     let stand_in = host.stand_in;
     let mut noticed = 0;
@@ -188,11 +188,13 @@ fn a_panic_ends_the_operation_and_leaves_the_buffer_alone() {
     });
 }
 
-/// A C_Sign or C_SetPIN of a card that is known begins with SELECT of the application and of the PIN.
+/// A C_Sign or C_SetPIN of a card that is known begins with SELECT of the application and of the
+/// PIN.
 const VERIFY: u64 = 3;
 const CHANGE: u64 = 4;
 
-/// Lets the service lie about the length of an answer that the card has given: the PIN has reached it.
+/// Lets the service lie about the length of an answer that the card has given: the PIN has reached
+/// it.
 fn lie_about_the_answer(host: &Host, nth: u64) {
     host.stand_in.clear_log();
     host.stand_in.inject(Function::Transmit, nth, Some(1), &[b"length", b"0xffffffff"]);

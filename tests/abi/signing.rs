@@ -1,4 +1,5 @@
-//! Signing through C: buffers, operations, mechanisms, lengths. The card's ledger tells how many signatures it made.
+//! Signing through C: buffers, operations, mechanisms, lengths. The card's ledger tells how many
+//! signatures it made.
 
 use std::ptr;
 

@@ -1,5 +1,5 @@
-//! The function tables: which there are, what is in them, and what every entry says when the module is not initialized
-//! or does not have the function.
+//! The function tables: which there are, what is in them, and what every entry says when the module
+//! is not initialized or does not have the function.
 
 use std::ffi::CStr;
 use std::ptr;

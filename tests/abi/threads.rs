@@ -39,7 +39,8 @@ fn one_of_sixteen_threads_initializes() {
     });
 }
 
-/// What a call may say while other threads log in and out, open and close, and one of them finalizes.
+/// What a call may say while other threads log in and out, open and close, and one of them
+/// finalizes.
 const DOCUMENTED: [ck::CK_RV; 17] = [
     ck::CKR_OK,
     ck::CKR_CRYPTOKI_NOT_INITIALIZED,
@@ -103,7 +104,8 @@ fn finalizing_while_fifteen_threads_call_everything_ends_them_all() {
     });
 }
 
-/// What a thread that waits for an event is told when the module is finalized, and how long that takes.
+/// What a thread that waits for an event is told when the module is finalized, and how long that
+/// takes.
 fn finalize_during_wait(host: &Host, until_it_waits: impl FnOnce()) -> (Rv, Duration) {
     thread::scope(|threads| {
         let waiting = threads.spawn(|| {

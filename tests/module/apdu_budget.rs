@@ -1,4 +1,5 @@
-//! What the module costs: exchanges with the card, counted by the card. A person waits for each of them.
+//! What the module costs: exchanges with the card, counted by the card. A person waits for each of
+//! them.
 
 use crate::support::fixture::{AUTH_PIN, Fixture};
 use cryptoki_sys as ck;
@@ -27,7 +28,8 @@ fn listing_cost(profile: Profile) -> usize {
     fixture.card().commands()
 }
 
-/// The cost of a first signature with the authentication key, as a client makes it that finds its token by label.
+/// The cost of a first signature with the authentication key, as a client makes it that finds its
+/// token by label.
 fn first_signature_cost(profile: Profile) -> usize {
     let fixture = Fixture::with(profile);
     let slots = fixture.module().list_slots(false).expect("slots");

@@ -1,5 +1,6 @@
-//! Cards that another author would have made of what is known: each point that the sources leave open, decided in
-//! another way. Whatever it is, both keys sign, the certificates are there, and no try is lost.
+//! Cards that another author would have made of what is known: each point that the sources leave
+//! open, decided in another way. Whatever it is, both keys sign, the certificates are there, and no
+//! try is lost.
 
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +24,8 @@ const REFUSALS: [u16; 14] = [
     0x6e00,
 ];
 
-/// What is done to a command before the chip gets it, or to its answer: `None` leaves it to the chip.
+/// What is done to a command before the chip gets it, or to its answer: `None` leaves it to the
+/// chip.
 type Quirk = Box<dyn Fn(&VirtualCard, &[u8]) -> Option<Exchange> + Send + Sync>;
 
 /// A chip with a quirk.
@@ -153,7 +155,8 @@ fn a_chip_may_take_short_identifiers_of_files_and_not_of_keys_and_pins() {
     }
 }
 
-/// Takes only a SELECT for one. What follows a reading by short identifier is refused, or read from an EF of its own.
+/// Takes only a SELECT for one. What follows a reading by short identifier is refused, or read from
+/// an EF of its own.
 fn only_selects_make_current(refusal: Option<u16>) -> impl Fn(&VirtualCard, &[u8]) -> Option<Exchange> {
     const OTHER: u16 = 0x0002;
     let current = Mutex::new(None);

@@ -91,7 +91,8 @@ fn a_blocked_pin_leaves_the_certificates_and_the_other_key() {
 
 #[test]
 fn an_expired_card_signs_and_says_so_once_in_the_log() {
-    // Who relies on the signature decides; to close the key would take the data's owner his decision.
+    // Who relies on the signature decides; to close the key would take the data's owner his
+    // decision.
     for (profile, text) in [(Profile::expired(), "expired on"), (Profile::expiring(), "expires on")] {
         let fixture = Fixture::with(profile);
         let lines = logged(|| {
@@ -129,7 +130,8 @@ fn a_juki_card_without_short_file_ids_is_no_token_either() {
 
 #[test]
 fn a_card_of_another_kind_is_no_token_and_is_asked_once() {
-    // No such application; class or instruction unknown; wrong length; no logical channels; P1 and P2.
+    // No such application; class or instruction unknown; wrong length; no logical channels; P1 and
+    // P2.
     for status in [0x6a82, 0x6a81, 0x6e00, 0x6d00, 0x6700, 0x6881, 0x6a86, 0x6b00_u16] {
         let fixture = Fixture::builder().without_card().build();
         let answer = status.to_be_bytes().to_vec();

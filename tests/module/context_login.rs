@@ -1,5 +1,5 @@
-//! With `always_authenticate`, the PIN that was given for one signature: it ends with the login, and is never sent once
-//! it is known to be wrong.
+//! With `always_authenticate`, the PIN that was given for one signature: it ends with the login,
+//! and is never sent once it is known to be wrong.
 
 use std::thread;
 

@@ -1,4 +1,5 @@
-//! The bench itself: that its helpers reach the card, and that its invariants notice what they are there for.
+//! The bench itself: that its helpers reach the card, and that its invariants notice what they are
+//! there for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

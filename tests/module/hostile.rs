@@ -1,5 +1,5 @@
-//! Cards that lie, and readers that fail: no answer may cost a try, log anybody in, pass for a signature or end the
-//! host.
+//! Cards that lie, and readers that fail: no answer may cost a try, log anybody in, pass for a
+//! signature or end the host.
 
 mod certificates;
 mod status_words;
@@ -25,7 +25,8 @@ const READ: u8 = 0xb0;
 const VERIFY: u8 = 0x20;
 const SIGN: u8 = 0x2a;
 
-/// Makes every call once for each of its commands, whose answer is spoilt. `check` gets the command that was meant.
+/// Makes every call once for each of its commands, whose answer is spoilt. `check` gets the command
+/// that was meant.
 fn at_every_command(
     profile: &Profile,
     spoil: impl Fn(Trigger) -> CardFault,
@@ -42,11 +43,12 @@ fn at_every_command(
     }
 }
 
-/// That a call whose answer was spoilt said so, unless it could do without that answer, and that everything works
-/// afterwards.
+/// That a call whose answer was spoilt said so, unless it could do without that answer, and that
+/// everything works afterwards.
 fn assert_contained(ready: &Ready, command: &CommandRecord, code: ck::CK_RV, case: &str) {
     let dispensable = is_leaving(command)
-        // Without a certificate the login is right all the same; it is read again when it is needed.
+        // Without a certificate the login is right all the same; it is read again when it is
+        // needed.
         || (ready.call.logs_in() && command.verified_before.any())
         // Of a new card some things are asked in more than one way.
         || ready.call.meets_the_card();
@@ -92,7 +94,8 @@ fn an_answer_lost_on_its_way_is_a_device_error_at_any_command_and_costs_no_try()
     );
 }
 
-/// A READ BINARY of more than 256 bytes is an offer: a reader that cannot carry it is asked for less.
+/// A READ BINARY of more than 256 bytes is an offer: a reader that cannot carry it is asked for
+/// less.
 fn tolerates_transport(command: &CommandRecord) -> bool {
     command.instruction() == Some(READ) && command.command_length == 7
 }
@@ -106,7 +109,8 @@ fn bytes_after_or_before_an_answer_are_no_right_answer() {
             &Profile::full(),
             |at| at.edit(spoil),
             |ready, command, code, case| {
-                // A certificate with foreign bytes is dropped, and random bytes are as good as others.
+                // A certificate with foreign bytes is dropped, and random bytes are as good as
+                // others.
                 let absent = ready.call.meets_the_card() && code == ck::CKR_TOKEN_NOT_PRESENT;
                 assert!(absent || [ck::CKR_OK, ck::CKR_DEVICE_ERROR].contains(&code), "{case}");
                 assert!(!(is_verify(command) && code == ck::CKR_OK), "{case}: logged in");

@@ -94,7 +94,8 @@ fn commands_of_a_signature() -> u64 {
     fixture.service().calls(Function::Transmit) - before
 }
 
-/// Runs `call` in a thread of its own, which stops before one of its commands until `interruption` is over.
+/// Runs `call` in a thread of its own, which stops before one of its commands until `interruption`
+/// is over.
 fn interrupted(
     fixture: &Fixture,
     command: u64,

@@ -1,7 +1,9 @@
-//! The module through its Rust API, over a simulated PC/SC service with virtual cards: one process, no line of C.
+//! The module through its Rust API, over a simulated PC/SC service with virtual cards: one process,
+//! no line of C.
 //!
-//! `JPKI_TEST_SEED` gives the random tests their seed again. `JPKI_SOAK=full` makes [`sessions`] long,
-//! `JPKI_THREAD_ROUNDS` makes [`logins`] long, and `PROPTEST_CASES` sets how many sequences [`model`] goes through.
+//! `JPKI_TEST_SEED` gives the random tests their seed again. `JPKI_SOAK=full` makes [`sessions`]
+//! long, `JPKI_THREAD_ROUNDS` makes [`logins`] long, and `PROPTEST_CASES` sets how many sequences
+//! [`model`] goes through.
 
 #![allow(unreachable_pub, reason = "a test program has no users")]
 #![allow(

@@ -1,8 +1,9 @@
-//! The rules of sessions and logins, against a model of them: random programs, other programs and hands at the reader.
+//! The rules of sessions and logins, against a model of them: random programs, other programs and
+//! hands at the reader.
 //!
-//! Two modules share one reader and three cards. After every step each return code, each card's counters, ledger and
-//! number of signatures, and the number of PINs in memory are as the [reference](reference) says. `PROPTEST_CASES` sets
-//! the number of runs.
+//! Two modules share one reader and three cards. After every step each return code, each card's
+//! counters, ledger and number of signatures, and the number of PINs in memory are as the
+//! [reference](reference) says. `PROPTEST_CASES` sets the number of runs.
 
 mod acts;
 mod bench;
@@ -78,7 +79,8 @@ proptest! {
     }
 }
 
-/// A session that nobody touched since its card was taken out, and one on the card that came after it.
+/// A session that nobody touched since its card was taken out, and one on the card that came after
+/// it.
 const AN_OLD_SESSION_AND_A_NEW_ONE: [Act; 3] = [
     Act::Call(0, Call::Open(Credential::Authentication, false)),
     Act::OutAndIn,

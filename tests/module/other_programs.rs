@@ -27,8 +27,8 @@ fn nth(number: usize) -> When {
     When::nth(u64::try_from(number).unwrap())
 }
 
-/// Makes every call once for each of its commands, with something done at that command. `check` gets the command that
-/// should have come then, and what to call the case.
+/// Makes every call once for each of its commands, with something done at that command. `check`
+/// gets the command that should have come then, and what to call the case.
 fn at_every_command(
     disturb: impl Fn(&Ready, usize),
     check: impl Fn(&Ready, &CommandRecord, Result<(), Error>, &str),
@@ -142,8 +142,8 @@ fn a_program_that_comes_at_any_command_waits_and_costs_nothing() {
 fn an_application_selected_by_force_at_any_command_is_one_clean_error_at_most() {
     at_every_command(
         |ready, number| {
-            // No service lets that happen. Right before VERIFY the PIN would reach the other application, and while a
-            // card is recognised it would look like another kind of card.
+            // No service lets that happen. Right before VERIFY the PIN would reach the other
+            // application, and while a card is recognised it would look like another kind of card.
             let unlucky = sends_a_pin(&ready.call.commands(&Profile::full())[number - 1]);
             if !unlucky && !ready.call.meets_the_card() {
                 ready.fixture.card().inject(CardFault::at(number).foreign_select(&OTHER_APPLICATION));
@@ -504,7 +504,8 @@ fn a_transaction_that_does_not_end_is_ended_without_power_and_the_result_stands(
     }
 }
 
-/// The calls that send a PIN, and the number of the command by which the card leaves the application.
+/// The calls that send a PIN, and the number of the command by which the card leaves the
+/// application.
 fn leaving_calls() -> Vec<(Call, usize)> {
     let number = |call: &Call| call.commands(&Profile::full()).iter().position(is_leaving);
     Call::ALL.iter().filter_map(|call| Some((*call, number(call)? + 1))).collect()

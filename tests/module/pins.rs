@@ -1,7 +1,7 @@
 //! PINs: no try is lost to software, and every answer says what the user can do next.
 //!
-//! At the end of each test the fixture asserts that every VERIFY the card refused goes back to one login or change of
-//! the PIN with a new, well-formed PIN.
+//! At the end of each test the fixture asserts that every VERIFY the card refused goes back to one
+//! login or change of the PIN with a new, well-formed PIN.
 
 use std::sync::Barrier;
 use std::thread;

@@ -19,7 +19,8 @@ fn quirks(removed_in_transmit: Code) -> Quirks {
     Quirks { removed_in_transmit, ..Quirks::default() }
 }
 
-/// What a call may say that found the card gone. To one that had not recognised it yet, there was none.
+/// What a call may say that found the card gone. To one that had not recognised it yet, there was
+/// none.
 fn is_removal(call: Call, code: ck::CK_RV) -> bool {
     match call {
         Call::ListSlots => code == ck::CKR_OK,
@@ -47,8 +48,9 @@ fn assert_dead(ready: &Ready, noticed: bool) {
     assert_eq!(fixture.memory().live_pages(), 0, "a PIN outlives the card");
 }
 
-/// Makes every call once for each of its commands, with something done to the service at that command. `check` gets
-/// the return code, and whether everything that was asked for had been done before that command.
+/// Makes every call once for each of its commands, with something done to the service at that
+/// command. `check` gets the return code, and whether everything that was asked for had been done
+/// before that command.
 fn at_every_command(
     profile: &Profile,
     disturb: impl Fn(&Ready, usize),
@@ -65,8 +67,8 @@ fn at_every_command(
     }
 }
 
-/// That a call said what is right when the card went, that nothing of it is left, and that the slot works when the
-/// card comes back.
+/// That a call said what is right when the card went, that nothing of it is left, and that the slot
+/// works when the card comes back.
 fn assert_removal(ready: &Ready, case: &str, code: ck::CK_RV, was_done: bool) {
     let noticed = is_removal(ready.call, code);
     assert!(noticed || (code == ck::CKR_OK && was_done), "{case}");
@@ -220,8 +222,8 @@ fn another_card_gets_no_pin_of_the_one_before_and_shares_no_handle_with_it() {
 
 #[test]
 fn another_card_behind_a_reset_gets_no_pin_of_the_one_before() {
-    // A reconnect after a reset takes whatever is in the reader. The other card has another PIN: were it sent, it
-    // would cost a try.
+    // A reconnect after a reset takes whatever is in the reader. The other card has another PIN:
+    // were it sent, it would cost a try.
     let fixture = Fixture::new();
     let session = fixture.logged_in(Credential::Authentication);
     let other = Identity::from_seed(2);

@@ -1,5 +1,5 @@
-//! Secret memory that has no page left. A PIN has no place then: the call says CKR_HOST_MEMORY, the card gets no PIN,
-//! and no try is lost.
+//! Secret memory that has no page left. A PIN has no place then: the call says CKR_HOST_MEMORY, the
+//! card gets no PIN, and no try is lost.
 
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;

@@ -1,5 +1,6 @@
-//! Hosts in odd surroundings: without memory to lock, descriptors or a standard error stream, with a configuration
-//! that is nonsense, with rights that its user does not have; and what the log never says.
+//! Hosts in odd surroundings: without memory to lock, descriptors or a standard error stream, with
+//! a configuration that is nonsense, with rights that its user does not have; and what the log
+//! never says.
 
 use std::ffi::CString;
 use std::fs::{self, File, Permissions};
@@ -28,7 +29,8 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// A copy of this program, beside a copy of the library, in a directory that everybody may enter and write to.
+/// A copy of this program, beside a copy of the library, in a directory that everybody may enter
+/// and write to.
 fn copy_program(stack: &Stack) -> PathBuf {
     fs::set_permissions(stack.directory(), Permissions::from_mode(0o755)).unwrap();
     let directory = stack.directory().join("open");
@@ -65,7 +67,8 @@ fn assert_no_try_was_lost(stack: &Stack) {
     }
 }
 
-// --- limits -----------------------------------------------------------------------------------------------------
+// --- limits
+// -----------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_host_that_may_lock_no_memory_can_sign() {
@@ -141,7 +144,8 @@ fn what_took_the_number_of_standard_error_is_never_written_to() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
 }
 
-// --- the configuration ------------------------------------------------------------------------------------------
+// --- the configuration
+// ------------------------------------------------------------------------------------------
 
 /// What a configuration says that one of the two tokens shows whether it was heard.
 const ONE_TOKEN: &str = "slots = \"authentication\"\n";
@@ -227,7 +231,8 @@ fn a_configuration_that_may_not_be_read_is_one_line_in_the_log() {
     assert!(log.lines().count() == 1 && log.contains("secret.toml"), "{log}");
 }
 
-// --- rights that the user does not have -------------------------------------------------------------------------
+// --- rights that the user does not have
+// -------------------------------------------------------------------------
 
 /// CAP_NET_RAW as a file capability, permitted and effective (capabilities(7), linux/capability.h).
 const CAPABILITY: [u8; 20] = {
@@ -287,11 +292,13 @@ fn a_host_with_more_rights_than_its_user_takes_nothing_from_the_environment() {
     for (right, give) in rights {
         give(&program).unwrap();
         for environment in environments {
-            // root owns the files, as the attacker could not arrange, so that only the rule at test keeps them out.
+            // root owns the files, as the attacker could not arrange, so that only the rule at test
+            // keeps them out.
             let mut host = hostile(environment);
             let is_secure = host.ask("secure") == "1";
             secure += usize::from(is_secure);
-            // Without a word to the PC/SC service: a secure process would go to the one of the system.
+            // Without a word to the PC/SC service: a secure process would go to the one of the
+            // system.
             host.expect("initialize", "CKR_OK");
             host.expect("info", "CKR_OK");
             host.expect("finalize", "CKR_OK");
@@ -305,7 +312,8 @@ fn a_host_with_more_rights_than_its_user_takes_nothing_from_the_environment() {
     }
 }
 
-// --- the log ----------------------------------------------------------------------------------------------------
+// --- the log
+// ----------------------------------------------------------------------------------------------------
 
 /// Everything with PINs that a host can do, right and wrong.
 fn use_pins(stack: &Stack, host: &mut Child) -> [Canary; 4] {

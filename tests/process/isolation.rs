@@ -1,5 +1,5 @@
-//! A login cannot be borrowed: what another process gets out of a card while one of ours is logged in, after it ended,
-//! and after it was killed in the middle of it.
+//! A login cannot be borrowed: what another process gets out of a card while one of ours is logged
+//! in, after it ended, and after it was killed in the middle of it.
 
 use std::time::Duration;
 use std::{env, thread};
@@ -109,7 +109,8 @@ fn nothing_is_left_after_logout_finalize_or_exit() {
     }
 }
 
-/// What an operation sends to the card: how many commands, and which of them verifies and which makes it forget.
+/// What an operation sends to the card: how many commands, and which of them verifies and which
+/// makes it forget.
 #[derive(Debug)]
 struct Course {
     length: usize,
@@ -135,8 +136,8 @@ fn course(stack: &Stack, prelude: &[String], operation: &str) -> Course {
     Course { length: commands.len(), verify, forget }
 }
 
-/// kill -9 while the card carries out the `number`th command of the operation. pcscd resets a card whose user died in
-/// a transaction; returns how long that took.
+/// kill -9 while the card carries out the `number`th command of the operation. pcscd resets a card
+/// whose user died in a transaction; returns how long that took.
 fn kill_in(stack: &Stack, prelude: &[String], operation: &str, number: usize) -> Duration {
     let card = stack.card(0);
     let mut host = prepared(stack, prelude);
@@ -149,7 +150,8 @@ fn kill_in(stack: &Stack, prelude: &[String], operation: &str, number: usize) ->
     wait_until("the reset", || card.ledger().resets() > resets)
 }
 
-/// Login and signature, each killed at each of its commands, and what an attacker and then the user get afterwards.
+/// Login and signature, each killed at each of its commands, and what an attacker and then the user
+/// get afterwards.
 fn kill_everywhere(keeps_verified: bool) {
     let stack = stack(keeps_verified);
     let card = stack.card(0);
@@ -223,8 +225,8 @@ fn what_a_kill_has_left_is_gone_when_the_next_user_is_served() {
     assert_eq!(sign_without_pin(&stack), REFUSED);
 }
 
-/// When the service itself is killed nobody is left to reset the card. The virtual reader keeps the power on all the
-/// while; a real one may or may not.
+/// When the service itself is killed nobody is left to reset the card. The virtual reader keeps the
+/// power on all the while; a real one may or may not.
 #[test]
 fn what_the_death_of_pcscd_has_left_is_gone_when_the_next_user_is_served() {
     let mut stack = stack(true);

@@ -1,8 +1,9 @@
 //! The built library, a real pcscd and several real processes.
 //!
-//! It needs the feature `process-tests`: `./pkcs11-tests.sh` unpacks pcscd and turns the feature on. `JPKI_TEST_SEED`
-//! gives the random tests their seed again. `JPKI_SOAK=full` makes [`soak`] long, `JPKI_THREAD_SIGNATURES` makes
-//! [`threads`] long, and `JPKI_ISOLATION_SECONDS` makes [`isolation`] long.
+//! It needs the feature `process-tests`: `./pkcs11-tests.sh` unpacks pcscd and turns the feature
+//! on. `JPKI_TEST_SEED` gives the random tests their seed again. `JPKI_SOAK=full` makes [`soak`]
+//! long, `JPKI_THREAD_SIGNATURES` makes [`threads`] long, and `JPKI_ISOLATION_SECONDS` makes
+//! [`isolation`] long.
 
 #![allow(unreachable_pub, reason = "a test program has no users")]
 #![allow(
@@ -15,7 +16,8 @@
 
 mod support;
 
-/// Hosts with low limits, with bad configuration, or with other rights than their user; and what the log never says.
+/// Hosts with low limits, with bad configuration, or with other rights than their user; and what
+/// the log never says.
 mod environment;
 /// A host that forks or ends without C_Finalize.
 mod fork;

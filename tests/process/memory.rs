@@ -1,4 +1,5 @@
-//! The PIN of a login: in one page that is locked, neither dumped nor inherited, and nowhere once the login has ended.
+//! The PIN of a login: in one page that is locked, neither dumped nor inherited, and nowhere once
+//! the login has ended.
 
 use std::fs;
 use std::path::Path;
@@ -142,8 +143,8 @@ fn a_forked_child_finds_zeros_where_the_pin_is() {
     scene.host.expect("fork-end", "ended");
 }
 
-/// The core file of a process that was aborted in this directory, or of one that still runs where the system gives
-/// core files to a program.
+/// The core file of a process that was aborted in this directory, or of one that still runs where
+/// the system gives core files to a program.
 fn core_of(host: &mut Child, directory: &Path) -> Vec<u8> {
     let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
     if pattern.starts_with(['|', '/']) {

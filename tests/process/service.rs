@@ -1,4 +1,5 @@
-//! A PC/SC service that dies, refuses, talks nonsense or is held by somebody else, and cards that come and go.
+//! A PC/SC service that dies, refuses, talks nonsense or is held by somebody else, and cards that
+//! come and go.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -27,7 +28,8 @@ fn assert_no_try_was_lost(card: &VirtualCard) {
     }
 }
 
-/// After a daemon or a card has gone: the sessions are dead, there are no tokens, and nothing hangs.
+/// After a daemon or a card has gone: the sessions are dead, there are no tokens, and nothing
+/// hangs.
 fn assert_without_token(host: &mut Child) {
     host.expect("session-info signature", "CKR_SESSION_HANDLE_INVALID");
     host.expect("sign signature", "CKR_SESSION_HANDLE_INVALID");
@@ -42,7 +44,8 @@ fn assert_works_again(host: &mut Child) {
     host.expect_ok(&["open signature", "login signature", "sign signature"]);
 }
 
-// --- the daemon dies --------------------------------------------------------------------------------------------
+// --- the daemon dies
+// --------------------------------------------------------------------------------------------
 
 #[test]
 fn a_daemon_that_dies_while_nothing_goes_on_costs_the_sessions_only() {
@@ -108,7 +111,8 @@ fn a_host_that_starts_without_a_daemon_finds_the_card_later() {
     assert_works_again(&mut host);
 }
 
-// --- the daemon talks nonsense ----------------------------------------------------------------------------------
+// --- the daemon talks nonsense
+// ----------------------------------------------------------------------------------
 
 /// What a hostile daemon does with a client.
 type Nonsense = fn(&mut UnixStream);
@@ -178,7 +182,8 @@ fn nonsense_from_a_daemon_is_no_reader() {
             host.tell(question);
             let answer = host.answer_within(10 * SECOND);
             let answer = answer.unwrap_or_else(|| panic!("{name}: {question} hangs"));
-            // The PC/SC crate panics on codes that PC/SC does not have, when it is built for debugging.
+            // The PC/SC crate panics on codes that PC/SC does not have, when it is built for
+            // debugging.
             let caught = cfg!(debug_assertions) && answer == "CKR_GENERAL_ERROR 0";
             assert!(answer == "CKR_OK 0" || caught, "{name}: {question}: {answer}");
         }
@@ -188,7 +193,8 @@ fn nonsense_from_a_daemon_is_no_reader() {
     }
 }
 
-// --- somebody else has the card ---------------------------------------------------------------------------------
+// --- somebody else has the card
+// ---------------------------------------------------------------------------------
 
 #[test]
 fn a_signature_waits_for_the_end_of_a_foreign_transaction() {
@@ -254,7 +260,8 @@ fn find_scdaemon() -> PathBuf {
     program
 }
 
-/// Has it look for a card, for which it asks the service for exclusive use, and returns its last word.
+/// Has it look for a card, for which it asks the service for exclusive use, and returns its last
+/// word.
 fn look_for_card(scdaemon: &mut Dialogue) -> String {
     scdaemon.ask("SERIALNO", |line| line.starts_with("OK") || line.starts_with("ERR"))
 }
@@ -277,7 +284,8 @@ fn gnupg_that_looks_for_its_own_card_before_and_after_stops_no_signature() {
     assert_no_try_was_lost(&stack.card(0));
 }
 
-// --- cards come and go ------------------------------------------------------------------------------------------
+// --- cards come and go
+// ------------------------------------------------------------------------------------------
 
 #[test]
 fn a_card_pulled_during_a_signature_is_told_and_the_next_one_works_within_two_seconds() {

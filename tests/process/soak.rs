@@ -1,4 +1,5 @@
-//! A long day: many signatures by one host, which grows by nothing, and by many threads of one, which all get theirs.
+//! A long day: many signatures by one host, which grows by nothing, and by many threads of one,
+//! which all get theirs.
 //!
 //! `JPKI_SOAK=full` makes it long; otherwise it is a short day. The figures are printed.
 
@@ -55,8 +56,8 @@ fn sign(host: &mut Child, threads: usize, each: usize) {
     assert_eq!(answer, Some(format!("CKR_OK {}", threads * each)));
 }
 
-/// Has a host do something so often, tells what it holds before and after, and fails if that has grown. `act` does it
-/// a number of times.
+/// Has a host do something so often, tells what it holds before and after, and fails if that has
+/// grown. `act` does it a number of times.
 fn must_not_grow(host: &mut Child, what: &str, count: usize, act: impl Fn(&mut Child, usize)) {
     act(host, WARM_UP);
     let (before, start) = (Holdings::of(host.pid()), Instant::now());

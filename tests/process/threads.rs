@@ -34,7 +34,8 @@ fn two_processes_of_eight_threads_sign_while_a_third_one_resets_the_card() {
             let answer = host.answer_within(Duration::from_secs(600));
             assert_eq!(answer, Some(format!("CKR_OK {}", THREADS * each() / ROUNDS)));
         }
-        // pcscd is not fair: whoever comes again at once is served again, and the third one may wait for ever.
+        // pcscd is not fair: whoever comes again at once is served again, and the third one may
+        // wait for ever.
         let resets = card.ledger().resets();
         wait_until("a reset", || card.ledger().resets() > resets);
     }
@@ -55,9 +56,10 @@ fn two_processes_of_eight_threads_sign_while_a_third_one_resets_the_card() {
     }
 }
 
-/// pcscd (1.9.9) looks whether somebody has a transaction before it resets the card for `SCardDisconnect`, and does not
-/// look again: a transaction that begins just then is hit in the middle, without being told before its next command.
-/// No client can do anything about that. The call fails then, without harm, and the next one is as good as ever.
+/// pcscd (1.9.9) looks whether somebody has a transaction before it resets the card for
+/// `SCardDisconnect`, and does not look again: a transaction that begins just then is hit in the
+/// middle, without being told before its next command. No client can do anything about that. The
+/// call fails then, without harm, and the next one is as good as ever.
 #[test]
 fn a_storm_of_resets_by_three_programs_costs_no_try_and_no_card() {
     let stack = stack(true);
@@ -76,7 +78,8 @@ fn a_storm_of_resets_by_three_programs_costs_no_try_and_no_card() {
             "CKR_USER_NOT_LOGGED_IN" => while host.ask("login signature") != "CKR_OK" {},
             other => panic!("{other}"),
         }
-        // A card that is never idle is not reset either: pcscd looks only now and then whether it is.
+        // A card that is never idle is not reset either: pcscd looks only now and then whether it
+        // is.
         thread::sleep(Duration::from_millis(3));
     }
     let mut resets = 0;

@@ -1,4 +1,5 @@
-//! The house rules that a program can see: imports point down, `pcsc` and `unsafe` stay where they belong.
+//! The house rules that a program can see: imports point down, `pcsc` and `unsafe` stay where they
+//! belong.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -26,7 +26,8 @@ fn test_sources() -> Vec<(PathBuf, String)> {
     files
 }
 
-/// The name of this test stands in the output of every `cargo test`: it says what that run leaves out.
+/// The name of this test stands in the output of every `cargo test`: it says what that run leaves
+/// out.
 #[test]
 fn cargo_test_leaves_out_the_tests_with_a_pcscd_and_with_real_clients_which_pkcs11_tests_sh_runs() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the manifest");

@@ -1,4 +1,5 @@
-//! The functions of the tables, one after the other, to be called with numbers: what is a pointer is known by its type.
+//! The functions of the tables, one after the other, to be called with numbers: what is a pointer
+//! is known by its type.
 
 use std::ptr;
 

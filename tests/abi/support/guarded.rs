@@ -1,4 +1,5 @@
-//! Memory that ends where a page begins that nobody may touch: reading or writing one byte too far ends the process.
+//! Memory that ends where a page begins that nobody may touch: reading or writing one byte too far
+//! ends the process.
 
 use std::ptr::{self, NonNull};
 use std::slice;

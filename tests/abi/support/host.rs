@@ -78,13 +78,15 @@ impl Host {
     }
 }
 
-/// A test that hangs is ended by SIGALRM, and fails. Tests take seconds; those that run beside them may be many.
+/// A test that hangs is ended by SIGALRM, and fails. Tests take seconds; those that run beside them
+/// may be many.
 fn limit_time() {
     // SAFETY: no preconditions.
     unsafe { libc::alarm(120) };
 }
 
-/// Asserts that a signature is CKM_SHA256_RSA_PKCS over `data`, with the card owner's key and not through the module.
+/// Asserts that a signature is CKM_SHA256_RSA_PKCS over `data`, with the card owner's key and not
+/// through the module.
 pub fn assert_signature(credential: Credential, data: &[u8], signature: &[u8]) {
     let key = Identity::shared().public_key(credential);
     let verified = key.verify(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(data), signature);

@@ -54,7 +54,8 @@ impl<'host> PreparedArguments<'host> {
         Self { host, slots, anchor, private_key, public_key }
     }
 
-    /// Prepares a call of the function that is called `name`. What goes wrong here shows in what the call returns.
+    /// Prepares a call of the function that is called `name`. What goes wrong here shows in what
+    /// the call returns.
     pub fn prepare(&self, name: &str, arguments: &[Argument]) -> PreparedCall<'host> {
         if name.starts_with("C_Login") {
             c!(self.host.p11, C_Logout(self.anchor));

@@ -19,13 +19,15 @@ pub struct Mapping {
     pub flags: Vec<String>,
 }
 
-/// A child that takes longer hangs: what it does takes milliseconds, on a busy machine ten times that.
+/// A child that takes longer hangs: what it does takes milliseconds, on a busy machine ten times
+/// that.
 const TIMEOUT: libc::c_uint = 10;
 
-/// Runs `work` in a forked child, which has this thread only, and waits for it. The child fails when `work` panics, and
-/// is killed by SIGALRM when it hangs.
+/// Runs `work` in a forked child, which has this thread only, and waits for it. The child fails
+/// when `work` panics, and is killed by SIGALRM when it hangs.
 pub fn in_child(work: impl FnOnce()) -> End {
-    // SAFETY: the child goes on with one thread; what it touches of locks that others may hold is what is tested.
+    // SAFETY: the child goes on with one thread; what it touches of locks that others may hold is
+    // what is tested.
     let child = unsafe { libc::fork() };
     assert_ne!(child, -1, "no fork");
     if child == 0 {
@@ -45,7 +47,8 @@ pub fn in_child(work: impl FnOnce()) -> End {
     }
 }
 
-/// Ends this process as `main` does when it returns: with everything that was registered for the end.
+/// Ends this process as `main` does when it returns: with everything that was registered for the
+/// end.
 pub fn exit() -> ! {
     // SAFETY: no other thread of the child runs.
     unsafe { libc::exit(0) }

@@ -1,5 +1,5 @@
-//! The functions that the module supports, each with arguments that are good: what the standard says of them, as a
-//! table. A function without a row is not supported.
+//! The functions that the module supports, each with arguments that are good: what the standard
+//! says of them, as a table. A function without a row is not supported.
 
 use cryptoki_sys as ck;
 use cryptoki_sys::{CK_ATTRIBUTE_TYPE, CK_MECHANISM_TYPE, CK_RV, CK_ULONG};

@@ -37,7 +37,8 @@ enum Fate {
     Either,
 }
 
-/// That a token whose certificate file holds `content` is listed, works as far as it can, and that reading ends.
+/// That a token whose certificate file holds `content` is listed, works as far as it can, and that
+/// reading ends.
 fn assert_contained(content: &[u8], fate: Fate, what: &str) {
     for credential in Credential::ALL {
         for profile in [Profile::full(), Profile::conservative()] {
@@ -354,9 +355,11 @@ fn elements(mut der: &[u8]) -> Vec<&[u8]> {
     elements
 }
 
-/// A certificate with one of its fields replaced. Its signature does not hold any more, and nobody checks it.
+/// A certificate with one of its fields replaced. Its signature does not hold any more, and nobody
+/// checks it.
 fn replaced(certificate: &[u8], field: Field, with: &[u8]) -> Vec<u8> {
-    // TBSCertificate: version, serial number, algorithm, issuer, validity, subject, key, extensions.
+    // TBSCertificate: version, serial number, algorithm, issuer, validity, subject, key,
+    // extensions.
     let index = match field {
         Field::Issuer => 3,
         Field::Subject => 5,

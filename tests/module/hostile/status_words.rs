@@ -24,7 +24,8 @@ fn sample() -> BTreeSet<u16> {
     known.into_iter().chain(neighbours).collect()
 }
 
-/// Whether a right result may follow this answer, since the module can do without it or asks once more.
+/// Whether a right result may follow this answer, since the module can do without it or asks once
+/// more.
 fn may_go_on(ready: &Ready, command: &CommandRecord, status: u16) -> bool {
     let repeats = matches!(status >> 8, 0x61 | 0x6c);
     match command.instruction() {
@@ -101,8 +102,8 @@ fn contain(call: Call, command: &CommandRecord, number: usize, status: u16, prof
         assert!(!ready.is_logged_in() || matches!(call, Call::LoginForOperation), "{case}: logged in");
     }
     if status == 0x9000 {
-        // A card that says it has selected a file and has not: it is told the PIN all the same. One that says it has
-        // changed the PIN is asked whether it takes the new one.
+        // A card that says it has selected a file and has not: it is told the PIN all the same. One
+        // that says it has changed the PIN is asked whether it takes the new one.
         ready.fixture.without_invariants();
         return;
     }
@@ -174,7 +175,8 @@ fn of_all_status_words_to_the_question_for_tries_16_tell_a_count_and_3_a_lock() 
             0x63c0 | 0x6983 | 0x6984 => ck::CKF_USER_PIN_COUNT_LOW | ck::CKF_USER_PIN_LOCKED,
             0x63c1 => ck::CKF_USER_PIN_COUNT_LOW | ck::CKF_USER_PIN_FINAL_TRY,
             0x63c2 => ck::CKF_USER_PIN_COUNT_LOW,
-            // Asked once more with the length that the card wants, or for the rest, it tells the true count.
+            // Asked once more with the length that the card wants, or for the rest, it tells the
+            // true count.
             _ => 0,
         };
         assert_eq!(flags, expected, "{status:04x}");

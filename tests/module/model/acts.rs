@@ -108,7 +108,8 @@ fn acts() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// A run. It begins with somebody who is logged in, so that it does not have to come to that by chance.
+/// A run. It begins with somebody who is logged in, so that it does not have to come to that by
+/// chance.
 pub fn runs() -> impl Strategy<Value = Vec<Act>> {
     let logged_in = |(module, credential, rw)| {
         [Call::Open(credential, rw), Call::Login(0, 0)].map(|call| Act::Call(module, call)).to_vec()
@@ -118,8 +119,8 @@ pub fn runs() -> impl Strategy<Value = Vec<Act>> {
 }
 
 impl Act {
-    /// Whether somebody entered a PIN, or a PIN that was right once may have been changed since: nothing else may ever
-    /// cost a try, and these cost one at most.
+    /// Whether somebody entered a PIN, or a PIN that was right once may have been changed since:
+    /// nothing else may ever cost a try, and these cost one at most.
     pub fn may_cost_a_try(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,5 @@
-//! The real thing that the reference is compared with: two modules over one simulated reader, and three virtual cards.
+//! The real thing that the reference is compared with: two modules over one simulated reader, and
+//! three virtual cards.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;

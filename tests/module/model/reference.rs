@@ -1,7 +1,8 @@
 //! What a module has to answer, in as few words as possible.
 //!
-//! [`Model`] is a reader, three cards and two modules, as values without locks, handles or bytes. Each act on it gives
-//! the answer that the real module must give, and leaves the counters that the real cards must have.
+//! [`Model`] is a reader, three cards and two modules, as values without locks, handles or bytes.
+//! Each act on it gives the answer that the real module must give, and leaves the counters that the
+//! real cards must have.
 
 use std::ops::Range;
 
@@ -82,7 +83,8 @@ pub struct Card {
     pub signatures: usize,
 }
 
-/// The module that is configured with `always_authenticate`: each of its digital signatures asks for the PIN.
+/// The module that is configured with `always_authenticate`: each of its digital signatures asks
+/// for the PIN.
 pub const ALWAYS_AUTHENTICATES: usize = 1;
 
 fn asks_each_time(module: usize, credential: Credential) -> bool {

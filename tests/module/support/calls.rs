@@ -1,4 +1,5 @@
-//! Every call that talks to the card, ready to be made: for tests that disturb each of its commands.
+//! Every call that talks to the card, ready to be made: for tests that disturb each of its
+//! commands.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -230,7 +231,8 @@ impl Ready {
         [ck::CKS_RO_USER_FUNCTIONS, ck::CKS_RW_USER_FUNCTIONS].contains(&state)
     }
 
-    /// That a call which failed, at a command that sends no PIN, has changed nothing about who is logged in.
+    /// That a call which failed, at a command that sends no PIN, has changed nothing about who is
+    /// logged in.
     pub fn assert_login_unchanged(&self, case: &str) {
         if self.session.is_some() {
             assert_eq!(self.is_logged_in(), self.was_logged_in, "{case}: the login");
@@ -242,8 +244,8 @@ impl Ready {
         self.session.unwrap_or_else(|| panic!("{:?} has no session", self.call))
     }
 
-    /// That the session, or a new one after a call on a slot, is good for a signature, with a new login where the old
-    /// one is over.
+    /// That the session, or a new one after a call on a slot, is good for a signature, with a new
+    /// login where the old one is over.
     pub fn assert_session_works(&self) {
         let session = self.session.unwrap_or_else(|| self.fixture.open(self.slot()));
         self.assert_works_on(session);
@@ -276,8 +278,9 @@ impl Ready {
         self.sign_again(session);
     }
 
-    /// C_Sign, with a right signature. The card computes it once for each credential in the life of the process, since
-    /// that takes the most time of all; later it only has to be asked for it in the right state.
+    /// C_Sign, with a right signature. The card computes it once for each credential in the life of
+    /// the process, since that takes the most time of all; later it only has to be asked for it in
+    /// the right state.
     fn sign_again(&self, session: SessionHandle) {
         static SIGNATURES: Mutex<BTreeMap<Credential, Vec<u8>>> = Mutex::new(BTreeMap::new());
         let (card, credential) = (self.fixture.card(), self.call.credential());

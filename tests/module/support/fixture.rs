@@ -1,7 +1,7 @@
 //! A service of one reader with a card, a module over it, and what tests do with them.
 //!
-//! When a fixture is dropped and the test has not failed, it checks what must be true at the end of every test; see
-//! [`invariants`](super::invariants).
+//! When a fixture is dropped and the test has not failed, it checks what must be true at the end of
+//! every test; see [`invariants`](super::invariants).
 
 use std::ffi::CStr;
 use std::sync::{Arc, Mutex};

@@ -1,8 +1,9 @@
 //! What must be true at the end of every test, whatever it did.
 //!
-//! - **No try is lost to software**: each VERIFY that the card refused goes back to one call of the fixture's own
-//!   `login` or `set_pin` that failed, with a PIN that was well formed and not the one refused before it. PINs that
-//!   foreign programs sent through [`pcsc_stand_in::service::ForeignCard::verify`] are not counted.
+//! - **No try is lost to software**: each VERIFY that the card refused goes back to one call of the
+//!   fixture's own `login` or `set_pin` that failed, with a PIN that was well formed and not the
+//!   one refused before it. PINs that foreign programs sent through
+//!   [`pcsc_stand_in::service::ForeignCard::verify`] are not counted.
 //! - No PIN was sent where no PIN is.
 //! - The card is not left verified.
 //! - The module never reset a card.
@@ -47,12 +48,14 @@ impl Attempts {
 }
 
 impl Fixture {
-    /// So many more refused VERIFYs are right: a PIN that was changed elsewhere, a PIN sent past the fixture.
+    /// So many more refused VERIFYs are right: a PIN that was changed elsewhere, a PIN sent past
+    /// the fixture.
     pub fn allow_failed_verifies(&self, credential: Credential, count: usize) {
         *self.attempts.lock().unwrap().allowed.entry(credential).or_default() += count;
     }
 
-    /// The card is verified at the end: a foreign program did it, or the card could not be reached any more.
+    /// The card is verified at the end: a foreign program did it, or the card could not be reached
+    /// any more.
     pub fn expect_verified(&self) {
         self.expectations.lock().unwrap().leaves_verified = true;
     }

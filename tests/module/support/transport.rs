@@ -1,4 +1,5 @@
-//! The crate's transport traits over a simulated service: what `transport::pcsc` is over the real service.
+//! The crate's transport traits over a simulated service: what `transport::pcsc` is over the real
+//! service.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -16,7 +17,8 @@ use pcsc_stand_in::service::{
 
 const PROTOCOLS: u32 = protocol::T0 | protocol::T1;
 
-/// A cancel that comes before its wait is lost, as with the real service: waits are cut into slices.
+/// A cancel that comes before its wait is lost, as with the real service: waits are cut into
+/// slices.
 const SLICE: Duration = Duration::from_millis(50);
 
 /// The service as a transport.
@@ -83,7 +85,8 @@ impl Transport for ServiceTransport {
     fn wait_for_change(&self, known: &[(ReaderName, ReaderState)], timeout: Duration) {
         let interrupts = self.interrupts.load(Ordering::SeqCst);
         let end = Instant::now() + timeout;
-        // Without a service there is nothing to wait on; the caller looks for itself, and comes again.
+        // Without a service there is nothing to wait on; the caller looks for itself, and comes
+        // again.
         let Ok(client) = self.client() else { return };
         self.waiting.lock().unwrap().insert(client.context);
         while Instant::now() < end && self.interrupts.load(Ordering::SeqCst) == interrupts {

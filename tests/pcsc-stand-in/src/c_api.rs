@@ -1,7 +1,8 @@
 //! The functions of `libpcsclite.so.1` over the one service of the process.
 //!
-//! Signatures are those of `winscard.h` on Linux, where DWORD and LONG have the width of a pointer. Each function
-//! checks its pointers as the client library does, makes one call on the service and writes the result out.
+//! Signatures are those of `winscard.h` on Linux, where DWORD and LONG have the width of a pointer.
+//! Each function checks its pointers as the client library does, makes one call on the service and
+//! writes the result out.
 
 mod card;
 mod memory;

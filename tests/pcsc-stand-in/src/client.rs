@@ -24,15 +24,17 @@ use self::loading::Command;
 pub use self::loading::{library, library_directory};
 pub use self::requests::ForeignHold;
 
-/// The service of this process, through the library that holds it. Text that is asked for in names of readers may have
-/// any byte but NUL and TAB. Every method panics when the request goes wrong, but those that return a result.
+/// The service of this process, through the library that holds it. Text that is asked for in names
+/// of readers may have any byte but NUL and TAB. Every method panics when the request goes wrong,
+/// but those that return a result.
 #[derive(Debug, Clone, Copy)]
 pub struct StandIn {
     command: Command,
 }
 
-/// Runs a test in a process of its own, under the stand-in: see [`client::isolated`](crate::client::isolated()). The
-/// test's name is found from where the macro stands, which must be the test function itself.
+/// Runs a test in a process of its own, under the stand-in: see
+/// [`client::isolated`](crate::client::isolated()). The test's name is found from where the macro
+/// stands, which must be the test function itself.
 #[macro_export]
 macro_rules! isolated {
     ($body:expr) => {

@@ -1,8 +1,9 @@
 //! The one service of the process, and a text channel into it.
 //!
-//! A request is a line of words with TABs between them, since reader names have spaces and may have any other byte. The
-//! program that loaded the library sends it through `pcsc_stand_in_command`; [`crate::client::StandIn`] does so with a
-//! Rust face. Nothing here blocks but `await-blocked` and what says so.
+//! A request is a line of words with TABs between them, since reader names have spaces and may have
+//! any other byte. The program that loaded the library sends it through `pcsc_stand_in_command`;
+//! [`crate::client::StandIn`] does so with a Rust face. Nothing here blocks but `await-blocked` and
+//! what says so.
 //!
 //! | request | does |
 //! |---|---|
@@ -36,8 +37,9 @@ use self::cards::CardStore;
 use self::words::{Words, from_hex, hex};
 use crate::service::{Caller, Code, Disposition, Fault, ForeignCard, Function, Quirks, Service, When};
 
-/// The variable that describes the service at the start: `reader=NAME;card=PROFILE;reader=…`. A card goes into the reader
-/// before it and is called by its profile and the number of its reader: `full1`.
+/// The variable that describes the service at the start: `reader=NAME;card=PROFILE;reader=…`. A
+/// card goes into the reader before it and is called by its profile and the number of its reader:
+/// `full1`.
 pub const ENVIRONMENT: &str = "JPKI_STAND_IN";
 
 /// A service, the cards outside it and the foreign programs at it.

@@ -4,7 +4,8 @@ use virtual_card::{Reply, VirtualCard};
 
 use crate::service::Code;
 
-/// A card as a reader sees it. The service calls it from many threads, one call at a time for each reader.
+/// A card as a reader sees it. The service calls it from many threads, one call at a time for each
+/// reader.
 pub trait Icc: Send + Sync {
     /// Power and the answer to reset; `None` when the card stays mute.
     fn power_on(&self) -> Option<Vec<u8>>;

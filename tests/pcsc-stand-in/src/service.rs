@@ -1,7 +1,8 @@
 //! The service.
 //!
-//! Here is what there is, and the lock: one guards the whole service and is never held while a card works. What clients
-//! do stands in the submodules in the words of the C API; what a test does to the service is in `control`.
+//! Here is what there is, and the lock: one guards the whole service and is never held while a card
+//! works. What clients do stands in the submodules in the words of the C API; what a test does to
+//! the service is in `control`.
 
 mod active_call;
 mod change;
@@ -49,14 +50,14 @@ pub struct Service {
 /// Where real services differ: a test of removal runs under each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quirks {
-    /// What Transmit returns when the card goes away while it works. Drivers say NOT_TRANSACTED or NO_SMARTCARD; the
-    /// calls after it get REMOVED_CARD.
+    /// What Transmit returns when the card goes away while it works. Drivers say NOT_TRANSACTED or
+    /// NO_SMARTCARD; the calls after it get REMOVED_CARD.
     pub removed_in_transmit: Code,
-    /// What a connection is told when its reader has been unplugged: READER_UNAVAILABLE at first, INVALID_VALUE once
-    /// the service has forgotten the reader.
+    /// What a connection is told when its reader has been unplugged: READER_UNAVAILABLE at first,
+    /// INVALID_VALUE once the service has forgotten the reader.
     pub unplugged: Code,
-    /// Whether a card works on a thread of its own, as it does on a processor of its own in real life, and not on the
-    /// caller's, whose stack may be too small for it.
+    /// Whether a card works on a thread of its own, as it does on a processor of its own in real
+    /// life, and not on the caller's, whose stack may be too small for it.
     pub cards_have_threads: bool,
 }
 
@@ -74,8 +75,8 @@ struct Inner {
     state: Mutex<State>,
     /// Something in the state is different.
     changed: Condvar,
-    /// A call has begun to wait, or has ended its wait. Apart from `changed`: else two calls that wait would wake each
-    /// other for ever.
+    /// A call has begun to wait, or has ended its wait. Apart from `changed`: else two calls that
+    /// wait would wake each other for ever.
     blocked: Condvar,
 }
 

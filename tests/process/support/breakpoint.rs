@@ -8,14 +8,16 @@ use virtual_card::{Fault, VirtualCard};
 
 use super::TIMEOUT;
 
-/// A breakpoint. While a command waits at it the card answers nothing. When it is dropped the command goes on.
+/// A breakpoint. While a command waits at it the card answers nothing. When it is dropped the
+/// command goes on.
 pub struct Breakpoint {
     reached: Receiver<()>,
     _resume: Sender<()>,
 }
 
 impl Breakpoint {
-    /// Stops the `number`th command from now, 1 being the next one, before the card has carried it out.
+    /// Stops the `number`th command from now, 1 being the next one, before the card has carried it
+    /// out.
     pub fn before(card: &VirtualCard, number: usize) -> Self {
         let (reach, reached) = channel();
         let (resume, resumed) = channel();

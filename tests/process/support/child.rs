@@ -55,7 +55,8 @@ impl Child {
         let (input, output) = (process.stdin.take(), process.stdout.take().expect("a pipe"));
         let (sender, answers) = channel();
         thread::spawn(move || {
-            // The test harness prints on the same stream; an answer may follow on a line that it began.
+            // The test harness prints on the same stream; an answer may follow on a line that it
+            // began.
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if let Some((_, answer)) = line.split_once(ANSWER)
                     && sender.send(answer.to_owned()).is_err()

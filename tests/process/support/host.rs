@@ -1,4 +1,5 @@
-//! A PKCS#11 host: the library and the sessions that it has open, one for each token of the first reader.
+//! A PKCS#11 host: the library and the sessions that it has open, one for each token of the first
+//! reader.
 
 use std::sync::Mutex;
 use std::{ptr, thread};
@@ -200,7 +201,8 @@ impl Host {
         thread::scope(|scope| {
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
             let results = workers.into_iter().map(|worker| worker.join().expect("no panic"));
-            results.fold(Ok(threads * each), |sum, result| result.and(sum))
+            let refusals: Vec<Rv> = results.filter_map(Result::err).collect();
+            refusals.last().map_or(Ok(threads * each), |refusal| Err(*refusal))
         })
     }
 

@@ -1,4 +1,5 @@
-//! Looks for a secret in another process, piece by piece, so that a copy which was overwritten in part is found too.
+//! Looks for a secret in another process, piece by piece, so that a copy which was overwritten in
+//! part is found too.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -14,7 +15,8 @@ const PIECE: usize = 5;
 /// The most bytes read at once.
 const CHUNK: usize = 1 << 20;
 
-/// A PIN that is found nowhere unless somebody left it there: letters that no hexadecimal number has, and digits.
+/// A PIN that is found nowhere unless somebody left it there: letters that no hexadecimal number
+/// has, and digits.
 #[derive(Clone)]
 pub struct Canary([u8; SECRET_LENGTH]);
 
@@ -106,7 +108,8 @@ impl fmt::Debug for Canary {
     }
 }
 
-/// Whether a mapping is of a file and cannot be written to: programs, of which debug builds have a lot.
+/// Whether a mapping is of a file and cannot be written to: programs, of which debug builds have a
+/// lot.
 fn is_unchanged_file(mapping: &str) -> bool {
     let writable = mapping.split(' ').nth(1).is_some_and(|rights| rights.contains('w'));
     !writable && mapping.contains('/')

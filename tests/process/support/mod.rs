@@ -1,8 +1,9 @@
 //! What these tests share.
 //!
-//! A test starts its own program again as a child that plays a role: a PKCS#11 host, which loads the library and
-//! calls its function table, or a foreign PC/SC program. The child is told what to do line by line, so that a test
-//! reads as what each process does in turn, and it can be killed, looked into and forked.
+//! A test starts its own program again as a child that plays a role: a PKCS#11 host, which loads
+//! the library and calls its function table, or a foreign PC/SC program. The child is told what to
+//! do line by line, so that a test reads as what each process does in turn, and it can be killed,
+//! looked into and forked.
 //!
 //! - [`child`]: the test's end of a process;
 //! - [`role`]: the child's end: what it understands;

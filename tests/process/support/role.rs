@@ -42,8 +42,8 @@ struct Fork {
     answers: File,
 }
 
-/// What a child of a test does, until there are no more lines. Without a parent that has given it a role, nothing is to
-/// be done.
+/// What a child of a test does, until there are no more lines. Without a parent that has given it a
+/// role, nothing is to be done.
 #[test]
 fn play() {
     if env::var_os(MARK).is_none() {
@@ -262,14 +262,16 @@ fn surroundings(words: &[&str]) -> String {
             0
         }
         ["secure"] => {
-            // SAFETY: the call reads what the kernel handed over at the start; it has no preconditions.
+            // SAFETY: the call reads what the kernel handed over at the start; it has no
+            // preconditions.
             return unsafe { libc::getauxval(libc::AT_SECURE) }.to_string();
         }
         ["limit", "locked-memory", count] => limit(libc::RLIMIT_MEMLOCK, count),
         ["limit", "core", size] => limit(libc::RLIMIT_CORE, size),
         ["limit", "descriptors", count] => limit(libc::RLIMIT_NOFILE, count),
         ["limit", "file-size", count] => {
-            // SAFETY: the signal would end the process; ignoring it is what a host with this limit does.
+            // SAFETY: the signal would end the process; ignoring it is what a host with this limit
+            // does.
             unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
             limit(libc::RLIMIT_FSIZE, count)
         }

@@ -12,8 +12,8 @@ use crate::library::Library;
 /// Bytes of every signature.
 pub const SIGNATURE: usize = 256;
 
-/// Calls a function of a table with C's own types. The arguments are as bad as the test wants them; that the module
-/// stands it is what is tested.
+/// Calls a function of a table with C's own types. The arguments are as bad as the test wants them;
+/// that the module stands it is what is tested.
 #[macro_export]
 macro_rules! c {
     ($table:expr, $name:ident($($argument:expr),* $(,)?)) => {{

@@ -5,8 +5,8 @@
 //! - [`rv`]: return values, with the names of the standard;
 //! - [`rng`]: random numbers whose seed is printed and can be given again.
 //!
-//! The crate knows the module only as a file, and it knows no PC/SC. So it can be used beside the stand-in for the
-//! PC/SC library and beside the real one.
+//! The crate knows the module only as a file, and it knows no PC/SC. So it can be used beside the
+//! stand-in for the PC/SC library and beside the real one.
 
 #![expect(clippy::macro_metavars_in_unsafe, reason = "a test of bad pointers reads as C does")]
 

@@ -23,7 +23,8 @@ pub const VERSION_3_0: Version = (3, 0);
 /// The newest version.
 pub const VERSION_3_2: Version = (3, 2);
 
-/// The loaded library. The tables that it gives out are there until [`Library::close`], or for ever.
+/// The loaded library. The tables that it gives out are there until [`Library::close`], or for
+/// ever.
 pub struct Library {
     handle: *mut c_void,
 }
@@ -154,7 +155,8 @@ pub fn number(version: CK_VERSION) -> Version {
     (version.major, version.minor)
 }
 
-/// The names of the dynamic symbols that a library defines: what other programs can see (ELF-64, "Symbol Table").
+/// The names of the dynamic symbols that a library defines: what other programs can see (ELF-64,
+/// "Symbol Table").
 pub fn exported_symbols() -> Vec<String> {
     let file = fs::read(Library::path()).unwrap();
     let number = |at: usize, bytes: usize| {

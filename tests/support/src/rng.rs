@@ -9,7 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub const SEED: &str = "JPKI_TEST_SEED";
 
 thread_local! {
-    /// How many generators this thread has made. The test harness runs each test in a thread of its own.
+    /// How many generators this thread has made. The test harness runs each test in a thread of its
+    /// own.
     static MADE: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -18,8 +19,9 @@ thread_local! {
 pub struct Rng(u64);
 
 impl Rng {
-    /// A generator for this test. The first one of a test has the seed of the test program, each later one has a
-    /// seed of its own. The seed of the test program is printed, so that the message of a failed test has it.
+    /// A generator for this test. The first one of a test has the seed of the test program, each
+    /// later one has a seed of its own. The seed of the test program is printed, so that the
+    /// message of a failed test has it.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it prints")]
     pub fn new() -> Self {
@@ -31,7 +33,8 @@ impl Rng {
     /// The generator that always starts with this seed.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
-        // SplitMix64, so that neighbouring seeds have nothing in common; and xorshift must not start at 0.
+        // SplitMix64, so that neighbouring seeds have nothing in common; and xorshift must not
+        // start at 0.
         let mixed =
             (seed.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -212,9 +212,8 @@ pub unsafe extern "C" fn SCardControl(
 
 /// Asks for an attribute.
 ///
-/// # Safety
-/// `pcbAttrLen` is NULL or writable; `pbAttr` is NULL or has as many bytes as that says, or is a place for a pointer
-/// with SCARD_AUTOALLOCATE.
+/// # Safety `pcbAttrLen` is NULL or writable; `pbAttr` is NULL or has as many bytes as that says,
+/// or is a place for a pointer with SCARD_AUTOALLOCATE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SCardGetAttrib(
     hCard: ScardHandle,

@@ -57,9 +57,8 @@ pub extern "C" fn SCardCancel(hContext: ScardContext) -> Long {
 
 /// Lists the readers.
 ///
-/// # Safety
-/// `pcchReaders` is NULL or writable; `mszReaders` is NULL or has as many bytes as that says, or is a place for a
-/// pointer with SCARD_AUTOALLOCATE.
+/// # Safety `pcchReaders` is NULL or writable; `mszReaders` is NULL or has as many bytes as that
+/// says, or is a place for a pointer with SCARD_AUTOALLOCATE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SCardListReaders(
     hContext: ScardContext,
@@ -113,8 +112,8 @@ pub unsafe extern "C" fn SCardFreeMemory(hContext: ScardContext, pvMem: *const c
 
 /// Waits until a reader is not as the caller knows it.
 ///
-/// # Safety
-/// `rgReaderStates` is NULL, or `cReaders` of them are readable and writable, each with a string for a name.
+/// # Safety `rgReaderStates` is NULL, or `cReaders` of them are readable and writable, each with a
+/// string for a name.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SCardGetStatusChange(
     hContext: ScardContext,
@@ -160,9 +159,9 @@ pub extern "C" fn pcsc_stringify_error(pcscError: Long) -> *const c_char {
     if pcscError == 0 { c"Command successful.".as_ptr() } else { c"Error of the stand-in.".as_ptr() }
 }
 
-/// Carries out a request of the test (see [`crate::command`]) and writes the reply, cut off if need be and with a NUL.
-/// Returns the length of the whole reply, or -1 for a NULL request. The reply begins with `+` or, for a request that
-/// went wrong, with `-`.
+/// Carries out a request of the test (see [`crate::command`]) and writes the reply, cut off if need
+/// be and with a NUL. Returns the length of the whole reply, or -1 for a NULL request. The reply
+/// begins with `+` or, for a request that went wrong, with `-`.
 ///
 /// # Safety
 /// `request` is NULL or has `length` bytes; `reply` is NULL or has `room` bytes.

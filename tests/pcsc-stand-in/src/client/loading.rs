@@ -24,8 +24,8 @@ pub fn library() -> PathBuf {
     beside("libpcsc_stand_in.so")
 }
 
-/// A directory for LD_LIBRARY_PATH, where the library has the name `libpcsclite.so.1`: for real clients, which find
-/// their service in the variable [`ENVIRONMENT`](crate::command::ENVIRONMENT).
+/// A directory for LD_LIBRARY_PATH, where the library has the name `libpcsclite.so.1`: for real
+/// clients, which find their service in the variable [`ENVIRONMENT`](crate::command::ENVIRONMENT).
 ///
 /// # Panics
 /// When the directory cannot be made.
@@ -48,11 +48,11 @@ pub fn library_directory() -> PathBuf {
 }
 
 impl StandIn {
-    /// Loads the library, unless it is loaded, so that whatever is loaded later and asks for `libpcsclite.so.1` gets it.
+    /// Loads the library, unless it is loaded, so that whatever is loaded later and asks for
+    /// `libpcsclite.so.1` gets it.
     ///
-    /// # Panics
-    /// When the real one is loaded already: the program must not link anything that asks for it. A test under
-    /// [`isolated`](super::isolated) has no such trouble.
+    /// # Panics When the real one is loaded already: the program must not link anything that asks
+    /// for it. A test under [`isolated`](super::isolated) has no such trouble.
     #[must_use]
     pub fn load() -> Self {
         let handle = open(SONAME.as_ref(), libc::RTLD_NOLOAD)

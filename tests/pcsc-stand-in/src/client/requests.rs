@@ -1,4 +1,5 @@
-//! The requests as methods. What they do stands at the methods of [`Service`](crate::service::Service) of the same names.
+//! The requests as methods. What they do stands at the methods of
+//! [`Service`](crate::service::Service) of the same names.
 
 #![expect(missing_docs, reason = "each is a request of the command module and a method of Service")]
 
@@ -80,7 +81,8 @@ impl StandIn {
         self.inject(function, first, Some(1), &[b"hang", number(code).as_bytes()]);
     }
 
-    /// Another request is carried out just before the call: `stand_in.before(Transmit, 3, &[b"remove", reader])`.
+    /// Another request is carried out just before the call: `stand_in.before(Transmit, 3,
+    /// &[b"remove", reader])`.
     pub fn before(self, function: Function, first: u64, request: &[&[u8]]) {
         let mut words: Vec<&[u8]> = vec![b"before"];
         words.extend(request);
@@ -180,7 +182,8 @@ impl StandIn {
 }
 
 impl ForeignHold {
-    /// An act of the program: `transmit HEX`, `select HEX`, `verify EF PIN`, `sign EF HEX`, `begin`, `end`.
+    /// An act of the program: `transmit HEX`, `select HEX`, `verify EF PIN`, `sign EF HEX`,
+    /// `begin`, `end`.
     ///
     /// # Errors
     /// The name of the PC/SC code.

@@ -1,7 +1,7 @@
 //! The cards of a console, in readers and outside, and the requests to one of them.
 //!
-//! A profile is a name of [`Profile::by_name`], with `@SEED` after it for another holder: `full`, `under-15@1`; or
-//! `other` for a card that is none of JPKI's at all.
+//! A profile is a name of [`Profile::by_name`], with `@SEED` after it for another holder: `full`,
+//! `under-15@1`; or `other` for a card that is none of JPKI's at all.
 //!
 //! CRED is `authentication` or `signature`.
 //!

@@ -1,4 +1,5 @@
-//! A call in progress: the service's lock, and the caller's context, which serves one call at a time.
+//! A call in progress: the service's lock, and the caller's context, which serves one call at a
+//! time.
 
 use std::mem;
 use std::ops::{Deref, DerefMut};
@@ -62,7 +63,8 @@ impl Service {
         body(&mut self.hold(context, function)?)
     }
 
-    /// Carries out a call of a connection's function; INVALID_HANDLE when there is no such connection.
+    /// Carries out a call of a connection's function; INVALID_HANDLE when there is no such
+    /// connection.
     pub(super) fn card_call<T>(
         &self,
         function: Function,
@@ -245,7 +247,8 @@ impl ActiveCall<'_> {
         self.reader_mut(id).ok_or(unplugged)
     }
 
-    /// What the connection has not been told yet, or has been told and not answered with a reconnect.
+    /// What the connection has not been told yet, or has been told and not answered with a
+    /// reconnect.
     pub(super) fn check_event(&self, card: CardHandle) -> Result<(), Code> {
         match self.connections.get(&card).ok_or(Code::INVALID_HANDLE)?.latched {
             None => Ok(()),
@@ -254,8 +257,8 @@ impl ActiveCall<'_> {
         }
     }
 
-    /// Works on the card without the service's lock; one at a time for each reader. `None` when the card was not there
-    /// or went away meanwhile.
+    /// Works on the card without the service's lock; one at a time for each reader. `None` when the
+    /// card was not there or went away meanwhile.
     pub(super) fn on_card<T: Send>(
         &mut self,
         id: ReaderId,

@@ -44,11 +44,11 @@ impl ReaderState {
 }
 
 impl Service {
-    /// SCardGetStatusChange: returns when something is not as the client knows it. `None` waits without limit. The
-    /// context serves nothing but [`Service::cancel`] meanwhile.
+    /// SCardGetStatusChange: returns when something is not as the client knows it. `None` waits
+    /// without limit. The context serves nothing but [`Service::cancel`] meanwhile.
     ///
-    /// # Errors
-    /// TIMEOUT, CANCELLED, UNKNOWN_READER for a reader that is not there at the start, INVALID_HANDLE, NO_SERVICE.
+    /// # Errors TIMEOUT, CANCELLED, UNKNOWN_READER for a reader that is not there at the start,
+    /// INVALID_HANDLE, NO_SERVICE.
     pub fn get_status_change(
         &self,
         context: ContextHandle,

@@ -9,11 +9,11 @@ use super::reader::{Power, ReaderId, Sharing};
 use super::{CardHandle, Connection, ContextHandle, Service};
 
 impl Service {
-    /// SCardConnect: the connection and its protocol. Waits while another connection has a transaction.
+    /// SCardConnect: the connection and its protocol. Waits while another connection has a
+    /// transaction.
     ///
-    /// # Errors
-    /// UNKNOWN_READER, NO_SMARTCARD, SHARING_VIOLATION while another connection is exclusive, UNPOWERED_CARD for a mute
-    /// card, PROTO_MISMATCH, NO_SERVICE.
+    /// # Errors UNKNOWN_READER, NO_SMARTCARD, SHARING_VIOLATION while another connection is
+    /// exclusive, UNPOWERED_CARD for a mute card, PROTO_MISMATCH, NO_SERVICE.
     pub fn connect(
         &self,
         context: ContextHandle,
@@ -34,11 +34,11 @@ impl Service {
         })
     }
 
-    /// SCardReconnect: forgets what the connection was told, and says which protocol there is now. Like the service, it
-    /// connects to whatever card is there, also to another one than before.
+    /// SCardReconnect: forgets what the connection was told, and says which protocol there is now.
+    /// Like the service, it connects to whatever card is there, also to another one than before.
     ///
-    /// # Errors
-    /// INVALID_HANDLE, NO_SMARTCARD, UNRESPONSIVE_CARD, SHARING_VIOLATION, PROTO_MISMATCH, NO_SERVICE.
+    /// # Errors INVALID_HANDLE, NO_SMARTCARD, UNRESPONSIVE_CARD, SHARING_VIOLATION, PROTO_MISMATCH,
+    /// NO_SERVICE.
     pub fn reconnect(
         &self,
         card: CardHandle,
@@ -91,7 +91,8 @@ impl Service {
         })
     }
 
-    /// SCardDisconnect. With LEAVE it never waits; else it waits while another connection has a transaction.
+    /// SCardDisconnect. With LEAVE it never waits; else it waits while another connection has a
+    /// transaction.
     ///
     /// # Errors
     /// INVALID_HANDLE, NO_SERVICE.

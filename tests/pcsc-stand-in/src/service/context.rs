@@ -30,8 +30,8 @@ impl Service {
         Ok(handle)
     }
 
-    /// SCardReleaseContext: its connections end, and a card in a transaction of theirs is reset. The context is gone
-    /// also when the service does not answer.
+    /// SCardReleaseContext: its connections end, and a card in a transaction of theirs is reset.
+    /// The context is gone also when the service does not answer.
     ///
     /// # Errors
     /// INVALID_HANDLE, NO_SERVICE.

@@ -1,5 +1,5 @@
-//! What a test does to the service: it plugs readers in, pulls cards out, kills the service, injects faults and asks what
-//! the program under test has done.
+//! What a test does to the service: it plugs readers in, pulls cards out, kills the service,
+//! injects faults and asks what the program under test has done.
 
 use std::ffi::{CStr, CString};
 use std::sync::{Arc, PoisonError};
@@ -26,8 +26,8 @@ impl Service {
         self.inner.changed.notify_all();
     }
 
-    /// Unplugs a reader with whatever is in it. Its connections end; one that is plugged in under the same name later
-    /// is another reader.
+    /// Unplugs a reader with whatever is in it. Its connections end; one that is plugged in under
+    /// the same name later is another reader.
     pub fn remove_reader(&self, name: &CStr) {
         let mut state = self.lock();
         let card = state.take_card(name);
@@ -88,14 +88,15 @@ impl Service {
         }
     }
 
-    /// Resets the card by no client's wish, also inside a transaction, as a loose contact does. Every connection is
-    /// told.
+    /// Resets the card by no client's wish, also inside a transaction, as a loose contact does.
+    /// Every connection is told.
     pub fn disturb(&self, name: &CStr) {
         let client = self.foreign();
         client.disturb(name);
     }
 
-    /// Kills the service: calls that wait return, whatever was connected talks to nobody from now on.
+    /// Kills the service: calls that wait return, whatever was connected talks to nobody from now
+    /// on.
     pub fn kill_service(&self) {
         let mut state = self.lock();
         state.daemon.running = false;
@@ -134,7 +135,8 @@ impl Service {
         self.inner.changed.notify_all();
     }
 
-    /// Takes the power of every card that nobody uses, as the service does some seconds after the last client.
+    /// Takes the power of every card that nobody uses, as the service does some seconds after the
+    /// last client.
     pub fn power_down_idle(&self) {
         let mut state = self.lock();
         for reader in state.readers.iter_mut().filter(|reader| reader.sharing == Sharing::Shared(0)) {
@@ -191,7 +193,8 @@ impl Service {
         *self.lock().journal.power(caller)
     }
 
-    /// How often foreign programs sent a PIN that the card refused, by [`super::ForeignCard::verify`] to this PIN file.
+    /// How often foreign programs sent a PIN that the card refused, by
+    /// [`super::ForeignCard::verify`] to this PIN file.
     #[must_use]
     pub fn foreign_failed_verifies(&self, pin_ef: u16) -> u64 {
         self.lock().journal.foreign_failed_verifies(pin_ef)
@@ -213,7 +216,8 @@ impl Service {
         self.lock().blocked.get(&function).copied().unwrap_or(0)
     }
 
-    /// Returns when at least `count` calls of a function wait: for a card, a transaction, a change or a release.
+    /// Returns when at least `count` calls of a function wait: for a card, a transaction, a change
+    /// or a release.
     pub fn await_blocked(&self, function: Function, count: usize) {
         let mut state = self.lock();
         while state.blocked.get(&function).copied().unwrap_or(0) < count {
@@ -223,8 +227,8 @@ impl Service {
 }
 
 impl State {
-    /// Takes the card out of the reader's books. Returns it, and whether it works just now: then it is told when it is
-    /// done, and nobody waits for that here.
+    /// Takes the card out of the reader's books. Returns it, and whether it works just now: then it
+    /// is told when it is done, and nobody waits for that here.
     fn take_card(&mut self, name: &CStr) -> Option<(Arc<dyn Icc>, bool)> {
         let reader = self.reader_named(name)?;
         let card = reader.card.take()?;

@@ -67,11 +67,11 @@ impl Service {
         })
     }
 
-    /// SCardEndTransaction. A reset or the loss of power is told to this connection as well, as the service does it.
-    /// On any error before that, the transaction goes on.
+    /// SCardEndTransaction. A reset or the loss of power is told to this connection as well, as the
+    /// service does it. On any error before that, the transaction goes on.
     ///
-    /// # Errors
-    /// INVALID_HANDLE, RESET_CARD, REMOVED_CARD, NOT_TRANSACTED without a transaction, SHARING_VIOLATION, NO_SERVICE.
+    /// # Errors INVALID_HANDLE, RESET_CARD, REMOVED_CARD, NOT_TRANSACTED without a transaction,
+    /// SHARING_VIOLATION, NO_SERVICE.
     pub fn end_transaction(&self, card: CardHandle, disposition: Disposition) -> Result<(), Code> {
         self.card_call(Function::EndTransaction, card, |call, _| {
             let reader = call.reader_of(card)?;
@@ -94,9 +94,8 @@ impl Service {
 
     /// SCardTransmit. Waits while another connection has a transaction.
     ///
-    /// # Errors
-    /// Every way an exchange can fail; INSUFFICIENT_BUFFER when the answer does not fit in `room`, after the card has
-    /// carried the command out.
+    /// # Errors Every way an exchange can fail; INSUFFICIENT_BUFFER when the answer does not fit in
+    /// `room`, after the card has carried the command out.
     pub fn transmit(
         &self,
         card: CardHandle,
@@ -181,8 +180,8 @@ impl Service {
 
     /// SCardGetAttrib.
     ///
-    /// # Errors
-    /// UNSUPPORTED_FEATURE for an attribute the reader does not have, and whatever a connection can be told.
+    /// # Errors UNSUPPORTED_FEATURE for an attribute the reader does not have, and whatever a
+    /// connection can be told.
     pub fn attribute(&self, card: CardHandle, attribute: u64) -> Result<Vec<u8>, Code> {
         self.card_call(Function::GetAttrib, card, |call, _| {
             let id = call.reader_of(card)?.id;

@@ -7,7 +7,8 @@ use super::Service;
 use super::code::Code;
 use super::journal::Function;
 
-/// At which calls, counted from the injection on; the first is 1. Calls of [`super::Foreign`] programs do not count.
+/// At which calls, counted from the injection on; the first is 1. Calls of [`super::Foreign`]
+/// programs do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct When {
     first: u64,
@@ -64,11 +65,11 @@ pub enum Fault {
     Fail(Code),
     /// The call is carried out, and returns this code all the same.
     FailAfter(Code),
-    /// Something happens first; then the call is carried out. It runs without any lock of the service, on the caller's
-    /// thread: it must not wait for a transaction that this thread holds.
+    /// Something happens first; then the call is carried out. It runs without any lock of the
+    /// service, on the caller's thread: it must not wait for a transaction that this thread holds.
     Before(Hook),
-    /// The call is not carried out, and returns this code when [`Service::release_hanging`] is called or the service
-    /// dies.
+    /// The call is not carried out, and returns this code when [`Service::release_hanging`] is
+    /// called or the service dies.
     Hang(Code),
     /// Connect, Reconnect and Status report this protocol.
     Protocol(u32),

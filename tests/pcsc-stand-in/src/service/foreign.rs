@@ -1,7 +1,7 @@
 //! Other programs at the same readers: a browser, scdaemon, a second user of the card.
 //!
-//! What they do is not recorded among the calls of the program under test, and no fault hits them. File ids and
-//! commands are spelled here once more, so that a wrong constant elsewhere shows.
+//! What they do is not recorded among the calls of the program under test, and no fault hits them.
+//! File ids and commands are spelled here once more, so that a wrong constant elsewhere shows.
 
 use std::ffi::CStr;
 
@@ -12,7 +12,8 @@ use super::{CardHandle, ContextHandle, Service};
 
 const PROTOCOLS: u32 = protocol::T0 | protocol::T1;
 
-/// Another program, with a context of its own; dropped, it is gone, and a card in a transaction of its is reset.
+/// Another program, with a context of its own; dropped, it is gone, and a card in a transaction of
+/// its is reset.
 pub struct Foreign {
     service: Service,
     context: Option<ContextHandle>,
@@ -125,7 +126,8 @@ impl ForeignCard {
         Ok(status)
     }
 
-    /// A signature in the current application: key 0x0017 authentication, 0x001a signature. The whole answer.
+    /// A signature in the current application: key 0x0017 authentication, 0x001a signature. The
+    /// whole answer.
     ///
     /// # Errors
     /// As [`Service::transmit`].
@@ -144,8 +146,8 @@ impl ForeignCard {
         self.despite_resets(|| self.service.begin_transaction(self.card))
     }
 
-    /// Tries again after each reset: with several other programs the next may come right after the reconnection, or
-    /// without a notice of its own.
+    /// Tries again after each reset: with several other programs the next may come right after the
+    /// reconnection, or without a notice of its own.
     fn despite_resets<T>(&self, attempt: impl Fn() -> Result<T, Code>) -> Result<T, Code> {
         loop {
             let outcome = attempt();
@@ -164,7 +166,8 @@ impl ForeignCard {
         self.service.end_transaction(self.card, disposition)
     }
 
-    /// Ends the connection and does something to the card; waits while the program under test has a transaction.
+    /// Ends the connection and does something to the card; waits while the program under test has a
+    /// transaction.
     ///
     /// # Errors
     /// As [`Service::disconnect`].

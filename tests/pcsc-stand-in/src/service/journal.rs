@@ -5,7 +5,8 @@ use std::fmt;
 
 use super::code::Code;
 
-/// How many calls the log keeps. Bounded, so that a test that watches memory does not watch the stand-in's.
+/// How many calls the log keeps. Bounded, so that a test that watches memory does not watch the
+/// stand-in's.
 const KEPT: usize = 4096;
 
 /// Defines the functions of the C API.
@@ -65,7 +66,8 @@ pub struct Call {
 /// How often cards were reset or lost their power, and by whom.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct PowerCounts {
-    /// Resets: Disconnect, Reconnect or EndTransaction with SCARD_RESET_CARD, and a client gone inside a transaction.
+    /// Resets: Disconnect, Reconnect or EndTransaction with SCARD_RESET_CARD, and a client gone
+    /// inside a transaction.
     pub resets: u64,
     /// The same with SCARD_UNPOWER_CARD.
     pub unpowers: u64,

@@ -90,7 +90,8 @@ impl Reader {
         self.transaction = Some(Transaction { holder, depth: depth + 1 });
     }
 
-    /// Ends a transaction once; `false` when there is none. An exclusive connection keeps its last one.
+    /// Ends a transaction once; `false` when there is none. An exclusive connection keeps its last
+    /// one.
     pub(super) fn unlock(&mut self) -> bool {
         let least = u32::from(self.sharing == Sharing::Exclusive);
         match &mut self.transaction {
@@ -144,8 +145,9 @@ impl Reader {
         presence | sharing | (self.events << 16)
     }
 
-    /// Settles the protocol of a new or renewed connection; `None` when the card has none of the wanted ones. Cards
-    /// here speak T=1, as the My Number card does in contact and contactless readers.
+    /// Settles the protocol of a new or renewed connection; `None` when the card has none of the
+    /// wanted ones. Cards here speak T=1, as the My Number card does in contact and contactless
+    /// readers.
     pub(super) fn negotiate(&mut self, preferred: u32) -> Option<u32> {
         let preferred = if preferred & protocol::ANY_OLD != 0 {
             preferred | protocol::T0 | protocol::T1
