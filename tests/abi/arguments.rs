@@ -1,5 +1,5 @@
 //! Bad pointers and bad lengths, for every supported function: generated from good arguments, one
-//! of which is spoiled. All memory ends at a page that nobody may touch, so that one byte too far
+//! of which is spoiled. All memory ends at a page that cannot be accessed, so that one byte too far
 //! ends the test.
 
 use std::ptr;
@@ -277,7 +277,7 @@ fn a_user_with_a_name_is_not_supported() {
     });
 }
 
-/// Leaves the first `length` items of an input, right before the page that nobody may touch.
+/// Leaves the first `length` items of an input, right before the page that cannot be accessed.
 fn shorten(call: &mut PreparedCall<'_>, argument: &Argument, index: usize, length: usize) {
     let item = if let Argument::Template(_) = argument { size_of::<ck::CK_ATTRIBUTE>() } else { 1 };
     let memory = Guarded::of(&call.at(index).bytes()[..length * item]);

@@ -1,5 +1,5 @@
 //! Forked children: they have to initialize for themselves, touch nothing of their parent's until
-//! then, and find no lock that nobody will ever release.
+//! then, and find no lock that is never released.
 
 use std::fs;
 use std::ptr;

@@ -279,8 +279,8 @@ fn events_of_before_are_forgotten_when_the_module_is_initialized() {
     });
 }
 
-/// Lets something happen while a thread waits, and returns what the thread, and whoever asks after
-/// it, is told.
+/// Lets something happen while a thread waits, and returns what the thread, and a caller who asks
+/// after it, is told.
 fn told_while_waiting(host: &Host, happens: impl FnOnce()) -> Vec<CK_SLOT_ID> {
     let first = thread::scope(|threads| {
         let waiting = threads.spawn(|| wait(host, 0));

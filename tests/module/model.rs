@@ -79,7 +79,7 @@ proptest! {
     }
 }
 
-/// A session that nobody touched since its card was taken out, and one on the card that came after
+/// A session that was not used since its card was taken out, and one on the card that came after
 /// it.
 const AN_OLD_SESSION_AND_A_NEW_ONE: [Act; 3] = [
     Act::Call(0, Call::Open(Credential::Authentication, false)),

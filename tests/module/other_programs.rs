@@ -50,7 +50,7 @@ fn calls(known: bool) -> Vec<Call> {
     Call::ALL.iter().copied().filter(|call| !(known && call.meets_the_card())).filter(exchanges).collect()
 }
 
-/// What another program does at the card when it gets at it; it waits for that like everybody.
+/// What another program does at the card when it gets at it; it waits for that like other programs.
 fn other_program(program: Foreign) -> JoinHandle<()> {
     thread::spawn(move || {
         let card = program.connect(READER).unwrap();
@@ -64,7 +64,7 @@ fn assert_not_locked(fixture: &Fixture, case: &str) {
     let program = fixture.foreign();
     let thread = thread::spawn(move || {
         let answer = program.connect(READER).and_then(|card| card.select(&OTHER_APPLICATION));
-        // Nobody listens any more when it took too long.
+        // The receiver is gone when it took too long.
         let _ = done.send(answer);
     });
     assert_eq!(wait.recv_timeout(LONG).expect(case), Ok(0x9000), "{case}");
@@ -129,7 +129,7 @@ fn a_program_that_comes_at_any_command_waits_and_costs_nothing() {
         },
         |ready, _, result, case| {
             assert_eq!(result, Ok(()), "{case}");
-            // Nobody but the module had the card while its PIN was verified.
+            // No other program had the card while its PIN was verified.
             let verified = |command: &CommandRecord| command.verified_before.any();
             assert!(!ready.commands().iter().any(|command| command.foreign && verified(command)), "{case}");
             ready.assert_session_works();

@@ -152,7 +152,7 @@ fn a_signature_spends_no_reserved_try() {
         assert_eq!(rv(fixture.login(session, AUTH_PIN)), ck::CKR_PIN_LOCKED);
         assert_eq!(fixture.card().ledger_since(mark).verifies(AUTH), 0);
         assert_eq!(fixture.tries_left(AUTH), 2);
-        // The office, or whoever knows the PIN, has set the counter back.
+        // The office, or a user who knows the PIN, has set the counter back.
         fixture.card().set_tries_left(AUTH, 3);
         fixture.login(session, pin.as_bytes()).expect("the right PIN");
         fixture.sign(session, MECHANISM, b"data").expect("a signature");

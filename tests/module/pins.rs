@@ -230,7 +230,7 @@ fn a_refused_pin_may_be_sent_again_when_the_counter_changed() {
     let fixture = Fixture::new();
     let session = fixture.open(fixture.auth_slot());
     assert_eq!(rv(fixture.login(session, b"9999")), ck::CKR_PIN_INCORRECT);
-    // Somebody else set this PIN: the counter is full again.
+    // Another program set this PIN: the counter is full again.
     fixture.card().set_pin(Credential::Authentication, "9999");
     fixture.card().set_tries_left(Credential::Authentication, 3);
     fixture.module().token_info(fixture.auth_slot()).expect("a token");

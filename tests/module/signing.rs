@@ -287,15 +287,15 @@ fn the_card_is_not_left_verified_after_any_operation() {
         for (credential, pin) in [(Credential::Authentication, AUTH_PIN), (Credential::Signature, SIGN_PIN)] {
             let fixture = Fixture::with(profile.clone());
             let session = fixture.open_rw(fixture.slot_of(credential));
-            let nobody = |what| assert!(!fixture.card().verified(credential), "{what}");
+            let not_verified = |what| assert!(!fixture.card().verified(credential), "{what}");
             fixture.login(session, pin).expect("the right PIN");
-            nobody("login");
+            not_verified("login");
             fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, DATA).expect("a signature");
-            nobody("signature");
+            not_verified("signature");
             fixture.find_by(session, &[]).expect("a search");
-            nobody("search");
+            not_verified("search");
             fixture.set_pin(session, pin, pin).expect("a change");
-            nobody("change of the PIN");
+            not_verified("change of the PIN");
         }
     }
 }

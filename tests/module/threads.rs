@@ -84,7 +84,7 @@ fn on_one_session_shared_by_16_threads_each_signature_is_right_or_refused() {
                     assert!([ck::CKR_OK, ck::CKR_OPERATION_ACTIVE].contains(&begun), "{begun:#x}");
                     let result = fixture.finish_sign(session, b"data");
                     if let Ok(signature) = &result {
-                        // Whoever began it: there is only one thing that is signed here.
+                        // Any thread may have begun it: all of them sign the same data.
                         assert_sha256_signature(
                             fixture.card(),
                             Credential::Authentication,
@@ -101,7 +101,7 @@ fn on_one_session_shared_by_16_threads_each_signature_is_right_or_refused() {
     });
     let made = made.into_inner();
     assert!(made > 0);
-    assert_eq!(fixture.card().signatures(), made, "a signature was made and nobody got it");
+    assert_eq!(fixture.card().signatures(), made, "a signature was made and no caller got it");
 }
 
 /// What one thread does while another one waits for the card.

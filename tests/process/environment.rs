@@ -20,16 +20,16 @@ use test_support::library::Library;
 use virtual_card::Credential;
 use virtual_card::stack::Stack;
 
-/// Somebody without rights.
+/// A user without rights.
 const NOBODY: u32 = 65_534;
-/// Somebody else.
-const SOMEBODY: u32 = 65_533;
+/// Another user.
+const OTHER_USER: u32 = 65_533;
 
 fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// A copy of this program, beside a copy of the library, in a directory that everybody may enter
+/// A copy of this program, beside a copy of the library, in a directory that every user may enter
 /// and write to.
 fn copy_program(stack: &Stack) -> PathBuf {
     fs::set_permissions(stack.directory(), Permissions::from_mode(0o755)).unwrap();
@@ -125,7 +125,7 @@ fn what_took_the_number_of_standard_error_is_never_written_to() {
     host.expect("finalize", "CKR_OK");
     assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
 
-    // Nobody took it: it goes to the connection to the PC/SC service.
+    // No file took it: it goes to the connection to the PC/SC service.
     let mut host = Child::with(&stack, traced);
     host.expect("close-descriptor 2", "done");
     assert_works(&mut host);
@@ -202,7 +202,9 @@ fn a_bad_configuration_is_one_line_in_the_log_and_changes_nothing() {
         ("world", |path| write_mode(path, 0o646)),
     ];
     if is_root() {
-        bad.push(("owner", |path| write_mode(path, 0o644).and_then(|()| chown(path, Some(SOMEBODY), None))));
+        bad.push(("owner", |path| {
+            write_mode(path, 0o644).and_then(|()| chown(path, Some(OTHER_USER), None))
+        }));
     }
     for (name, make) in bad {
         let path = stack.directory().join(format!("{name}.toml"));
@@ -252,7 +254,7 @@ fn give_capability(program: &Path) -> io::Result<()> {
 }
 
 fn give_user(program: &Path) -> io::Result<()> {
-    chown(program, Some(SOMEBODY), None)?;
+    chown(program, Some(OTHER_USER), None)?;
     fs::set_permissions(program, Permissions::from_mode(0o4755))
 }
 
@@ -424,7 +426,7 @@ fn a_log_file_is_made_private_and_nothing_else_is_written_to() {
     let mut refused = vec![place("link.log"), place("directory.log"), place("fifo.log"), "/dev/full".into()];
     if is_root() {
         fs::write(place("foreign.log"), "").unwrap();
-        chown(place("foreign.log"), Some(SOMEBODY), None).unwrap();
+        chown(place("foreign.log"), Some(OTHER_USER), None).unwrap();
         refused.push(place("foreign.log"));
     }
     let device = fs::metadata("/dev/full").unwrap().mode();

@@ -87,7 +87,7 @@ fn a_host_that_exits_without_finalizing_ends_well() {
     }
     let card = stack.card(0);
     assert!(!card.verified(Credential::Signature));
-    assert_eq!(card.ledger().resets(), 0, "nobody died in a transaction");
+    assert_eq!(card.ledger().resets(), 0, "no process died in a transaction");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use virtual_card::{Credential, Event, VirtualCard};
 
 const BOTH: [&str; 2] = ["authentication", "signature"];
 
-/// What a card answers to somebody who wants signatures of both keys without a PIN.
+/// What a card answers to a program that wants signatures of both keys without a PIN.
 const REFUSED: &str = "6982 6982";
 
 /// How long the attacker has.
@@ -214,7 +214,7 @@ fn what_a_kill_has_left_is_gone_when_the_next_user_is_served() {
     let stack = stack(true);
     let card = stack.card(0);
     let prelude = ["initialize", "open signature", "login signature"].map(str::to_owned);
-    // Somebody else keeps the power on, and logs in with the other PIN.
+    // Another program keeps the power on, and logs in with the other PIN.
     let mut other = Child::start(&stack);
     other.expect_ok(&["initialize", "open authentication"]);
     let course = course(&stack, &prelude, "sign signature");
@@ -225,8 +225,8 @@ fn what_a_kill_has_left_is_gone_when_the_next_user_is_served() {
     assert_eq!(sign_without_pin(&stack), REFUSED);
 }
 
-/// When the service itself is killed nobody is left to reset the card. The virtual reader keeps the
-/// power on all the while; a real one may or may not.
+/// When the service itself is killed no process is left to reset the card. The virtual reader keeps
+/// the power on all the while; a real one may or may not.
 #[test]
 fn what_the_death_of_pcscd_has_left_is_gone_when_the_next_user_is_served() {
     let mut stack = stack(true);

@@ -11,7 +11,7 @@ use crate::support::stack;
 use virtual_card::stack::Stack;
 use virtual_card::{Credential, VirtualCard};
 
-/// A host that is logged in with a password that nobody else has in his memory, and has signed.
+/// A host that is logged in with a password that no other process has in memory, and has signed.
 struct Scene {
     stack: Stack,
     host: Child,

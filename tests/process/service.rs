@@ -1,5 +1,5 @@
-//! A PC/SC service that dies, refuses, talks nonsense or is held by somebody else, and cards that
-//! come and go.
+//! A PC/SC service that dies, refuses, talks nonsense or whose reader another program holds, and
+//! cards that come and go.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -193,7 +193,7 @@ fn nonsense_from_a_daemon_is_no_reader() {
     }
 }
 
-// --- somebody else has the card
+// --- another program has the card
 // ---------------------------------------------------------------------------------
 
 #[test]
@@ -204,7 +204,7 @@ fn a_signature_waits_for_the_end_of_a_foreign_transaction() {
     foreign.expect("foreign connect", "done");
     foreign.expect("foreign hold", "held");
     host.tell("sign signature");
-    assert_eq!(host.answer_within(SECOND), None, "the card is somebody else's");
+    assert_eq!(host.answer_within(SECOND), None, "another program has the card");
     foreign.expect("info", "released");
     assert_eq!(host.answer(), "CKR_OK");
     assert_eq!(stack.card(0).ledger().resets(), 0);

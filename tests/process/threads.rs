@@ -1,4 +1,5 @@
-//! Several processes with several threads at one card, with somebody in between who resets it.
+//! Several processes with several threads at one card, with another program in between that resets
+//! it.
 
 use std::time::Duration;
 use std::{env, thread};
@@ -34,8 +35,8 @@ fn two_processes_of_eight_threads_sign_while_a_third_one_resets_the_card() {
             let answer = host.answer_within(Duration::from_secs(600));
             assert_eq!(answer, Some(format!("CKR_OK {}", THREADS * each() / ROUNDS)));
         }
-        // pcscd is not fair: whoever comes again at once is served again, and the third one may
-        // wait for ever.
+        // pcscd is not fair: a program that comes again at once is served again, and the third one
+        // may wait for ever.
         let resets = card.ledger().resets();
         wait_until("a reset", || card.ledger().resets() > resets);
     }
@@ -56,7 +57,7 @@ fn two_processes_of_eight_threads_sign_while_a_third_one_resets_the_card() {
     }
 }
 
-/// pcscd (1.9.9) looks whether somebody has a transaction before it resets the card for
+/// pcscd (1.9.9) looks whether a program has a transaction before it resets the card for
 /// `SCardDisconnect`, and does not look again: a transaction that begins just then is hit in the
 /// middle, without being told before its next command. No client can do anything about that. The
 /// call fails then, without harm, and the next one is as good as ever.
@@ -74,7 +75,7 @@ fn a_storm_of_resets_by_three_programs_costs_no_try_and_no_card() {
         match &*host.ask("sign signature") {
             "CKR_OK" => signed += 1,
             "CKR_DEVICE_ERROR" => hit += 1,
-            // A VERIFY was hit. Nobody sends the PIN a second time but the user.
+            // A VERIFY was hit. Only the user sends the PIN a second time.
             "CKR_USER_NOT_LOGGED_IN" => while host.ask("login signature") != "CKR_OK" {},
             other => panic!("{other}"),
         }

@@ -1,5 +1,5 @@
-//! Memory that ends where a page begins that nobody may touch: reading or writing one byte too far
-//! ends the process.
+//! Memory that ends where a page begins that cannot be accessed: reading or writing one byte too
+//! far ends the process.
 
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -8,7 +8,7 @@ use cryptoki_sys::CK_ULONG;
 
 use super::functions::address;
 
-/// What memory holds before somebody writes to it.
+/// What memory holds before it is written.
 pub const UNTOUCHED: u8 = 0xee;
 
 /// Such memory.
@@ -45,7 +45,7 @@ impl Guarded {
         unsafe { mapping.write_bytes(UNTOUCHED, mapped) };
         // SAFETY: within the mapping.
         let guard = unsafe { mapping.add(usable) };
-        // SAFETY: the last page of this mapping, of which nobody knows yet.
+        // SAFETY: the last page of this mapping, to which no other pointer leads yet.
         let protected = unsafe { libc::mprotect(guard.as_ptr().cast(), page, libc::PROT_NONE) };
         assert_eq!(protected, 0);
         Self { mapping, mapped, length }
@@ -84,7 +84,7 @@ impl Guarded {
     }
 
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and nobody else has it.
+        // SAFETY: as above, and no other reference to it exists.
         unsafe { slice::from_raw_parts_mut(self.place(), self.length) }
     }
 
@@ -95,12 +95,12 @@ impl Guarded {
         unsafe { self.place::<T>().read_unaligned() }
     }
 
-    /// Whether nobody has written to it, nor to the bytes before it.
+    /// Whether it is unchanged, and the bytes before it too.
     pub fn is_untouched(&self) -> bool {
         self.is_untouched_before() && self.bytes().iter().all(|byte| *byte == UNTOUCHED)
     }
 
-    /// Whether nobody has written to the bytes before it.
+    /// Whether the bytes before it are unchanged.
     pub fn is_untouched_before(&self) -> bool {
         let before = self.mapped - page_size() - self.length;
         // SAFETY: so many bytes are readable, and have been written.

@@ -355,8 +355,8 @@ fn elements(mut der: &[u8]) -> Vec<&[u8]> {
     elements
 }
 
-/// A certificate with one of its fields replaced. Its signature does not hold any more, and nobody
-/// checks it.
+/// A certificate with one of its fields replaced. Its signature does not hold any more, and no
+/// reader checks it.
 fn replaced(certificate: &[u8], field: Field, with: &[u8]) -> Vec<u8> {
     // TBSCertificate: version, serial number, algorithm, issuer, validity, subject, key,
     // extensions.

@@ -62,7 +62,7 @@ fn session() -> impl Strategy<Value = usize> {
     prop_oneof![6 => Just(0), 2 => Just(1), 1 => 2..4_usize]
 }
 
-/// What is right as long as nobody changes the PIN, mostly.
+/// What is right as long as no program changes the PIN, mostly.
 fn entry() -> impl Strategy<Value = usize> {
     prop_oneof![5 => Just(0), 2 => Just(1), 2 => Just(2), 2 => ENTRIES]
 }
@@ -108,7 +108,7 @@ fn acts() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// A run. It begins with somebody who is logged in, so that it does not have to come to that by
+/// A run. It begins with a user who is logged in, so that it does not have to come to that by
 /// chance.
 pub fn runs() -> impl Strategy<Value = Vec<Act>> {
     let logged_in = |(module, credential, rw)| {
@@ -119,7 +119,7 @@ pub fn runs() -> impl Strategy<Value = Vec<Act>> {
 }
 
 impl Act {
-    /// Whether somebody entered a PIN, or a PIN that was right once may have been changed since:
+    /// Whether a user entered a PIN, or a PIN that was right once may have been changed since:
     /// nothing else may ever cost a try, and these cost one at most.
     pub fn may_cost_a_try(self) -> bool {
         matches!(

@@ -9,7 +9,7 @@ use std::ops::Range;
 use cryptoki_sys as ck;
 use virtual_card::Credential;
 
-/// A text that somebody enters as a PIN.
+/// A text that a user enters as a PIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     pub text: &'static str,
@@ -93,7 +93,7 @@ fn asks_each_time(module: usize, credential: Credential) -> bool {
 
 #[derive(Debug, Clone, Default)]
 struct Login {
-    /// The PIN of whoever is logged in.
+    /// The PIN of the user who is logged in.
     pin: Option<&'static str>,
     /// Changes with each login, logout and change of the PIN.
     generation: usize,
@@ -230,7 +230,7 @@ impl Module {
 }
 
 impl Model {
-    /// The first card is in; each module has counted its slots, and nobody has a session.
+    /// The first card is in; each module has counted its slots, and no session is open.
     pub fn new() -> Self {
         let other = Card { pins: None, signatures: 0 };
         Self {

@@ -173,7 +173,7 @@ impl Call {
         matches!(self, Self::Sign(_) | Self::SignPss | Self::SignFinal(_) | Self::SignOnce)
     }
 
-    /// Whether it brings a PIN of which nobody knows yet whether it is right.
+    /// Whether it brings a PIN that may be right or wrong.
     pub fn brings_a_pin(self) -> bool {
         self.logs_in() || matches!(self, Self::LoginForOperation | Self::SetPin(_))
     }

@@ -62,7 +62,7 @@ impl Builder {
         self
     }
 
-    /// The card of somebody else.
+    /// The card of another holder.
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = identity;
         self

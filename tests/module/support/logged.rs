@@ -6,7 +6,7 @@ use std::sync::Once;
 use log::{LevelFilter, Log, Metadata, Record};
 
 thread_local! {
-    /// `None` while nobody listens on this thread.
+    /// `None` while no test listens on this thread.
     static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
@@ -32,7 +32,7 @@ impl Log for Listener {
 pub fn logged(work: impl FnOnce()) -> Vec<String> {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        log::set_logger(&Listener).expect("nobody else has a logger");
+        log::set_logger(&Listener).expect("no other logger");
         log::set_max_level(LevelFilter::Trace);
     });
     LINES.set(Some(Vec::new()));

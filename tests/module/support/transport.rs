@@ -231,7 +231,7 @@ impl Transaction for ServiceTransaction<'_> {
 
 impl Drop for ServiceTransaction<'_> {
     fn drop(&mut self) {
-        // Whoever does not end it gets no answer either.
+        // A caller that does not end it gets no answer either.
         let _ = self.close(Leave::Unpowered);
     }
 }

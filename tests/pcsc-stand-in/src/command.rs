@@ -10,7 +10,7 @@
 //! | `add-reader NAME`, `remove-reader NAME` | plugs in, unplugs |
 //! | `new-card ID PROFILE` | makes a card; see [`cards`] |
 //! | `insert NAME ID`, `remove NAME`, `out-and-in NAME` | moves a card |
-//! | `disturb NAME` | resets the card by nobody's wish, also inside a transaction |
+//! | `disturb NAME` | resets the card, as another program does, also inside a transaction |
 //! | `kill-service`, `start-service`, `power-down-idle` | |
 //! | `quirks CODE CODE threads`, or `no-threads` | the fields of [`Quirks`] |
 //! | `inject FUNCTION FIRST COUNT KIND …` | COUNT may be `endless`; KIND is `fail CODE`, `fail-after CODE`, `hang CODE`, `protocol N`, `length N`, `answer HEX` or `before` and any request |
@@ -147,7 +147,7 @@ impl Console {
                 service.await_blocked(function, words.size()?);
             }
             "card" => {
-                // The store is free meanwhile: a busy card keeps nobody from another one.
+                // The store is free meanwhile: a busy card does not stop calls for another one.
                 let card = self.store().virtual_card(words.text()?)?;
                 return cards::execute(&card, &mut words).map(String::into_bytes);
             }

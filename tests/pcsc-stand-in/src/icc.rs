@@ -37,7 +37,7 @@ pub enum Exchange {
     Answer(Vec<u8>),
     /// The card was pulled out instead.
     Removed,
-    /// The card was reset by somebody instead.
+    /// Another program reset the card instead.
     Reset,
     /// The reader reports this.
     Failed(Code),

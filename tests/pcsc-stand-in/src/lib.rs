@@ -9,7 +9,7 @@
 //! - [`c_api`]: the functions of `libpcsclite.so.1` over one service of the process. The shared
 //!   library carries that name inside itself, so that a module that is linked to `libpcsclite.so.1`
 //!   runs on it.
-//! - [`command`]: a text channel into that one service, for whoever loaded the library.
+//! - [`command`]: a text channel into that one service, for the program that loaded the library.
 //! - [`client`]: the other end of the channel, for test programs.
 //!
 //! # One service for each process

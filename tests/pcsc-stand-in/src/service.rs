@@ -95,7 +95,7 @@ struct State {
 
 struct Daemon {
     running: bool,
-    /// Counts the deaths: whoever connected before one talks to nobody.
+    /// Counts the deaths: a client that connected before one gets no answer.
     generation: u64,
 }
 
@@ -211,7 +211,7 @@ impl State {
         self.contexts.get(&context).map_or(Caller::Tested, |context| context.caller)
     }
 
-    /// Whether nobody answers on this context any more.
+    /// Whether no service answers on this context any more.
     fn is_cut_off(&self, context: ContextHandle) -> bool {
         match self.contexts.get(&context) {
             Some(context) => !self.daemon.running || context.generation != self.daemon.generation,

@@ -28,7 +28,7 @@ impl Breakpoint {
                 if passed.fetch_add(1, Ordering::Relaxed) + 1 == number {
                     let _ = reach.send(());
                     // An error means that the breakpoint was dropped, so the command goes on.
-                    let _: Result<(), _> = resumed.lock().expect("nobody panics with it").recv();
+                    let _: Result<(), _> = resumed.lock().expect("no panic with the lock").recv();
                 }
                 false
             })

@@ -1,4 +1,4 @@
-//! A program that speaks PC/SC, shares the card with everybody and means no good.
+//! A program that speaks PC/SC, shares the card with the host and attacks it.
 
 use std::ffi::CString;
 use std::thread;
@@ -152,7 +152,8 @@ impl Foreign {
     /// Selects the application and tries both keys, undisturbed.
     fn sign_in_transaction(&mut self) -> [u16; 2] {
         let card = self.card.as_mut().expect("connected");
-        // Whoever dies in a transaction has the card reset, which the others are told once.
+        // When a program dies in a transaction pcscd resets the card, and tells each connection
+        // once.
         while let Err((card, Error::ResetCard)) = card.transaction2().map(drop) {
             card.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::LeaveCard).expect("reconnected");
         }

@@ -15,7 +15,7 @@ const PIECE: usize = 5;
 /// The most bytes read at once.
 const CHUNK: usize = 1 << 20;
 
-/// A PIN that is found nowhere unless somebody left it there: letters that no hexadecimal number
+/// A PIN that is found only where a process left it: letters that no hexadecimal number
 /// has, and digits.
 #[derive(Clone)]
 pub struct Canary([u8; SECRET_LENGTH]);

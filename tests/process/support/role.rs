@@ -60,7 +60,7 @@ fn play() {
 pub fn answer(text: &str) {
     let mut out = io::stdout();
     let written = writeln!(out, "{ANSWER}{text}").and_then(|()| out.flush());
-    // Nobody listens any more: the test is over.
+    // The test is over, and its end of the pipe is closed.
     if written.is_err() {
         std::process::exit(1);
     }
@@ -146,7 +146,7 @@ fn fork(lines: &str) -> Fork {
     // SAFETY: no thread of this process holds a lock that the child needs.
     let pid = unsafe { libc::fork() };
     let [read, write] = ends.map(|end| {
-        // SAFETY: the descriptor was opened above, and belongs to nobody else.
+        // SAFETY: the descriptor was opened above, and no other value owns it.
         unsafe { File::from_raw_fd(end) }
     });
     if pid == 0 {

@@ -136,7 +136,7 @@ impl Service {
         }
     }
 
-    /// Waits until somebody lets the hanging calls go on, or the service dies.
+    /// Waits until the test lets the hanging calls go on, or the service dies.
     fn hang(&self, function: Function) {
         let mut state = self.lock();
         let (releases, generation) = (state.releases, state.daemon.generation);
@@ -175,7 +175,7 @@ impl ActiveCall<'_> {
         State::caller(self, self.context)
     }
 
-    /// Tells everybody that waits that something has changed.
+    /// Wakes all waiting calls: something has changed.
     pub(super) fn announce(&self) {
         self.service.inner.changed.notify_all();
     }
@@ -284,7 +284,7 @@ impl ActiveCall<'_> {
         });
         self.announce();
         if !stays {
-            // Whoever took the card out could not tell it while it worked.
+            // The test that took the card out could not tell it while it worked.
             icc.taken_out();
         }
         stays.then_some(done)

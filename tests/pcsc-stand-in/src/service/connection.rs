@@ -108,7 +108,7 @@ impl Service {
             if let Some(reader) = call.reader_mut(id).filter(|reader| !reader.is_locked_against(card)) {
                 reader.transaction = None;
             }
-            // Nobody is told when it fails: the connection ends all the same.
+            // The caller does not learn when it fails: the connection ends all the same.
             let _ = match disposition {
                 Disposition::Reset => call.change_power(id, PowerChange::Reset),
                 Disposition::Unpower => call.change_power(id, PowerChange::Off),

@@ -11,7 +11,7 @@ impl Service {
     /// SCardEstablishContext.
     ///
     /// # Errors
-    /// NO_SERVICE when nobody answers.
+    /// NO_SERVICE when no service runs.
     pub fn establish_context(&self) -> Result<ContextHandle, Code> {
         self.recorded(Function::EstablishContext, None, |_| self.new_context(Caller::Tested))
     }

@@ -81,7 +81,7 @@ impl Service {
         Some(card)
     }
 
-    /// Takes the card out and puts it in again, as fast as nobody can.
+    /// Takes the card out and puts it in again, faster than a person can.
     pub fn out_and_in(&self, name: &CStr) {
         if let Some(card) = self.remove_card(name) {
             self.insert(name, card);
@@ -95,7 +95,7 @@ impl Service {
         client.disturb(name);
     }
 
-    /// Kills the service: calls that wait return, whatever was connected talks to nobody from now
+    /// Kills the service: calls that wait return, connections get no answer from now
     /// on.
     pub fn kill_service(&self) {
         let mut state = self.lock();
@@ -135,7 +135,7 @@ impl Service {
         self.inner.changed.notify_all();
     }
 
-    /// Takes the power of every card that nobody uses, as the service does some seconds after the
+    /// Takes the power of every card that is not in use, as the service does some seconds after the
     /// last client.
     pub fn power_down_idle(&self) {
         let mut state = self.lock();
@@ -210,7 +210,7 @@ impl Service {
         (contexts, connections)
     }
 
-    /// How many calls of a function wait now, whoever made them.
+    /// How many calls of a function wait now, of all callers.
     #[must_use]
     pub fn blocked_calls(&self, function: Function) -> usize {
         self.lock().blocked.get(&function).copied().unwrap_or(0)
@@ -228,7 +228,7 @@ impl Service {
 
 impl State {
     /// Takes the card out of the reader's books. Returns it, and whether it works just now: then it
-    /// is told when it is done, and nobody waits for that here.
+    /// is told when it is done, and no test waits for that here.
     fn take_card(&mut self, name: &CStr) -> Option<(Arc<dyn Icc>, bool)> {
         let reader = self.reader_named(name)?;
         let card = reader.card.take()?;

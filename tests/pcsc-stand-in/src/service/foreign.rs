@@ -44,7 +44,7 @@ impl Foreign {
         self.open(reader, ShareMode::Shared)
     }
 
-    /// Connects and keeps everybody else out, as scdaemon does.
+    /// Connects and keeps other programs out, as scdaemon does.
     ///
     /// # Errors
     /// As [`Service::connect`].
