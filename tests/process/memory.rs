@@ -1,138 +1,174 @@
-//! Looks for a secret in another process, piece by piece, so that a copy which was overwritten in part is found too.
+//! The PIN of a login: in one page that is locked, neither dumped nor inherited, and nowhere once
+//! the login has ended.
 
-use std::fmt;
-use std::fs::{self, File};
-use std::io::Read;
-use std::os::unix::fs::FileExt;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
-use super::role::SECRET_LENGTH;
+use crate::support::child::Child;
+use crate::support::memory::{self, Canary, Find};
+use crate::support::stack;
+use virtual_card::stack::Stack;
+use virtual_card::{Credential, VirtualCard};
 
-/// How much of a secret counts as a find.
-const PIECE: usize = 5;
-
-/// The most bytes read at once.
-const CHUNK: usize = 1 << 20;
-
-/// A PIN that is found nowhere unless somebody left it there: letters that no hexadecimal number has, and digits.
-#[derive(Clone)]
-pub struct Canary([u8; SECRET_LENGTH]);
-
-/// Where a piece of a canary was found.
-#[derive(Debug)]
-pub struct Find {
-    /// The mapping, as /proc/PID/maps has it.
-    pub mapping: String,
-    /// The first address.
-    pub address: usize,
-    /// How many bytes of it.
-    pub length: usize,
+/// A host that is logged in with a password that no other process has in memory, and has signed.
+struct Scene {
+    stack: Stack,
+    host: Child,
+    canary: Canary,
 }
 
-impl Canary {
-    /// A new one.
-    pub fn new() -> Self {
-        let mut bytes = [0; SECRET_LENGTH];
-        File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).expect("random bytes");
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte = if at % 2 == 0 { b'G' + *byte % 20 } else { b'0' + *byte % 10 };
-        }
-        Self(bytes)
+impl Scene {
+    fn new() -> Self {
+        let (stack, canary) = (stack(true), Canary::new());
+        stack.card(0).set_pin(Credential::Signature, canary.text());
+        let host = Child::with(&stack, |command| {
+            command.current_dir(stack.directory());
+        });
+        let mut scene = Self { stack, host, canary };
+        scene.log_in();
+        scene
     }
 
-    /// Its bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
+    fn log_in(&mut self) {
+        self.host.expect_ok(&["initialize", "open signature"]);
+        self.host.tell("login signature secret");
+        self.host.send(self.canary.bytes());
+        assert_eq!(self.host.answer(), "CKR_OK");
+        self.host.expect("sign signature", "CKR_OK");
     }
 
-    /// The PIN as text.
-    pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("letters and digits")
+    fn card(&self) -> VirtualCard {
+        self.stack.card(0)
     }
 
-    /// Where pieces of it are in these bytes: first byte and length.
-    pub fn find_in(&self, bytes: &[u8]) -> Vec<(usize, usize)> {
-        let mut finds: Vec<(usize, usize)> = Vec::new();
-        // Any piece covers one of these places.
-        for at in (PIECE - 1..bytes.len()).step_by(PIECE) {
-            if !matches!(bytes[at], b'G'..=b'Z' | b'0'..=b'9') {
-                continue;
-            }
-            for start in at + 1 - PIECE..=at {
-                let Some(piece) = bytes.get(start..start + PIECE) else { continue };
-                if self.0.windows(PIECE).any(|own| own == piece) {
-                    match finds.last_mut() {
-                        Some((first, length)) if start <= *first + *length => {
-                            *length = start + PIECE - *first
-                        }
-                        _ => finds.push((start, PIECE)),
-                    }
-                }
-            }
-        }
-        finds
+    fn finds(&self) -> Vec<Find> {
+        self.canary.find_in_process(self.host.pid())
     }
 
-    /// Where pieces of it are in the memory of a process.
-    pub fn find_in_process(&self, pid: u32) -> Vec<Find> {
-        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("the process is there");
-        let memory = File::open(format!("/proc/{pid}/mem")).expect("the process may be looked into");
-        let mut finds = Vec::new();
-        for mapping in maps.lines().filter(|mapping| !is_unchanged_file(mapping)) {
-            let Some((start, end)) = bounds(mapping) else { continue };
-            for chunk in (start..end).step_by(CHUNK) {
-                let mut bytes = vec![0; (end - chunk).min(CHUNK)];
-                let place = u64::try_from(chunk).expect("an address");
-                // Some mappings cannot be read, those of the kernel for one.
-                let Ok(count) = memory.read_at(&mut bytes, place) else { continue };
-                finds.extend(self.find_in(&bytes[..count]).into_iter().map(|(first, length)| Find {
-                    mapping: mapping.to_owned(),
-                    address: chunk + first,
-                    length,
-                }));
-            }
-        }
-        finds
+    /// The one place where the PIN is.
+    fn page(&self) -> usize {
+        let finds = self.finds();
+        let [Find { address, length: 16, .. }] = finds[..] else { panic!("not in one place: {finds:#?}") };
+        address
+    }
+
+    fn assert_gone(&self, after: &str) {
+        let finds = self.finds();
+        assert!(finds.is_empty(), "after {after}: {finds:#?}");
     }
 }
 
-impl fmt::Debug for Canary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Canary")
+#[test]
+fn the_pin_of_a_login_is_in_one_page_that_is_locked_not_dumped_and_not_inherited() {
+    let scene = Scene::new();
+    let flags = memory::flags(scene.host.pid(), scene.page());
+    for (flag, meaning) in [("lo", "locked"), ("dd", "not dumped"), ("wf", "wiped on fork")] {
+        assert!(flags.iter().any(|own| own == flag), "{meaning}: {flags:?}");
     }
 }
 
-/// Whether a mapping is of a file and cannot be written to: programs, of which debug builds have a lot.
-fn is_unchanged_file(mapping: &str) -> bool {
-    let writable = mapping.split(' ').nth(1).is_some_and(|rights| rights.contains('w'));
-    !writable && mapping.contains('/')
-}
-
-/// First address and the one after the last, of a readable mapping.
-fn bounds(mapping: &str) -> Option<(usize, usize)> {
-    let (range, rest) = mapping.split_once(' ')?;
-    let (start, end) = range.split_once('-')?;
-    let number = |text| usize::from_str_radix(text, 16).ok();
-    rest.starts_with('r').then_some((number(start)?, number(end)?))
-}
-
-/// The flags that the kernel shows for the mapping of an address (proc(5), `VmFlags`).
-pub fn flags(pid: u32, address: usize) -> Vec<String> {
-    let smaps = fs::read_to_string(format!("/proc/{pid}/smaps")).expect("the process is there");
-    let mut inside = false;
-    for line in smaps.lines() {
-        if let Some((start, end)) = bounds(line) {
-            inside = (start..end).contains(&address);
-        } else if let (true, Some(flags)) = (inside, line.strip_prefix("VmFlags:")) {
-            return flags.split_whitespace().map(str::to_owned).collect();
-        }
+#[test]
+fn the_pin_is_gone_after_each_way_to_end_a_login() {
+    let mut scene = Scene::new();
+    for end in ["logout signature", "close signature", "close-all signature"] {
+        scene.page();
+        scene.host.expect(end, "CKR_OK");
+        scene.assert_gone(end);
+        scene.host.expect("finalize", "CKR_OK");
+        scene.log_in();
     }
-    panic!("no mapping at {address:#x}");
+    scene.page();
+    scene.host.expect("finalize", "CKR_OK");
+    scene.assert_gone("finalize");
 }
 
-/// Bytes at an address of a process.
-pub fn read(pid: u32, address: usize, length: usize) -> Vec<u8> {
-    let memory = File::open(format!("/proc/{pid}/mem")).expect("the process may be looked into");
-    let mut bytes = vec![0; length];
-    memory.read_exact_at(&mut bytes, u64::try_from(address).expect("an address")).expect("a mapping");
-    bytes
+#[test]
+fn the_pin_is_gone_when_the_removal_of_the_card_is_noticed() {
+    let mut scene = Scene::new();
+    scene.page();
+    scene.stack.remove(0).unwrap();
+    scene.host.expect("session-info signature", "CKR_DEVICE_REMOVED");
+    scene.assert_gone("the card was removed");
+}
+
+#[test]
+fn the_pin_is_gone_when_the_card_refuses_it() {
+    let mut scene = Scene::new();
+    scene.page();
+    scene.card().set_pin(Credential::Signature, "CHANGED1");
+    scene.host.expect("sign signature", "CKR_USER_NOT_LOGGED_IN");
+    scene.assert_gone("it was changed elsewhere");
+    assert_eq!(scene.card().tries_left(Credential::Signature), 4);
+}
+
+#[test]
+fn a_pin_that_is_refused_at_login_leaves_nothing() {
+    let (stack, canary) = (stack(true), Canary::new());
+    let mut host = Child::start(&stack);
+    host.expect_ok(&["initialize", "open signature"]);
+    host.tell("login signature secret");
+    host.send(canary.bytes());
+    assert_eq!(host.answer(), "CKR_PIN_INCORRECT");
+    let finds = canary.find_in_process(host.pid());
+    assert!(finds.is_empty(), "{finds:#?}");
+}
+
+#[test]
+fn of_a_change_only_the_new_pin_stays_and_only_while_logged_in() {
+    let mut scene = Scene::new();
+    let (old, new) = (scene.canary.clone(), Canary::new());
+    scene.host.tell("set-pin signature secret");
+    scene.host.send(&[old.bytes(), new.bytes()].concat());
+    assert_eq!(scene.host.answer(), "CKR_OK");
+    scene.assert_gone("another PIN was set");
+    scene.canary = new;
+    scene.page();
+    scene.host.expect("sign signature", "CKR_OK");
+    scene.host.expect("logout signature", "CKR_OK");
+    scene.assert_gone("logout");
+}
+
+#[test]
+fn a_forked_child_finds_zeros_where_the_pin_is() {
+    let mut scene = Scene::new();
+    let page = scene.page();
+    scene.host.expect("fork-and-pause", "forked");
+    let fork: u32 = scene.host.ask("fork-pid").parse().unwrap();
+    let finds = scene.canary.find_in_process(fork);
+    assert!(finds.is_empty(), "in the fork: {finds:#?}");
+    assert_eq!(memory::read(fork, page, 16), [0; 16]);
+    assert_eq!(scene.page(), page, "the parent keeps it");
+    scene.host.expect("sign signature", "CKR_OK");
+    scene.host.expect("fork-end", "ended");
+}
+
+/// The core file of a process that was aborted in this directory, or of one that still runs where
+/// the system gives core files to a program.
+fn core_of(host: &mut Child, directory: &Path) -> Vec<u8> {
+    let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+    if pattern.starts_with(['|', '/']) {
+        let name = directory.join("core");
+        let made = Command::new("gcore").arg("-o").arg(&name).arg(host.pid().to_string()).output();
+        assert!(made.expect("gcore, where cores go to a program").status.success());
+    } else {
+        host.abort();
+    }
+    let is_core = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().contains("core"));
+    let mut files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let core = files.find(|path| path.is_file() && is_core(path)).expect("a core file");
+    fs::read(core).unwrap()
+}
+
+#[test]
+fn a_core_file_has_no_pin_in_it() {
+    let remembered = Canary::new();
+    let mut scene = Scene::new();
+    scene.host.expect("limit core most", "done");
+    scene.host.expect(&format!("remember {}", remembered.text()), "done");
+    scene.page();
+    let core = core_of(&mut scene.host, scene.stack.directory());
+    assert!(!remembered.find_in(&core).is_empty(), "the core file has the rest of the memory");
+    let finds = scene.canary.find_in(&core);
+    assert!(finds.is_empty(), "{finds:?}");
 }

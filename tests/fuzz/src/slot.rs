@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jpki_pkcs11::transport::TransportError;
 use pcsc_stand_in::command::Console;
 use pcsc_stand_in::icc::{Exchange, Icc};
-use pcsc_stand_in::world::{Code, World};
+use pcsc_stand_in::service::{Code, Service};
 
 use crate::card::Reader;
 
@@ -15,17 +15,17 @@ const READER: &CStr = c"Reader";
 
 /// The only reader of the service.
 pub struct Slot {
-    world: World,
+    service: Service,
     card: Reader,
 }
 
 impl Slot {
     /// The reader, with this card in it.
     pub fn with(card: Reader) -> Self {
-        let world = Console::of_this_process().world().clone();
-        world.add_reader(READER);
-        world.insert(READER, Arc::new(card.clone()));
-        Self { world, card }
+        let service = Console::of_this_process().service().clone();
+        service.add_reader(READER);
+        service.insert(READER, Arc::new(card.clone()));
+        Self { service, card }
     }
 
     /// What happens to the card.
@@ -35,19 +35,19 @@ impl Slot {
 
     /// Takes the card out or puts it in again.
     pub fn turn(&self) {
-        if self.world.remove_card(READER).is_none() {
-            self.world.insert(READER, Arc::new(self.card.clone()));
+        if self.service.remove_card(READER).is_none() {
+            self.service.insert(READER, Arc::new(self.card.clone()));
         }
     }
 
     /// Another program resets the card.
     pub fn reset(&self) {
-        self.world.disturb(READER);
+        self.service.disturb(READER);
     }
 
     /// Nothing of the module is left at the service.
     pub fn must_be_left_alone(&self) {
-        assert_eq!(self.world.open_handles(), (0, 0), "contexts and connections are left");
+        assert_eq!(self.service.open_handles(), (0, 0), "contexts and connections are left");
     }
 }
 

@@ -1,7 +1,8 @@
-//! The functions of `libpcsclite.so.1` over the one world of the process.
+//! The functions of `libpcsclite.so.1` over the one service of the process.
 //!
-//! Signatures are those of `winscard.h` on Linux, where DWORD and LONG have the width of a pointer. Each function
-//! checks its pointers as the client library does, makes one call on the world and writes the result out.
+//! Signatures are those of `winscard.h` on Linux, where DWORD and LONG have the width of a pointer.
+//! Each function checks its pointers as the client library does, makes one call on the service and
+//! writes the result out.
 
 mod card;
 mod memory;
@@ -12,7 +13,7 @@ use std::ffi::{c_char, c_long, c_ulong, c_void};
 pub use self::card::*;
 use self::memory::dword;
 pub use self::service::*;
-use crate::world::Code;
+use crate::service::Code;
 
 /// DWORD
 pub type Dword = c_ulong;

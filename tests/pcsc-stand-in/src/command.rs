@@ -1,17 +1,18 @@
-//! The one world of the process, and a text channel into it.
+//! The one service of the process, and a text channel into it.
 //!
-//! A request is a line of words with TABs between them, since reader names have spaces and may have any other byte. The
-//! program that loaded the library sends it through `pcsc_stand_in_command`; [`crate::client::StandIn`] does so with a
-//! Rust face. Nothing here blocks but `await-blocked` and what says so.
+//! A request is a line of words with TABs between them, since reader names have spaces and may have
+//! any other byte. The program that loaded the library sends it through `pcsc_stand_in_command`;
+//! [`crate::client::StandIn`] does so with a Rust face. Nothing here blocks but `await-blocked` and
+//! what says so.
 //!
 //! | request | does |
 //! |---|---|
 //! | `add-reader NAME`, `remove-reader NAME` | plugs in, unplugs |
 //! | `new-card ID PROFILE` | makes a card; see [`cards`] |
 //! | `insert NAME ID`, `remove NAME`, `out-and-in NAME` | moves a card |
-//! | `disturb NAME` | resets the card by nobody's wish, also inside a transaction |
+//! | `disturb NAME` | resets the card, as another program does, also inside a transaction |
 //! | `kill-service`, `start-service`, `power-down-idle` | |
-//! | `manners CODE CODE threads`, or `no-threads` | the fields of [`Manners`] |
+//! | `quirks CODE CODE threads`, or `no-threads` | the fields of [`Quirks`] |
 //! | `inject FUNCTION FIRST COUNT KIND …` | COUNT may be `endless`; KIND is `fail CODE`, `fail-after CODE`, `hang CODE`, `protocol N`, `length N`, `answer HEX` or `before` and any request |
 //! | `clear-faults`, `release-hanging` | |
 //! | `calls FUNCTION`, `all-calls`, `log`, `clear-log` | what the program under test has called |
@@ -32,18 +33,19 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use self::cards::Shelf;
+use self::cards::CardStore;
 use self::words::{Words, from_hex, hex};
-use crate::world::{Caller, Code, Disposition, Fault, ForeignCard, Function, Manners, When, World};
+use crate::service::{Caller, Code, Disposition, Fault, ForeignCard, Function, Quirks, Service, When};
 
-/// The variable that describes the world at the start: `reader=NAME;card=PROFILE;reader=…`. A card goes into the reader
-/// before it and is called by its profile and the number of its reader: `full1`.
+/// The variable that describes the service at the start: `reader=NAME;card=PROFILE;reader=…`. A
+/// card goes into the reader before it and is called by its profile and the number of its reader:
+/// `full1`.
 pub const ENVIRONMENT: &str = "JPKI_STAND_IN";
 
-/// A world, the cards outside it and the foreign programs at it.
+/// A service, the cards outside it and the foreign programs at it.
 pub struct Console {
-    world: World,
-    shelf: Mutex<Shelf>,
+    service: Service,
+    store: Mutex<CardStore>,
     foreign: Mutex<BTreeMap<String, Arc<ForeignCard>>>,
 }
 
@@ -51,11 +53,11 @@ impl Console {
     /// The one of this process, set up from the environment.
     ///
     /// # Panics
-    /// When the environment describes no world.
+    /// When the environment describes no service.
     pub fn of_this_process() -> &'static Arc<Self> {
         static CONSOLE: OnceLock<Arc<Console>> = OnceLock::new();
         CONSOLE.get_or_init(|| {
-            let console = Arc::new(Self::new(World::new()));
+            let console = Arc::new(Self::new(Service::new()));
             let description = env::var_os(ENVIRONMENT).map(OsStringExt::into_vec).unwrap_or_default();
             if let Err(reason) = console.set_up(&description) {
                 panic!("{ENVIRONMENT}: {reason}");
@@ -64,16 +66,16 @@ impl Console {
         })
     }
 
-    /// A console of some world.
+    /// A console of some service.
     #[must_use]
-    pub fn new(world: World) -> Self {
-        Self { world, shelf: Mutex::default(), foreign: Mutex::default() }
+    pub fn new(service: Service) -> Self {
+        Self { service, store: Mutex::default(), foreign: Mutex::default() }
     }
 
-    /// The world.
+    /// The service.
     #[must_use]
-    pub fn world(&self) -> &World {
-        &self.world
+    pub fn service(&self) -> &Service {
+        &self.service
     }
 
     /// Reads a description as [`ENVIRONMENT`] has it.
@@ -86,15 +88,15 @@ impl Console {
         for item in description.split(|byte| *byte == b';').filter(|item| !item.is_empty()) {
             if let Some(name) = item.strip_prefix(b"reader=") {
                 let name = CString::new(name).map_err(|_| "a NUL in a name")?;
-                self.world.add_reader(&name);
+                self.service.add_reader(&name);
                 reader = Some(name);
                 count += 1;
             } else if let Some(profile) = item.strip_prefix(b"card=") {
                 let reader = reader.as_ref().ok_or("a card without a reader")?;
                 let profile = std::str::from_utf8(profile).map_err(|_| "a profile is text")?;
                 let id = format!("{profile}{count}");
-                let card = self.shelf().make(&id, profile)?;
-                self.world.insert(reader, card);
+                let card = self.store().make(&id, profile)?;
+                self.service.insert(reader, card);
             } else {
                 return Err(format!("not reader= or card=: {}", String::from_utf8_lossy(item)));
             }
@@ -108,45 +110,45 @@ impl Console {
     /// A sentence on what is wrong, or the name of a PC/SC code.
     pub fn execute(self: &Arc<Self>, request: &[u8]) -> Result<Vec<u8>, String> {
         let mut words = Words::new(request);
-        let world = &self.world;
+        let service = &self.service;
         let verb = words.text()?;
         match verb {
-            "add-reader" => world.add_reader(&words.name()?),
-            "remove-reader" => world.remove_reader(&words.name()?),
+            "add-reader" => service.add_reader(&words.name()?),
+            "remove-reader" => service.remove_reader(&words.name()?),
             "new-card" => {
                 let id = words.text()?;
-                self.shelf().make(id, words.text()?)?;
+                self.store().make(id, words.text()?)?;
             }
             "insert" => {
                 let reader = words.name()?;
-                let card = self.shelf().card(words.text()?)?;
-                if !world.reader_names().contains(&reader) {
+                let card = self.store().card(words.text()?)?;
+                if !service.reader_names().contains(&reader) {
                     return Err("no such reader".into());
                 }
-                world.insert(&reader, card);
+                service.insert(&reader, card);
             }
-            "remove" => drop(world.remove_card(&words.name()?)),
-            "out-and-in" => world.out_and_in(&words.name()?),
-            "disturb" => world.disturb(&words.name()?),
-            "kill-service" => world.kill_service(),
-            "start-service" => world.start_service(),
-            "power-down-idle" => world.power_down_idle(),
-            "manners" => {
+            "remove" => drop(service.remove_card(&words.name()?)),
+            "out-and-in" => service.out_and_in(&words.name()?),
+            "disturb" => service.disturb(&words.name()?),
+            "kill-service" => service.kill_service(),
+            "start-service" => service.start_service(),
+            "power-down-idle" => service.power_down_idle(),
+            "quirks" => {
                 let (removed_in_transmit, unplugged) = (words.code()?, words.code()?);
                 let cards_have_threads = words.text()? == "threads";
-                world.set_manners(Manners { removed_in_transmit, unplugged, cards_have_threads });
+                service.set_quirks(Quirks { removed_in_transmit, unplugged, cards_have_threads });
             }
             "inject" => self.inject(&mut words)?,
-            "clear-faults" => world.clear_faults(),
-            "release-hanging" => world.release_hanging(),
-            "clear-log" => world.clear_log(),
+            "clear-faults" => service.clear_faults(),
+            "release-hanging" => service.release_hanging(),
+            "clear-log" => service.clear_log(),
             "await-blocked" => {
                 let function = words.function()?;
-                world.await_blocked(function, words.size()?);
+                service.await_blocked(function, words.size()?);
             }
             "card" => {
-                // The shelf is free meanwhile: a busy card keeps nobody from another one.
-                let card = self.shelf().virtual_card(words.text()?)?;
+                // The store is free meanwhile: a busy card does not stop calls for another one.
+                let card = self.store().virtual_card(words.text()?)?;
                 return cards::execute(&card, &mut words).map(String::into_bytes);
             }
             "foreign" | "on" | "release" => return self.foreign(verb, &mut words).map(String::into_bytes),
@@ -182,30 +184,30 @@ impl Console {
             }
             other => return Err(format!("no such fault: {other}")),
         };
-        self.world.inject(function, when, fault);
+        self.service.inject(function, when, fault);
         Ok(())
     }
 
     /// Requests that only ask.
     fn tell(&self, verb: &str, words: &mut Words<'_>) -> Result<String, String> {
-        let world = &self.world;
+        let service = &self.service;
         let answer = match verb {
-            "calls" => world.calls(words.function()?).to_string(),
-            "all-calls" => world.all_calls().to_string(),
-            "log" => world.log().iter().fold(String::new(), |mut text, call| {
+            "calls" => service.calls(words.function()?).to_string(),
+            "all-calls" => service.all_calls().to_string(),
+            "log" => service.log().iter().fold(String::new(), |mut text, call| {
                 text.push_str(&format!("{} {}\n", call.function, call.result));
                 text
             }),
             "power" => {
-                let ours = world.power_counts(Caller::Tested);
-                let theirs = world.power_counts(Caller::Foreign);
+                let ours = service.power_counts(Caller::Tested);
+                let theirs = service.power_counts(Caller::Foreign);
                 format!("{} {} {} {}", ours.resets, ours.unpowers, theirs.resets, theirs.unpowers)
             }
             "open-handles" => {
-                let (contexts, connections) = world.open_handles();
+                let (contexts, connections) = service.open_handles();
                 format!("{contexts} {connections}")
             }
-            "blocked" => world.blocked_calls(words.function()?).to_string(),
+            "blocked" => service.blocked_calls(words.function()?).to_string(),
             other => return Err(format!("no such request: {other}")),
         };
         words.end()?;
@@ -217,7 +219,7 @@ impl Console {
             "foreign" => {
                 let reader = words.name()?;
                 let hold = words.text()?.to_owned();
-                let program = self.world.foreign();
+                let program = self.service.foreign();
                 let card = match words.text()? {
                     "shared" => program.connect(&reader),
                     "exclusive" => program.connect_exclusive(&reader),
@@ -251,8 +253,8 @@ impl Console {
         self.holds().get(hold).cloned().ok_or_else(|| "no such foreign program".to_owned())
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn store(&self) -> MutexGuard<'_, CardStore> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn holds(&self) -> MutexGuard<'_, BTreeMap<String, Arc<ForeignCard>>> {

@@ -2,9 +2,10 @@
 
 use virtual_card::{Reply, VirtualCard};
 
-use crate::world::Code;
+use crate::service::Code;
 
-/// A card as a reader sees it. The world calls it from many threads, one call at a time for each reader.
+/// A card as a reader sees it. The service calls it from many threads, one call at a time for each
+/// reader.
 pub trait Icc: Send + Sync {
     /// Power and the answer to reset; `None` when the card stays mute.
     fn power_on(&self) -> Option<Vec<u8>>;
@@ -36,7 +37,7 @@ pub enum Exchange {
     Answer(Vec<u8>),
     /// The card was pulled out instead.
     Removed,
-    /// The card was reset by somebody instead.
+    /// Another program reset the card instead.
     Reset,
     /// The reader reports this.
     Failed(Code),
@@ -44,14 +45,14 @@ pub enum Exchange {
 
 /// A card that answers every command with the same bytes: no JPKI card.
 #[derive(Debug, Clone)]
-pub struct Parrot {
+pub struct FixedAnswerCard {
     /// The answer to reset.
     pub atr: Vec<u8>,
     /// The response APDU.
     pub answer: Vec<u8>,
 }
 
-impl Icc for Parrot {
+impl Icc for FixedAnswerCard {
     fn power_on(&self) -> Option<Vec<u8>> {
         Some(self.atr.clone())
     }

@@ -5,7 +5,7 @@ use std::ptr;
 
 use pcsc_stand_in::client::{Isolated, StandIn};
 use pcsc_stand_in::isolated;
-use pcsc_stand_in::world::{Code, Function, Manners};
+use pcsc_stand_in::service::{Code, Function, Quirks};
 
 const READER: &str = "Virtual Reader 00 00";
 
@@ -132,8 +132,8 @@ fn a_foreign_program_keeps_the_reader_for_itself() {
 
 #[test]
 fn the_environment_describes_the_first_world() {
-    let world = "reader=Virtual Reader 00 00;card=other;reader=読取機";
-    isolated!(Isolated::new().env("JPKI_STAND_IN", world), |stand_in| {
+    let service = "reader=Virtual Reader 00 00;card=other;reader=読取機";
+    isolated!(Isolated::new().env("JPKI_STAND_IN", service), |stand_in| {
         let mut room = [0; 258];
         assert_eq!(transmit(connect(), &mut room), (0, 2));
         assert_eq!(stand_in.request(&[b"remove-reader", "読取機".as_bytes()]), Ok(Vec::new()));
@@ -178,7 +178,7 @@ fn a_scripted_removal_takes_the_card_out_of_the_reader() {
 #[test]
 fn a_card_works_for_a_caller_with_a_small_stack() {
     isolated!(|stand_in| {
-        stand_in.set_manners(Manners { cards_have_threads: true, ..Manners::default() });
+        stand_in.set_quirks(Quirks { cards_have_threads: true, ..Quirks::default() });
         stand_in.add_reader(READER);
         stand_in.new_card("mine", "full");
         stand_in.insert(READER, "mine");

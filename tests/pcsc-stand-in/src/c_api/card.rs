@@ -7,9 +7,9 @@ use std::ffi::{c_char, c_void};
 use std::{ptr, slice};
 
 use super::memory::{put, put_bytes, string};
-use super::service::world;
+use super::service::the_service;
 use super::{Dword, Long, ScardContext, ScardHandle, ScardIoRequest, dword, long};
-use crate::world::{CardHandle, Code, ContextHandle, Disposition, ShareMode};
+use crate::service::{CardHandle, Code, ContextHandle, Disposition, ShareMode};
 
 /// MAX_READERNAME
 const MAX_READERNAME: usize = 128;
@@ -47,7 +47,7 @@ pub unsafe extern "C" fn SCardConnect(
         return long(Err(Code::INVALID_VALUE));
     }
     let context = ContextHandle(hContext);
-    long(world().connect(context, reader, share, mask(dwPreferredProtocols)).map(|(card, protocol)| {
+    long(the_service().connect(context, reader, share, mask(dwPreferredProtocols)).map(|(card, protocol)| {
         // SAFETY: not NULL, so writable.
         unsafe { put(phCard, card.0) };
         // SAFETY: not NULL, so writable.
@@ -75,7 +75,8 @@ pub unsafe extern "C" fn SCardReconnect(
     else {
         return long(Err(Code::INVALID_VALUE));
     };
-    let renewed = world().reconnect(CardHandle(hCard), share, mask(dwPreferredProtocols), initialization);
+    let renewed =
+        the_service().reconnect(CardHandle(hCard), share, mask(dwPreferredProtocols), initialization);
     // SAFETY: not NULL, so writable.
     long(renewed.map(|protocol| unsafe { put(pdwActiveProtocol, protocol.into()) }))
 }
@@ -84,7 +85,7 @@ pub unsafe extern "C" fn SCardReconnect(
 #[unsafe(no_mangle)]
 pub extern "C" fn SCardDisconnect(hCard: ScardHandle, dwDisposition: Dword) -> Long {
     match Disposition::from_raw(dwDisposition) {
-        Some(disposition) => long(world().disconnect(CardHandle(hCard), disposition)),
+        Some(disposition) => long(the_service().disconnect(CardHandle(hCard), disposition)),
         None => long(Err(Code::INVALID_VALUE)),
     }
 }
@@ -92,14 +93,14 @@ pub extern "C" fn SCardDisconnect(hCard: ScardHandle, dwDisposition: Dword) -> L
 /// Begins a transaction.
 #[unsafe(no_mangle)]
 pub extern "C" fn SCardBeginTransaction(hCard: ScardHandle) -> Long {
-    long(world().begin_transaction(CardHandle(hCard)))
+    long(the_service().begin_transaction(CardHandle(hCard)))
 }
 
 /// Ends a transaction.
 #[unsafe(no_mangle)]
 pub extern "C" fn SCardEndTransaction(hCard: ScardHandle, dwDisposition: Dword) -> Long {
     match Disposition::from_raw(dwDisposition) {
-        Some(disposition) => long(world().end_transaction(CardHandle(hCard), disposition)),
+        Some(disposition) => long(the_service().end_transaction(CardHandle(hCard), disposition)),
         None => long(Err(Code::INVALID_VALUE)),
     }
 }
@@ -118,7 +119,7 @@ pub unsafe extern "C" fn SCardStatus(
     pbAtr: *mut u8,
     pcbAtrLen: *mut Dword,
 ) -> Long {
-    let status = match world().status(CardHandle(hCard)) {
+    let status = match the_service().status(CardHandle(hCard)) {
         Ok(status) => status,
         Err(code) => return long(Err(code)),
     };
@@ -165,7 +166,8 @@ pub unsafe extern "C" fn SCardTransmit(
     // SAFETY: the caller promises that many bytes.
     let command = unsafe { slice::from_raw_parts(pbSendBuffer, send_length) };
     let needed = Cell::new(0);
-    let sent = world().transmit_telling(CardHandle(hCard), mask(pci.dwProtocol), command, room, &needed);
+    let sent =
+        the_service().transmit_telling(CardHandle(hCard), mask(pci.dwProtocol), command, room, &needed);
     let reported = match &sent {
         Ok(sent) => Dword::from(sent.reported),
         Err(_) => dword(needed.get()),
@@ -197,7 +199,7 @@ pub unsafe extern "C" fn SCardControl(
 ) -> Long {
     // SAFETY: NULL or writable.
     unsafe { put(lpBytesReturned, 0) };
-    let answer = world().control(CardHandle(hCard), dwControlCode);
+    let answer = the_service().control(CardHandle(hCard), dwControlCode);
     long(answer.and_then(|answer| {
         let mut length = cbRecvLength;
         // SAFETY: the caller promises a buffer of that length.
@@ -210,9 +212,8 @@ pub unsafe extern "C" fn SCardControl(
 
 /// Asks for an attribute.
 ///
-/// # Safety
-/// `pcbAttrLen` is NULL or writable; `pbAttr` is NULL or has as many bytes as that says, or is a place for a pointer
-/// with SCARD_AUTOALLOCATE.
+/// # Safety `pcbAttrLen` is NULL or writable; `pbAttr` is NULL or has as many bytes as that says,
+/// or is a place for a pointer with SCARD_AUTOALLOCATE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SCardGetAttrib(
     hCard: ScardHandle,
@@ -227,7 +228,7 @@ pub unsafe extern "C" fn SCardGetAttrib(
         // SAFETY: not NULL, so writable.
         unsafe { put(pcbAttrLen, MAX_BUFFER_SIZE) };
     }
-    let attribute = world().attribute(CardHandle(hCard), dwAttrId);
+    let attribute = the_service().attribute(CardHandle(hCard), dwAttrId);
     // SAFETY: the caller's promises are those that `put_bytes` asks for.
     long(attribute.and_then(|bytes| unsafe { put_bytes(pbAttr, pcbAttrLen, &bytes) }))
 }
@@ -243,7 +244,7 @@ pub unsafe extern "C" fn SCardSetAttrib(
     _pbAttr: *const u8,
     _cbAttrLen: Dword,
 ) -> Long {
-    long(world().set_attribute(CardHandle(hCard)))
+    long(the_service().set_attribute(CardHandle(hCard)))
 }
 
 /// A mask of 32 bits, as the service has them in its messages.

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
 use super::{AUTOALLOCATE, Dword};
-use crate::world::Code;
+use crate::service::Code;
 
 /// A string of the caller; `None` for NULL.
 ///
@@ -29,12 +29,11 @@ pub(super) unsafe fn put<T>(place: *mut T, value: T) {
     }
 }
 
-/// Writes bytes by the rules of PC/SC: to a buffer of `*length` bytes, to a new block for AUTOALLOCATE, or only their
-/// length when `buffer` is NULL. `*length` is set in any case.
+/// Writes bytes by the rules of PC/SC: to a buffer of `*length` bytes, to a new block for
+/// AUTOALLOCATE, or only their length when `buffer` is NULL. `*length` is set in any case.
 ///
-/// # Safety
-/// `length` is readable and writable. `buffer` is NULL, or has `*length` bytes, or is a pointer to a pointer for
-/// AUTOALLOCATE.
+/// # Safety `length` is readable and writable. `buffer` is NULL, or has `*length` bytes, or is a
+/// pointer to a pointer for AUTOALLOCATE.
 pub(super) unsafe fn put_bytes(buffer: *mut u8, length: *mut Dword, bytes: &[u8]) -> Result<(), Code> {
     // SAFETY: the caller promises that it is readable.
     let room = unsafe { length.read_unaligned() };

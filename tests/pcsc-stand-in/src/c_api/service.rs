@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::memory::{multi_string, put, put_bytes, string};
 use super::{Dword, INFINITE, Long, MAX_ATR_SIZE, ScardContext, ScardReaderState, dword, long};
 use crate::command::Console;
-use crate::world::{Code, ContextHandle, ReaderState};
+use crate::service::{Code, ContextHandle, ReaderState};
 
 /// The most readers the service has.
 const MAX_READERS: usize = 16;
@@ -34,32 +34,31 @@ pub unsafe extern "C" fn SCardEstablishContext(
         return long(Err(Code::INVALID_VALUE));
     }
     // SAFETY: not NULL, so writable.
-    long(world().establish_context().map(|context| unsafe { put(phContext, context.0) }))
+    long(the_service().establish_context().map(|context| unsafe { put(phContext, context.0) }))
 }
 
 /// Ends a client.
 #[unsafe(no_mangle)]
 pub extern "C" fn SCardReleaseContext(hContext: ScardContext) -> Long {
-    long(world().release_context(ContextHandle(hContext)))
+    long(the_service().release_context(ContextHandle(hContext)))
 }
 
 /// Asks whether a context is known.
 #[unsafe(no_mangle)]
 pub extern "C" fn SCardIsValidContext(hContext: ScardContext) -> Long {
-    long(world().is_valid_context(ContextHandle(hContext)))
+    long(the_service().is_valid_context(ContextHandle(hContext)))
 }
 
 /// Ends a wait for changes.
 #[unsafe(no_mangle)]
 pub extern "C" fn SCardCancel(hContext: ScardContext) -> Long {
-    long(world().cancel(ContextHandle(hContext)))
+    long(the_service().cancel(ContextHandle(hContext)))
 }
 
 /// Lists the readers.
 ///
-/// # Safety
-/// `pcchReaders` is NULL or writable; `mszReaders` is NULL or has as many bytes as that says, or is a place for a
-/// pointer with SCARD_AUTOALLOCATE.
+/// # Safety `pcchReaders` is NULL or writable; `mszReaders` is NULL or has as many bytes as that
+/// says, or is a place for a pointer with SCARD_AUTOALLOCATE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SCardListReaders(
     hContext: ScardContext,
@@ -70,7 +69,7 @@ pub unsafe extern "C" fn SCardListReaders(
     if pcchReaders.is_null() {
         return long(Err(Code::INVALID_PARAMETER));
     }
-    let listed = world().list_readers(ContextHandle(hContext));
+    let listed = the_service().list_readers(ContextHandle(hContext));
     long(listed.and_then(|readers| {
         // SAFETY: the caller's promises are those that `put_bytes` asks for.
         unsafe { put_bytes(mszReaders.cast(), pcchReaders, &multi_string(&readers)) }
@@ -90,7 +89,7 @@ pub unsafe extern "C" fn SCardListReaderGroups(
     if pcchGroups.is_null() {
         return long(Err(Code::INVALID_PARAMETER));
     }
-    let listed = world().list_reader_groups(ContextHandle(hContext));
+    let listed = the_service().list_reader_groups(ContextHandle(hContext));
     long(listed.and_then(|groups| {
         // SAFETY: the caller's promises are those that `put_bytes` asks for.
         unsafe { put_bytes(mszGroups.cast(), pcchGroups, &multi_string(&groups)) }
@@ -103,7 +102,7 @@ pub unsafe extern "C" fn SCardListReaderGroups(
 /// `pvMem` is NULL or from SCARD_AUTOALLOCATE, and not freed yet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SCardFreeMemory(hContext: ScardContext, pvMem: *const c_void) -> Long {
-    if world().is_valid_context(ContextHandle(hContext)).is_err() {
+    if the_service().is_valid_context(ContextHandle(hContext)).is_err() {
         return long(Err(Code::INVALID_HANDLE));
     }
     // SAFETY: it comes from `malloc`, and the caller frees it once.
@@ -113,8 +112,8 @@ pub unsafe extern "C" fn SCardFreeMemory(hContext: ScardContext, pvMem: *const c
 
 /// Waits until a reader is not as the caller knows it.
 ///
-/// # Safety
-/// `rgReaderStates` is NULL, or `cReaders` of them are readable and writable, each with a string for a name.
+/// # Safety `rgReaderStates` is NULL, or `cReaders` of them are readable and writable, each with a
+/// string for a name.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SCardGetStatusChange(
     hContext: ScardContext,
@@ -144,7 +143,7 @@ pub unsafe extern "C" fn SCardGetStatusChange(
         endless if u64::from(endless) == INFINITE => None,
         milliseconds => Some(Duration::from_millis(milliseconds.into())),
     };
-    let result = world().get_status_change(ContextHandle(hContext), timeout, &mut readers);
+    let result = the_service().get_status_change(ContextHandle(hContext), timeout, &mut readers);
     for (state, reader) in states.iter_mut().zip(&readers) {
         state.dwEventState = reader.event.into();
         let length = reader.atr.len().min(MAX_ATR_SIZE);
@@ -160,9 +159,9 @@ pub extern "C" fn pcsc_stringify_error(pcscError: Long) -> *const c_char {
     if pcscError == 0 { c"Command successful.".as_ptr() } else { c"Error of the stand-in.".as_ptr() }
 }
 
-/// Carries out a request of the test (see [`crate::command`]) and writes the reply, cut off if need be and with a NUL.
-/// Returns the length of the whole reply, or -1 for a NULL request. The reply begins with `+` or, for a request that
-/// went wrong, with `-`.
+/// Carries out a request of the test (see [`crate::command`]) and writes the reply, cut off if need
+/// be and with a NUL. Returns the length of the whole reply, or -1 for a NULL request. The reply
+/// begins with `+` or, for a request that went wrong, with `-`.
 ///
 /// # Safety
 /// `request` is NULL or has `length` bytes; `reply` is NULL or has `room` bytes.
@@ -202,6 +201,6 @@ fn low_half(value: Dword) -> u32 {
     u32::try_from(value & 0xffff_ffff).unwrap_or(u32::MAX)
 }
 
-pub(super) fn world() -> &'static crate::world::World {
-    Console::of_this_process().world()
+pub(super) fn the_service() -> &'static crate::service::Service {
+    Console::of_this_process().service()
 }

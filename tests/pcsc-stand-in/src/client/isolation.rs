@@ -37,8 +37,9 @@ impl Isolated {
         self
     }
 
-    /// Runs the test: here, it starts the test program once more for this test alone, and there, it runs `body`. `path`
-    /// is that of an item inside the test function; the macro [`isolated!`](crate::isolated!) knows it.
+    /// Runs the test: here, it starts the test program once more for this test alone, and there, it
+    /// runs `body`. `path` is that of an item inside the test function; the macro
+    /// [`isolated!`](crate::isolated!) knows it.
     ///
     /// # Panics
     /// When the other process fails; its output is in the message.

@@ -1,6 +1,5 @@
 //! Finding and loading the library.
 
-use std::env;
 use std::ffi::{CString, c_void};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -8,6 +7,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use test_support::library::beside;
 
 use super::StandIn;
 
@@ -17,28 +18,14 @@ const SONAME: &str = "libpcsclite.so.1";
 /// `pcsc_stand_in_command`.
 pub(super) type Command = unsafe extern "C" fn(*const u8, usize, *mut u8, usize) -> isize;
 
-/// A file of the build, beside the test program or one directory up: Cargo puts libraries there.
-///
-/// # Panics
-/// When it is in neither.
-#[must_use]
-pub fn beside(name: &str) -> PathBuf {
-    let program = env::current_exe().expect("the program has a path");
-    let found =
-        program.ancestors().skip(1).take(2).map(|directory| directory.join(name)).find(|path| path.exists());
-    found.unwrap_or_else(|| {
-        panic!("{name} is not beside {}: is it a dependency of the test?", program.display())
-    })
-}
-
 /// The stand-in's library.
 #[must_use]
 pub fn library() -> PathBuf {
     beside("libpcsc_stand_in.so")
 }
 
-/// A directory for LD_LIBRARY_PATH, where the library has the name `libpcsclite.so.1`: for real clients, which find
-/// their world in the variable [`ENVIRONMENT`](crate::command::ENVIRONMENT).
+/// A directory for LD_LIBRARY_PATH, where the library has the name `libpcsclite.so.1`: for real
+/// clients, which find their service in the variable [`ENVIRONMENT`](crate::command::ENVIRONMENT).
 ///
 /// # Panics
 /// When the directory cannot be made.
@@ -61,11 +48,11 @@ pub fn library_directory() -> PathBuf {
 }
 
 impl StandIn {
-    /// Loads the library, unless it is loaded, so that whatever is loaded later and asks for `libpcsclite.so.1` gets it.
+    /// Loads the library, unless it is loaded, so that whatever is loaded later and asks for
+    /// `libpcsclite.so.1` gets it.
     ///
-    /// # Panics
-    /// When the real one is loaded already: the program must not link anything that asks for it. A test under
-    /// [`isolated`](super::isolated) has no such trouble.
+    /// # Panics When the real one is loaded already: the program must not link anything that asks
+    /// for it. A test under [`isolated`](super::isolated) has no such trouble.
     #[must_use]
     pub fn load() -> Self {
         let handle = open(SONAME.as_ref(), libc::RTLD_NOLOAD)
@@ -82,7 +69,7 @@ impl StandIn {
     /// Sends words, with TABs between them.
     ///
     /// # Errors
-    /// What the world has to say against it.
+    /// What the service has to say against it.
     pub fn request(self, words: &[&[u8]]) -> Result<Vec<u8>, String> {
         let request = words.join(&b'\t');
         let mut reply = vec![0; 1 << 20];

@@ -1,11 +1,12 @@
-//! The requests as methods. What they do stands at the methods of [`World`](crate::world::World) of the same names.
+//! The requests as methods. What they do stands at the methods of
+//! [`Service`](crate::service::Service) of the same names.
 
-#![expect(missing_docs, reason = "each is a request of the command module and a method of World")]
+#![expect(missing_docs, reason = "each is a request of the command module and a method of Service")]
 
 use super::StandIn;
-use crate::world::{Code, Function, Manners, PowerCounts};
+use crate::service::{Code, Function, PowerCounts, Quirks};
 
-/// A foreign program in the world of the library. It stays there until it is released.
+/// A foreign program in the service of the library. It stays there until it is released.
 #[derive(Debug, Clone)]
 pub struct ForeignHold {
     stand_in: StandIn,
@@ -54,10 +55,10 @@ impl StandIn {
         self.must(&[b"power-down-idle"]);
     }
 
-    pub fn set_manners(self, manners: Manners) {
-        let (removed, unplugged) = (number(manners.removed_in_transmit), number(manners.unplugged));
-        let threads: &[u8] = if manners.cards_have_threads { b"threads" } else { b"no-threads" };
-        self.must(&[b"manners", removed.as_bytes(), unplugged.as_bytes(), threads]);
+    pub fn set_quirks(self, quirks: Quirks) {
+        let (removed, unplugged) = (number(quirks.removed_in_transmit), number(quirks.unplugged));
+        let threads: &[u8] = if quirks.cards_have_threads { b"threads" } else { b"no-threads" };
+        self.must(&[b"quirks", removed.as_bytes(), unplugged.as_bytes(), threads]);
     }
 
     /// The call is not carried out and returns `code`. The next call is the `first` 1.
@@ -80,7 +81,8 @@ impl StandIn {
         self.inject(function, first, Some(1), &[b"hang", number(code).as_bytes()]);
     }
 
-    /// Another request is carried out just before the call: `stand_in.before(Transmit, 3, &[b"remove", reader])`.
+    /// Another request is carried out just before the call: `stand_in.before(Transmit, 3,
+    /// &[b"remove", reader])`.
     pub fn before(self, function: Function, first: u64, request: &[&[u8]]) {
         let mut words: Vec<&[u8]> = vec![b"before"];
         words.extend(request);
@@ -180,7 +182,8 @@ impl StandIn {
 }
 
 impl ForeignHold {
-    /// An act of the program: `transmit HEX`, `select HEX`, `verify EF PIN`, `sign EF HEX`, `begin`, `end`.
+    /// An act of the program: `transmit HEX`, `select HEX`, `verify EF PIN`, `sign EF HEX`,
+    /// `begin`, `end`.
     ///
     /// # Errors
     /// The name of the PC/SC code.

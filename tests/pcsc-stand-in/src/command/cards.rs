@@ -1,7 +1,7 @@
 //! The cards of a console, in readers and outside, and the requests to one of them.
 //!
-//! A profile is a name of [`Profile::by_name`], with `@SEED` after it for another holder: `full`, `under-15@1`; or
-//! `other` for a card that is none of JPKI's at all.
+//! A profile is a name of [`Profile::by_name`], with `@SEED` after it for another holder: `full`,
+//! `under-15@1`; or `other` for a card that is none of JPKI's at all.
 //!
 //! CRED is `authentication` or `signature`.
 //!
@@ -25,23 +25,25 @@ use std::time::Duration;
 use virtual_card::{Credential, Fault, Identity, Mark, Profile, Trigger, VirtualCard};
 
 use super::words::{Words, from_hex, hex, number};
-use crate::icc::{Icc, Parrot};
+use crate::icc::{FixedAnswerCard, Icc};
 
 /// A card.
 enum Shelved {
     Virtual(VirtualCard),
-    Other(Arc<Parrot>),
+    Other(Arc<FixedAnswerCard>),
 }
 
 /// The cards by their names.
 #[derive(Default)]
-pub(super) struct Shelf(BTreeMap<String, Shelved>);
+pub(super) struct CardStore(BTreeMap<String, Shelved>);
 
-impl Shelf {
+impl CardStore {
     /// Makes a card.
     pub(super) fn make(&mut self, id: &str, profile: &str) -> Result<Arc<dyn Icc>, String> {
         let card = match profile {
-            "other" => Shelved::Other(Arc::new(Parrot { atr: vec![0x3b, 0x00], answer: vec![0x6a, 0x82] })),
+            "other" => {
+                Shelved::Other(Arc::new(FixedAnswerCard { atr: vec![0x3b, 0x00], answer: vec![0x6a, 0x82] }))
+            }
             profile => {
                 let (profile, identity) = holder(profile)?;
                 Shelved::Virtual(VirtualCard::new(profile, identity))

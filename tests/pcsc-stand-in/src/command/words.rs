@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use crate::world::{Code, Function};
+use crate::service::{Code, Function};
 
 /// What is left of a request.
 pub(super) struct Words<'request> {

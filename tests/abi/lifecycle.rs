@@ -1,0 +1,250 @@
+//! From loading to unloading: C_Initialize and what it may be told, C_Finalize and what it leaves,
+//! and what happens to programs that do without either.
+
+use std::fs;
+use std::ptr;
+
+use cryptoki_sys as ck;
+use cryptoki_sys::CK_C_INITIALIZE_ARGS;
+use pcsc_stand_in::client::{Isolated, StandIn};
+use pcsc_stand_in::isolated;
+
+use crate::support::host::{AUTHENTICATION_PIN, CARD, Host, READER};
+use crate::support::process::{End, exit, in_child, mappings, open_files, threads};
+use test_support::c;
+use test_support::library::Library;
+
+unsafe extern "C" fn create_mutex(_: *mut ck::CK_VOID_PTR) -> ck::CK_RV {
+    ck::CKR_GENERAL_ERROR
+}
+
+unsafe extern "C" fn use_mutex(_: ck::CK_VOID_PTR) -> ck::CK_RV {
+    ck::CKR_GENERAL_ERROR
+}
+
+/// The arguments that are numbered so: four bits for the mutex functions, two for the flags, one
+/// for what is reserved.
+fn arguments(number: u32, reserved: *mut u8) -> CK_C_INITIALIZE_ARGS {
+    let bit = |bit: u32| number & (1 << bit) != 0;
+    let flag = |on: bool, flag: ck::CK_FLAGS| if on { flag } else { 0 };
+    CK_C_INITIALIZE_ARGS {
+        CreateMutex: bit(0).then_some(create_mutex),
+        DestroyMutex: bit(1).then_some(use_mutex),
+        LockMutex: bit(2).then_some(use_mutex),
+        UnlockMutex: bit(3).then_some(use_mutex),
+        flags: flag(bit(4), ck::CKF_OS_LOCKING_OK) | flag(bit(5), ck::CKF_LIBRARY_CANT_CREATE_OS_THREADS),
+        pReserved: if bit(6) { reserved.cast() } else { ptr::null_mut() },
+    }
+}
+
+#[test]
+fn every_combination_of_arguments_is_taken_or_refused_as_the_standard_says() {
+    isolated!(|stand_in| {
+        let host = Host::loaded(stand_in);
+        let mut byte = 0;
+        for number in 0_u32..1 << 7 {
+            let mut arguments = arguments(number, &raw mut byte);
+            let expected = match (number & 0b1111, number & 0b1_0000 != 0, number & 0b100_0000 != 0) {
+                (_, _, true) => ck::CKR_ARGUMENTS_BAD,
+                (0, ..) => ck::CKR_OK,
+                // The functions would have to be used, and they are not.
+                (0b1111, false, _) => ck::CKR_CANT_LOCK,
+                (0b1111, true, _) => ck::CKR_OK,
+                _ => ck::CKR_ARGUMENTS_BAD,
+            };
+            let rv = c!(host.p11, C_Initialize(ptr::from_mut(&mut arguments).cast()));
+            assert_eq!(rv, expected, "{number:#b}");
+            let finalized = host.finalize();
+            let initialized = expected == ck::CKR_OK;
+            assert_eq!(finalized == ck::CKR_OK, initialized, "{number:#b}");
+        }
+    });
+}
+
+#[test]
+fn arguments_that_cannot_be_a_structure_are_refused() {
+    isolated!(|stand_in| {
+        let host = Host::loaded(stand_in);
+        let odd = ptr::without_provenance_mut(0x1001);
+        assert_eq!(c!(host.p11, C_Initialize(odd)), ck::CKR_ARGUMENTS_BAD);
+        c!(host.p11, C_Initialize(ptr::null_mut())).ok();
+    });
+}
+
+#[test]
+fn initializing_and_finalizing_twice_is_told() {
+    isolated!(|stand_in| {
+        let host = Host::new(stand_in);
+        assert_eq!(host.initialize(), ck::CKR_CRYPTOKI_ALREADY_INITIALIZED);
+        host.signs();
+        host.finalize().ok();
+        assert_eq!(host.finalize(), ck::CKR_CRYPTOKI_NOT_INITIALIZED);
+    });
+}
+
+#[test]
+fn finalizing_leaves_nothing_open_and_the_card_as_it_was() {
+    isolated!(|stand_in| {
+        let (files, tasks) = (open_files(), threads());
+        let host = Host::new(stand_in);
+        host.sign_sha256(host.logged_in(), b"data").unwrap();
+        host.finalize().ok();
+        assert_eq!(stand_in.open_handles(), (0, 0));
+        assert_eq!((open_files(), threads()), (files, tasks));
+        let (ours, _) = stand_in.power();
+        assert_eq!((ours.resets, ours.unpowers), (0, 0));
+        assert_eq!(stand_in.card(CARD, &["verified", "authentication"]), "false");
+    });
+}
+
+#[test]
+fn nothing_of_before_is_left_after_initializing_again() {
+    isolated!(|stand_in| {
+        let host = Host::new(stand_in);
+        let session = host.logged_in();
+        let key = host.private_key(session);
+        host.finalize().ok();
+        host.initialize().ok();
+        assert_eq!(host.sign_init(session, ck::CKM_RSA_PKCS, key), ck::CKR_SESSION_HANDLE_INVALID);
+        let mut info = ck::CK_SESSION_INFO::default();
+        let fresh = host.open();
+        c!(host.p11, C_GetSessionInfo(fresh, &raw mut info)).ok();
+        assert_eq!(info.state, ck::CKS_RW_PUBLIC_SESSION);
+        assert_eq!(host.sign_init(fresh, ck::CKM_RSA_PKCS, key), ck::CKR_USER_NOT_LOGGED_IN);
+        host.signs();
+    });
+}
+
+#[test]
+fn without_a_service_there_are_no_slots_until_it_comes() {
+    isolated!(|stand_in| {
+        stand_in.kill_service();
+        let host = Host::loaded(stand_in);
+        host.initialize().ok();
+        assert_eq!(host.slots(false), []);
+        stand_in.start_service();
+        stand_in.add_reader(READER);
+        assert_eq!(host.slots(false).len(), 2);
+        host.finalize().ok();
+    });
+}
+
+/// Loads, signs, finalizes, unloads.
+fn one_life(stand_in: StandIn) {
+    let host = Host::loaded(stand_in);
+    host.initialize().ok();
+    assert_eq!(host.slots(true).len(), 2);
+    host.finalize().ok();
+    host.library.close();
+}
+
+fn many_lives(stand_in: StandIn, lives: usize) {
+    stand_in.add_reader(READER);
+    stand_in.new_card(CARD, "full");
+    stand_in.insert(READER, CARD);
+    // What is made once is made now.
+    (0..10).for_each(|_| one_life(stand_in));
+    let before = (open_files(), mappings());
+    (0..lives).for_each(|_| one_life(stand_in));
+    assert_eq!((open_files(), mappings()), before);
+    assert_eq!(stand_in.open_handles(), (0, 0));
+}
+
+#[test]
+fn a_thousand_lives_leave_no_file_and_no_mapping() {
+    isolated!(|stand_in| many_lives(stand_in, 1000));
+}
+
+#[test]
+fn lives_with_a_log_leave_no_file_and_no_mapping() {
+    let log = concat!(env!("CARGO_TARGET_TMPDIR"), "/lives.log");
+    let options = Isolated::new().env("JPKI_PKCS11_LOG", "info").env("JPKI_PKCS11_LOG_FILE", log);
+    isolated!(options, |stand_in| {
+        let _ = fs::remove_file(log);
+        many_lives(stand_in, 100);
+        assert_ne!(fs::metadata(log).unwrap().len(), 0);
+        fs::remove_file(log).unwrap();
+    });
+}
+
+#[test]
+fn unloading_takes_the_library_out_of_the_process() {
+    isolated!(|stand_in| {
+        // A thread of its own: what it keeps for the library goes when it ends.
+        std::thread::spawn(move || {
+            let host = Host::new(stand_in);
+            host.signs();
+            host.finalize().ok();
+            host.library.close();
+        })
+        .join()
+        .unwrap();
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        assert!(!maps.contains("libjpki_pkcs11.so"));
+    });
+}
+
+#[test]
+fn a_library_that_is_unloaded_in_use_does_no_harm() {
+    isolated!(|stand_in| {
+        for _ in 0..10 {
+            assert_eq!(
+                in_child(|| {
+                    let host = Host::new(stand_in);
+                    host.sign_sha256(host.logged_in(), b"data").unwrap();
+                    host.library.close();
+                    exit();
+                }),
+                End::Exited(0)
+            );
+        }
+    });
+}
+
+#[test]
+fn a_program_may_end_without_finalizing() {
+    isolated!(|stand_in| {
+        let ended = in_child(|| {
+            let host = Host::new(stand_in);
+            let session = host.logged_in();
+            host.sign_init(session, ck::CKM_RSA_PKCS, host.private_key(session)).ok();
+            exit();
+        });
+        assert_eq!(ended, End::Exited(0));
+    });
+}
+
+#[test]
+fn a_program_may_end_while_another_thread_waits_for_the_card() {
+    isolated!(|stand_in| {
+        let ended = in_child(|| {
+            let host: &Host = Box::leak(Box::new(Host::new(stand_in)));
+            let session = host.open();
+            use pcsc_stand_in::service::{Code, Function};
+            stand_in.hang(Function::Transmit, 1, Code::INTERNAL_ERROR);
+            std::thread::spawn(move || host.login(session, AUTHENTICATION_PIN));
+            stand_in.await_blocked(Function::Transmit, 1);
+            exit();
+        });
+        assert_eq!(ended, End::Exited(0));
+    });
+}
+
+#[test]
+fn two_copies_of_the_library_do_not_know_each_other() {
+    isolated!(|stand_in| {
+        let host = Host::new(stand_in);
+        let copy = concat!(env!("CARGO_TARGET_TMPDIR"), "/libjpki_pkcs11_copy.so");
+        fs::copy(Library::path(), copy).unwrap();
+        let other = Library::load_from(copy.as_ref());
+        let table = other.table_3_2();
+        let mut count = 0;
+        let early = c!(table, C_GetSlotList(ck::CK_TRUE, ptr::null_mut(), &raw mut count));
+        assert_eq!(early, ck::CKR_CRYPTOKI_NOT_INITIALIZED);
+        c!(table, C_Initialize(ptr::null_mut())).ok();
+        c!(table, C_GetSlotList(ck::CK_TRUE, ptr::null_mut(), &raw mut count)).ok();
+        assert_eq!(count, 2);
+        c!(table, C_Finalize(ptr::null_mut())).ok();
+        host.signs();
+    });
+}

@@ -1,0 +1,123 @@
+//! What the module costs: exchanges with the card, counted by the card. A person waits for each of
+//! them.
+
+use crate::support::fixture::{AUTH_PIN, Fixture};
+use cryptoki_sys as ck;
+use jpki_pkcs11::handle::SessionHandle;
+use virtual_card::{Credential, Profile};
+
+/// Reads every attribute that a listing client shows of every object.
+fn list(fixture: &Fixture, session: SessionHandle) -> usize {
+    let objects = fixture.find_by(session, &[]).expect("a search");
+    for &object in &objects {
+        let class = fixture.attribute(session, object, ck::CKA_CLASS).expect("every object has a class");
+        if class == ck::CKO_CERTIFICATE.to_ne_bytes() {
+            let value = fixture.attribute(session, object, ck::CKA_VALUE).expect("a certificate has a value");
+            assert!(value.len() > 1000);
+        }
+    }
+    objects.len()
+}
+
+/// The cost of listing everything on the authentication slot, from the first look at the reader.
+fn listing_cost(profile: Profile) -> usize {
+    let fixture = Fixture::with(profile);
+    let slots = fixture.module().list_slots(true).expect("slots");
+    let session = fixture.open(slots[0]);
+    assert!(list(&fixture, session) >= 3, "certificate, CA and public key");
+    fixture.card().commands()
+}
+
+/// The cost of a first signature with the authentication key, as a client makes it that finds its
+/// token by label.
+fn first_signature_cost(profile: Profile) -> usize {
+    let fixture = Fixture::with(profile);
+    let slots = fixture.module().list_slots(false).expect("slots");
+    assert!(fixture.module().slot_info(slots[0]).expect("a slot").flags & ck::CKF_TOKEN_PRESENT != 0);
+    fixture.module().token_info(slots[0]).expect("a token");
+    let session = fixture.open(slots[0]);
+    fixture.login(session, AUTH_PIN).expect("the right PIN");
+    fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data").expect("a signature");
+    fixture.card().commands()
+}
+
+#[test]
+fn listing_takes_at_most_14_exchanges_on_a_full_card() {
+    let cost = listing_cost(Profile::full());
+    assert!(cost <= 14, "{cost}");
+}
+
+#[test]
+fn listing_takes_at_most_20_exchanges_on_a_conservative_card() {
+    let cost = listing_cost(Profile::conservative());
+    assert!(cost <= 20, "{cost}");
+}
+
+#[test]
+fn a_first_signature_takes_at_most_18_exchanges_on_a_full_card() {
+    let cost = first_signature_cost(Profile::full());
+    assert!(cost <= 18, "{cost}");
+}
+
+#[test]
+fn a_first_signature_takes_at_most_24_exchanges_on_a_conservative_card() {
+    let cost = first_signature_cost(Profile::conservative());
+    assert!(cost <= 24, "{cost}");
+}
+
+#[test]
+fn a_further_signature_takes_5_exchanges_and_6_on_a_conservative_card() {
+    for (profile, expected) in [(Profile::full(), 5), (Profile::conservative(), 6)] {
+        let fixture = Fixture::with(profile);
+        let session = fixture.logged_in(Credential::Authentication);
+        fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"first").expect("a signature");
+        let mark = fixture.card().mark();
+        fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"second").expect("a signature");
+        assert_eq!(fixture.card().commands_since(mark), expected);
+    }
+}
+
+#[test]
+fn attributes_searches_and_polls_cost_nothing_once_the_objects_are_known() {
+    let fixture = Fixture::new();
+    let session = fixture.open(fixture.auth_slot());
+    list(&fixture, session);
+    let mark = fixture.card().mark();
+    list(&fixture, session);
+    fixture.module().slot_info(fixture.auth_slot()).expect("a slot");
+    fixture.module().session_info(session).expect("a session");
+    fixture.module().count_slots(true).expect("slots");
+    // Whether there is a signature certificate is asked once.
+    assert!(fixture.card().commands_since(mark) <= 2);
+    let mark = fixture.card().mark();
+    fixture.module().count_slots(true).expect("slots");
+    fixture.module().slot_info(fixture.sign_slot()).expect("a slot");
+    assert_eq!(fixture.card().commands_since(mark), 0);
+}
+
+#[test]
+fn a_card_that_is_not_for_us_costs_two_exchanges_and_then_none() {
+    for profile in [Profile::not_jpki(), Profile::juki()] {
+        let fixture = Fixture::with(profile);
+        assert_eq!(fixture.module().count_slots(true).expect("slots"), 0);
+        assert!(fixture.card().commands() <= 2, "{}", fixture.card().commands());
+        let mark = fixture.card().mark();
+        assert_eq!(fixture.module().count_slots(true).expect("slots"), 0);
+        assert_eq!(
+            fixture.module().slot_info(fixture.auth_slot()).expect("a slot").flags & ck::CKF_TOKEN_PRESENT,
+            0
+        );
+        assert_eq!(fixture.card().commands_since(mark), 0);
+    }
+}
+
+#[test]
+fn authentication_does_not_touch_the_signature_slot() {
+    let fixture = Fixture::new();
+    fixture.module().count_slots(true).expect("slots");
+    let session = fixture.logged_in(Credential::Authentication);
+    list(&fixture, session);
+    fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data").expect("a signature");
+    assert_eq!(fixture.card().verifies(Credential::Signature), 0);
+    assert_eq!(fixture.card().ledger().queries(Credential::Signature), 0);
+}

@@ -1,0 +1,457 @@
+//! What a module has to answer, in as few words as possible.
+//!
+//! [`Model`] is a reader, three cards and two modules, as values without locks, handles or bytes.
+//! Each act on it gives the answer that the real module must give, and leaves the counters that the
+//! real cards must have.
+
+use std::ops::Range;
+
+use cryptoki_sys as ck;
+use virtual_card::Credential;
+
+/// A text that a user enters as a PIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    pub text: &'static str,
+    /// The PIN it stands for; `None` when it is not one and must never reach a card.
+    pub means: Option<&'static str>,
+    /// What C_SetPIN says of it as a new PIN.
+    pub as_new: ck::CK_RV,
+}
+
+const fn entry(text: &'static str, means: Option<&'static str>, as_new: ck::CK_RV) -> Entry {
+    Entry { text, means, as_new }
+}
+
+const AUTHENTICATION: [Entry; 6] = [
+    entry("1234", Some("1234"), ck::CKR_OK),
+    entry("4321", Some("4321"), ck::CKR_OK),
+    entry("9999", Some("9999"), ck::CKR_OK),
+    entry("8888", Some("8888"), ck::CKR_OK),
+    entry("12a4", None, ck::CKR_PIN_INVALID),
+    entry("ABC123", None, ck::CKR_PIN_LEN_RANGE),
+];
+
+const SIGNATURE: [Entry; 6] = [
+    entry("ABC123", Some("ABC123"), ck::CKR_OK),
+    entry("xyz789", Some("XYZ789"), ck::CKR_OK),
+    entry("abc123", Some("ABC123"), ck::CKR_OK),
+    entry("999999", Some("999999"), ck::CKR_PIN_INVALID),
+    entry("ABC-123", None, ck::CKR_PIN_INVALID),
+    entry("1234", None, ck::CKR_PIN_LEN_RANGE),
+];
+
+/// How many entries there are for each credential. The first two may become its PIN.
+pub const ENTRIES: Range<usize> = 0..6;
+
+impl Entry {
+    pub fn of(credential: Credential, index: usize) -> Self {
+        match credential {
+            Credential::Authentication => AUTHENTICATION[index],
+            Credential::Signature => SIGNATURE[index],
+        }
+    }
+
+    /// What a module remembers of a refused entry.
+    fn print(self) -> &'static str {
+        self.means.unwrap_or(self.text)
+    }
+}
+
+/// What a call answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Code(ck::CK_RV),
+    State(ck::CK_STATE),
+    Token { flags: ck::CK_FLAGS, sessions: u64, read_write: u64 },
+}
+
+/// One PIN on one card.
+#[derive(Debug, Clone)]
+pub struct CardPin {
+    pub value: &'static str,
+    pub full: u8,
+    pub left: u8,
+    /// VERIFYs that were wrong or found it blocked.
+    pub failed: usize,
+}
+
+/// A card; without PINs it has no JPKI application.
+#[derive(Debug, Clone)]
+pub struct Card {
+    pub pins: Option<[CardPin; 2]>,
+    pub signatures: usize,
+}
+
+/// The module that is configured with `always_authenticate`: each of its digital signatures asks
+/// for the PIN.
+pub const ALWAYS_AUTHENTICATES: usize = 1;
+
+fn asks_each_time(module: usize, credential: Credential) -> bool {
+    module == ALWAYS_AUTHENTICATES && credential == Credential::Signature
+}
+
+#[derive(Debug, Clone, Default)]
+struct Login {
+    /// The PIN of the user who is logged in.
+    pin: Option<&'static str>,
+    /// Changes with each login, logout and change of the PIN.
+    generation: usize,
+    refused: Option<(&'static str, Option<u8>)>,
+    wrong_entry: bool,
+    /// The count that the module believes in.
+    left: Option<u8>,
+}
+
+#[derive(Debug, Clone)]
+struct Session {
+    credential: Credential,
+    read_write: bool,
+    insertion: usize,
+    signing: bool,
+    /// The PIN for the signature, and the generation of the login in which it was given.
+    ticket: Option<(&'static str, usize)>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Module {
+    /// The insertion of the card that it knows.
+    known: Option<usize>,
+    /// Every session there ever was; `None` when it is closed.
+    sessions: Vec<Option<Session>>,
+    logins: [Login; 2],
+    /// Of which insertion the private keys are that were found last.
+    keys: [Option<usize>; 2],
+}
+
+/// All there is.
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub cards: [Card; 3],
+    /// Which card is in the reader.
+    pub inserted: Option<usize>,
+    insertion: usize,
+    modules: [Module; 2],
+}
+
+impl Card {
+    fn full() -> Self {
+        let pin = |value, full| CardPin { value, full, left: full, failed: 0 };
+        Self { pins: Some([pin("1234", 3), pin("ABC123", 5)]), signatures: 0 }
+    }
+}
+
+impl CardPin {
+    /// VERIFY: `Ok`, or the tries that are left.
+    fn verify(&mut self, pin: &str) -> Result<(), u8> {
+        if self.left > 0 && self.value == pin {
+            self.left = self.full;
+            return Ok(());
+        }
+        self.left = self.left.saturating_sub(1);
+        self.failed += 1;
+        Err(self.left)
+    }
+}
+
+impl Login {
+    fn observe(&mut self, left: u8) {
+        if self.refused.is_some_and(|(_, then)| then.is_some_and(|then| then != left)) {
+            self.refused = None;
+        }
+        self.left = Some(left);
+    }
+
+    fn set(&mut self, pin: Option<&'static str>) {
+        self.pin = pin;
+        self.generation += 1;
+    }
+
+    /// Whether a PIN that was given for one signature still serves.
+    fn honours(&self, ticket: &(&'static str, usize)) -> bool {
+        self.pin.is_some() && ticket.1 == self.generation
+    }
+
+    fn refuse(&mut self, print: &'static str, left: Option<u8>) {
+        (self.refused, self.wrong_entry, self.left) = (Some((print, left)), true, left);
+    }
+
+    /// An entry on its way to the card. `Err` when it does not get there, or is wrong.
+    fn enter(&mut self, entry: Entry, card: &mut CardPin) -> Result<(), ck::CK_RV> {
+        if self.refused.is_some_and(|(refused, _)| refused == entry.print()) {
+            return Err(ck::CKR_FUNCTION_CANCELED);
+        }
+        let Some(pin) = entry.means else {
+            self.refuse(entry.print(), self.left);
+            return Err(ck::CKR_PIN_INCORRECT);
+        };
+        if self.left.unwrap_or(0) == 0 {
+            self.observe(card.left);
+            if card.left == 0 {
+                return Err(ck::CKR_PIN_LOCKED);
+            }
+        }
+        card.verify(pin).map_err(|left| {
+            self.refuse(entry.print(), Some(left));
+            if left == 0 { ck::CKR_PIN_LOCKED } else { ck::CKR_PIN_INCORRECT }
+        })?;
+        (self.refused, self.wrong_entry, self.left) = (None, false, Some(card.full));
+        Ok(())
+    }
+}
+
+impl Module {
+    /// Asks the service whether the card is still the one that is known.
+    fn look(&mut self, inserted: Option<usize>) {
+        if self.known != inserted {
+            (self.known, self.logins) = (None, Default::default());
+        }
+    }
+
+    /// A session of the card that is known.
+    fn session(&mut self, index: usize) -> Result<&mut Session, ck::CK_RV> {
+        let session = self.sessions.get_mut(index).and_then(Option::as_mut);
+        session.filter(|session| Some(session.insertion) == self.known).ok_or(ck::CKR_SESSION_HANDLE_INVALID)
+    }
+
+    /// As [`Module::session`], for a call that asks the service whether the card is still there.
+    fn live(&mut self, index: usize, inserted: Option<usize>) -> Result<&mut Session, ck::CK_RV> {
+        self.session(index)?;
+        self.look(inserted);
+        self.session(index).map_err(|_| ck::CKR_DEVICE_REMOVED)
+    }
+
+    fn of(&self, credential: Credential) -> impl Iterator<Item = &Session> {
+        let alive = move |session: &&Session| {
+            session.credential == credential && Some(session.insertion) == self.known
+        };
+        self.sessions.iter().flatten().filter(alive)
+    }
+}
+
+impl Model {
+    /// The first card is in; each module has counted its slots, and no session is open.
+    pub fn new() -> Self {
+        let other = Card { pins: None, signatures: 0 };
+        Self {
+            cards: [Card::full(), Card::full(), other],
+            inserted: Some(0),
+            insertion: 1,
+            modules: Default::default(),
+        }
+    }
+
+    /// How many sessions a module ever opened.
+    pub fn opened(&self, module: usize) -> usize {
+        self.modules[module].sessions.len()
+    }
+
+    /// How many PINs a module keeps.
+    pub fn kept(&self, module: usize) -> usize {
+        let kept = Credential::ALL.into_iter().map(|credential| {
+            let (state, login) = (&self.modules[module], &self.modules[module].logins[credential as usize]);
+            let tickets = state.of(credential).filter_map(|session| session.ticket.as_ref());
+            let own = usize::from(login.pin.is_some() && !asks_each_time(module, credential));
+            own + tickets.filter(|ticket| login.honours(ticket)).count()
+        });
+        kept.sum()
+    }
+
+    pub fn pin(&mut self, card: usize, credential: Credential) -> Option<&mut CardPin> {
+        self.cards[card].pins.as_mut().map(|pins| &mut pins[credential as usize])
+    }
+
+    /// Takes the card out and puts this one in, if any.
+    pub fn put(&mut self, card: Option<usize>) {
+        self.inserted = card;
+        self.insertion += 1;
+    }
+
+    fn insertion(&self) -> Option<usize> {
+        self.inserted.map(|_| self.insertion)
+    }
+
+    /// The insertion of a JPKI card, recognised by a module now if need be.
+    fn recognise(&mut self, module: usize) -> Result<usize, ck::CK_RV> {
+        let (insertion, jpki) = (self.insertion(), |card: usize| self.cards[card].pins.is_some());
+        self.modules[module].look(insertion);
+        self.modules[module].known = insertion;
+        insertion.filter(|_| self.inserted.is_some_and(jpki)).ok_or(ck::CKR_TOKEN_NOT_PRESENT)
+    }
+
+    pub fn open(&mut self, module: usize, credential: Credential, read_write: bool) -> Result<(), ck::CK_RV> {
+        let insertion = self.recognise(module)?;
+        let session = Session { credential, read_write, insertion, signing: false, ticket: None };
+        self.modules[module].sessions.push(Some(session));
+        Ok(())
+    }
+
+    pub fn close(&mut self, module: usize, session: usize) -> Result<(), ck::CK_RV> {
+        let module = &mut self.modules[module];
+        let credential = module.session(session)?.credential;
+        module.sessions[session] = None;
+        if module.of(credential).next().is_none() {
+            module.logins[credential as usize].set(None);
+        }
+        Ok(())
+    }
+
+    pub fn close_all(&mut self, module: usize, credential: Credential) {
+        let module = &mut self.modules[module];
+        let ends = |session: &Session| session.credential == credential;
+        module.sessions.iter_mut().for_each(|session| *session = session.take_if(|s| !ends(s)));
+        module.logins[credential as usize].set(None);
+    }
+
+    /// C_Finalize and C_Initialize.
+    pub fn restart(&mut self, module: usize) {
+        self.modules[module] = Module::default();
+    }
+
+    pub fn session_state(&mut self, module: usize, session: usize) -> Result<ck::CK_STATE, ck::CK_RV> {
+        let insertion = self.insertion();
+        let session = self.modules[module].live(session, insertion)?.clone();
+        let logged_in = self.modules[module].logins[session.credential as usize].pin.is_some();
+        Ok(match (session.read_write, logged_in) {
+            (false, false) => ck::CKS_RO_PUBLIC_SESSION,
+            (false, true) => ck::CKS_RO_USER_FUNCTIONS,
+            (true, false) => ck::CKS_RW_PUBLIC_SESSION,
+            (true, true) => ck::CKS_RW_USER_FUNCTIONS,
+        })
+    }
+
+    pub fn token_info(&mut self, module: usize, credential: Credential) -> Result<Answer, ck::CK_RV> {
+        self.recognise(module)?;
+        let card = self.inserted.and_then(|card| self.cards[card].pins.as_ref());
+        let CardPin { left, full, .. } =
+            card.map(|pins| &pins[credential as usize]).expect("a JPKI card").clone();
+        let module = &mut self.modules[module];
+        let login = &mut module.logins[credential as usize];
+        login.observe(left);
+        let mut flags = 0;
+        let mut set = |flag, on| flags |= if on { flag } else { 0 };
+        set(ck::CKF_USER_PIN_COUNT_LOW, left < full || login.wrong_entry);
+        set(ck::CKF_USER_PIN_FINAL_TRY, left == 1);
+        set(ck::CKF_USER_PIN_LOCKED, left == 0);
+        let read_write = module.of(credential).filter(|session| session.read_write).count() as u64;
+        Ok(Answer::Token { flags, sessions: module.of(credential).count() as u64, read_write })
+    }
+
+    pub fn login(&mut self, module: usize, session: usize, entry: usize) -> Result<(), ck::CK_RV> {
+        let insertion = self.insertion();
+        let credential = self.modules[module].live(session, insertion)?.credential;
+        let entry = Entry::of(credential, entry);
+        let card = self.cards[self.inserted.expect("a live session")].pins.as_mut().expect("a JPKI card");
+        let login = &mut self.modules[module].logins[credential as usize];
+        if login.pin.is_some() {
+            return Err(ck::CKR_USER_ALREADY_LOGGED_IN);
+        }
+        login.enter(entry, &mut card[credential as usize])?;
+        login.set(entry.means);
+        self.modules[module].keys[credential as usize] = insertion;
+        Ok(())
+    }
+
+    pub fn logout(&mut self, module: usize, session: usize) -> Result<(), ck::CK_RV> {
+        let credential = self.modules[module].session(session)?.credential;
+        let login = &mut self.modules[module].logins[credential as usize];
+        login.pin.ok_or(ck::CKR_USER_NOT_LOGGED_IN)?;
+        login.set(None);
+        Ok(())
+    }
+
+    pub fn set_pin(
+        &mut self,
+        module: usize,
+        session: usize,
+        old: usize,
+        new: usize,
+    ) -> Result<(), ck::CK_RV> {
+        let insertion = self.insertion();
+        let Session { credential, read_write, .. } = *self.modules[module].live(session, insertion)?;
+        let (old, new) = (Entry::of(credential, old), Entry::of(credential, new));
+        if !read_write {
+            return Err(ck::CKR_SESSION_READ_ONLY);
+        }
+        if new.as_new != ck::CKR_OK {
+            return Err(new.as_new);
+        }
+        let card = self.cards[self.inserted.expect("a live session")].pins.as_mut().expect("a JPKI card");
+        let login = &mut self.modules[module].logins[credential as usize];
+        login.enter(old, &mut card[credential as usize])?;
+        card[credential as usize].value = new.means.expect("a PIN");
+        login.set(login.pin.and(new.means));
+        Ok(())
+    }
+
+    /// C_SignInit with the private key that was found last.
+    pub fn sign_init(&mut self, module: usize, session: usize) -> Result<(), ck::CK_RV> {
+        let insertion = self.insertion();
+        let Session { credential, signing, .. } = *self.modules[module].live(session, insertion)?;
+        let module = &mut self.modules[module];
+        if signing {
+            return Err(ck::CKR_OPERATION_ACTIVE);
+        }
+        if module.keys[credential as usize] != module.known {
+            return Err(ck::CKR_KEY_HANDLE_INVALID);
+        }
+        if module.logins[credential as usize].pin.is_none() {
+            return Err(ck::CKR_USER_NOT_LOGGED_IN);
+        }
+        module.session(session)?.signing = true;
+        Ok(())
+    }
+
+    /// C_Login for the signature that has begun.
+    pub fn authorize(&mut self, module: usize, session: usize, entry: usize) -> Result<(), ck::CK_RV> {
+        let insertion = self.insertion();
+        let Session { credential, signing, .. } = *self.modules[module].live(session, insertion)?;
+        if !signing || !asks_each_time(module, credential) {
+            return Err(ck::CKR_OPERATION_NOT_INITIALIZED);
+        }
+        let entry = Entry::of(credential, entry);
+        let card = self.cards[self.inserted.expect("a live session")].pins.as_mut().expect("a JPKI card");
+        let login = &mut self.modules[module].logins[credential as usize];
+        login.pin.ok_or(ck::CKR_USER_NOT_LOGGED_IN)?;
+        login.enter(entry, &mut card[credential as usize])?;
+        let ticket = (entry.means.expect("a PIN"), login.generation);
+        self.modules[module].session(session)?.ticket = Some(ticket);
+        Ok(())
+    }
+
+    pub fn sign(&mut self, module: usize, session: usize) -> Result<(), ck::CK_RV> {
+        let insertion = self.insertion();
+        let number = module;
+        let module = &mut self.modules[module];
+        let session = module.session(session)?;
+        let credential = session.credential;
+        if !std::mem::take(&mut session.signing) {
+            return Err(ck::CKR_OPERATION_NOT_INITIALIZED);
+        }
+        let ticket = session.ticket.take();
+        let login = &module.logins[credential as usize];
+        let mut pin = login.pin;
+        if asks_each_time(number, credential) {
+            let ticket = ticket.ok_or(ck::CKR_USER_NOT_LOGGED_IN)?;
+            pin = pin.map(|_| ticket.0);
+        }
+        let holds = ticket.is_none_or(|ticket| login.honours(&ticket));
+        let pin = pin.ok_or(ck::CKR_USER_NOT_LOGGED_IN)?;
+        module.look(insertion);
+        let card = &mut self.cards
+            [self.inserted.filter(|_| module.known.is_some()).ok_or(ck::CKR_DEVICE_REMOVED)?];
+        if !holds {
+            return Err(ck::CKR_USER_NOT_LOGGED_IN);
+        }
+        let card_pin = &mut card.pins.as_mut().expect("a JPKI card")[credential as usize];
+        let login = &mut module.logins[credential as usize];
+        card_pin.verify(pin).map_err(|left| {
+            login.set(None);
+            login.refuse(pin, Some(left));
+            ck::CKR_USER_NOT_LOGGED_IN
+        })?;
+        (login.wrong_entry, login.left) = (false, Some(card_pin.full));
+        card.signatures += 1;
+        Ok(())
+    }
+}

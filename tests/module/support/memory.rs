@@ -1,0 +1,71 @@
+//! Pages for PINs that tests can count and look into.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use jpki_pkcs11::jpki::pin::{SecretMemory, SecretPage};
+
+/// As long as a test's page is: more than any PIN has.
+const PAGE: usize = 64;
+
+/// Memory that counts its pages and remembers what was in those that were given back.
+#[derive(Default)]
+pub struct TestMemory {
+    exhausted: AtomicBool,
+    live: Arc<AtomicUsize>,
+    given_back: Arc<Mutex<Vec<[u8; PAGE]>>>,
+}
+
+struct TestPage {
+    bytes: [u8; PAGE],
+    live: Arc<AtomicUsize>,
+    given_back: Arc<Mutex<Vec<[u8; PAGE]>>>,
+}
+
+impl TestMemory {
+    /// Whether it gives no pages from now on.
+    pub fn set_exhausted(&self, exhausted: bool) {
+        self.exhausted.store(exhausted, Ordering::Relaxed);
+    }
+
+    /// How many pages are in use: how many PINs are kept.
+    pub fn live_pages(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Whether every page that was given back had been wiped before.
+    pub fn is_wiped(&self) -> bool {
+        self.given_back.lock().unwrap().iter().flatten().all(|&byte| byte == 0)
+    }
+}
+
+impl SecretMemory for TestMemory {
+    fn page(&self) -> Option<Box<dyn SecretPage>> {
+        if self.exhausted.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.live.fetch_add(1, Ordering::Relaxed);
+        Some(Box::new(TestPage {
+            bytes: [0; PAGE],
+            live: Arc::clone(&self.live),
+            given_back: Arc::clone(&self.given_back),
+        }))
+    }
+}
+
+impl SecretPage for TestPage {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+impl Drop for TestPage {
+    fn drop(&mut self) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+        self.given_back.lock().unwrap().push(self.bytes);
+    }
+}

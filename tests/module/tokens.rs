@@ -1,0 +1,410 @@
+//! Slots, tokens and objects, as clients look at them.
+
+use std::ffi::CString;
+use std::sync::Arc;
+
+use crate::support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
+use cryptoki_sys as ck;
+use jpki_pkcs11::config::Config;
+use jpki_pkcs11::handle::SessionHandle;
+use jpki_pkcs11::token::attribute::{AttributeAnswer, AttributeQuery};
+use jpki_pkcs11::token::output::Room;
+use jpki_pkcs11::token::template::TemplateEntry;
+use pcsc_stand_in::service::Service;
+use virtual_card::{Credential, Identity, Profile, VirtualCard};
+
+fn text(field: &[u8]) -> &str {
+    std::str::from_utf8(field).expect("UTF-8").trim_end_matches(' ')
+}
+
+fn labels(fixture: &Fixture, session: SessionHandle) -> Vec<String> {
+    let mut labels = Vec::new();
+    for object in fixture.find_by(session, &[]).expect("a search") {
+        if let Ok(label) = fixture.attribute(session, object, ck::CKA_LABEL) {
+            labels.push(String::from_utf8(label).expect("UTF-8"));
+        }
+    }
+    labels
+}
+
+#[test]
+fn there_are_two_slots_for_a_reader_authentication_first() {
+    let fixture = Fixture::new();
+    let slots = fixture.module().list_slots(true).expect("slots");
+    let raw: Vec<u64> = slots.iter().map(|slot| slot.raw()).collect();
+    assert_eq!(raw, [0, 1]);
+    let labels: Vec<String> = slots
+        .iter()
+        .map(|&slot| text(&fixture.module().token_info(slot).expect("a token").label).to_owned())
+        .collect();
+    assert_eq!(labels, ["JPKI User Authentication", "JPKI Digital Signature"]);
+}
+
+#[test]
+fn an_empty_reader_has_slots_without_a_token() {
+    let fixture = Fixture::builder().without_card().build();
+    assert_eq!(fixture.module().count_slots(false), Ok(2));
+    assert_eq!(fixture.module().count_slots(true), Ok(0));
+    let slot = fixture.auth_slot();
+    let info = fixture.module().slot_info(slot).expect("a slot");
+    assert_eq!(info.flags, ck::CKF_REMOVABLE_DEVICE | ck::CKF_HW_SLOT);
+    let code = fixture.module().token_info(slot).map_err(|error| error.return_value()).map(|_| ());
+    assert_eq!(code, Err(ck::CKR_TOKEN_NOT_PRESENT));
+}
+
+#[test]
+fn a_reader_keeps_its_slots_and_a_new_one_gets_new_ids() {
+    let fixture = Fixture::new();
+    let second = CString::new("Another Reader").expect("no NUL");
+    fixture.service().add_reader(&second);
+    assert_eq!(fixture.module().list_slots(false).expect("slots").len(), 2, "only a count looks for readers");
+    assert_eq!(fixture.module().count_slots(false), Ok(4));
+    fixture.service().remove_reader(READER);
+    assert_eq!(fixture.module().count_slots(false), Ok(4));
+    let info = fixture.module().slot_info(fixture.auth_slot()).expect("the slot answers");
+    assert_eq!(info.flags & ck::CKF_TOKEN_PRESENT, 0);
+    fixture.service().add_reader(READER);
+    assert_eq!(fixture.module().count_slots(false), Ok(4));
+}
+
+#[test]
+fn a_readers_name_is_blank_padded_and_not_cut_inside_a_character() {
+    // 63, 64, 65 and 66 bytes; the last characters have three each.
+    for name in
+        ["x".repeat(60) + "読", "x".repeat(61) + "読", "x".repeat(62) + "読", "読取装置".repeat(5) + "読取"]
+    {
+        let fixture = Fixture::new();
+        fixture.service().add_reader(&CString::new(name.clone()).expect("no NUL"));
+        fixture.module().count_slots(false).expect("slots");
+        let slot = fixture.module().list_slots(false).expect("slots")[2];
+        let description = fixture.module().slot_info(slot).expect("a slot").slotDescription;
+        let shown = text(&description);
+        assert!(name.starts_with(shown) && name.len() - shown.len() <= 3, "{shown}");
+        assert!(!description.contains(&0));
+    }
+}
+
+#[test]
+fn token_information_is_that_of_the_two_pins() {
+    let fixture = Fixture::new();
+    let auth = fixture.module().token_info(fixture.auth_slot()).expect("a token");
+    assert_eq!((auth.ulMinPinLen, auth.ulMaxPinLen), (4, 4));
+    let sign = fixture.module().token_info(fixture.sign_slot()).expect("a token");
+    assert_eq!((sign.ulMinPinLen, sign.ulMaxPinLen), (6, 16));
+    let flags =
+        ck::CKF_RNG | ck::CKF_LOGIN_REQUIRED | ck::CKF_USER_PIN_INITIALIZED | ck::CKF_TOKEN_INITIALIZED;
+    assert_eq!((auth.flags, sign.flags), (flags, flags));
+    assert_eq!(auth.utcTime, [b' '; 16]);
+}
+
+#[test]
+fn the_serial_number_differs_between_cards_and_is_the_same_for_both_slots() {
+    let serial = |identity: Identity| {
+        let fixture = Fixture::builder().identity(identity).build();
+        let auth = fixture.module().token_info(fixture.auth_slot()).expect("a token").serialNumber;
+        let sign = fixture.module().token_info(fixture.sign_slot()).expect("a token").serialNumber;
+        assert_eq!(auth, sign);
+        auth
+    };
+    let first = serial(Identity::shared());
+    assert_eq!(first, serial(Identity::shared()));
+    assert_ne!(first, serial(Identity::from_seed(7)));
+    assert!(first.iter().all(u8::is_ascii_hexdigit));
+}
+
+#[test]
+fn session_counts_are_told() {
+    let fixture = Fixture::new();
+    fixture.open(fixture.auth_slot());
+    fixture.open_rw(fixture.auth_slot());
+    fixture.open(fixture.sign_slot());
+    let info = fixture.module().token_info(fixture.auth_slot()).expect("a token");
+    assert_eq!((info.ulSessionCount, info.ulRwSessionCount), (2, 1));
+}
+
+#[test]
+fn the_authentication_slot_shows_all_but_the_private_key_before_login() {
+    let fixture = Fixture::new();
+    let session = fixture.open(fixture.auth_slot());
+    let public = [
+        "User Authentication Certificate",
+        "User Authentication Certificate CA",
+        "User Authentication Public Key",
+    ];
+    assert_eq!(labels(&fixture, session), public);
+    fixture.login(session, AUTH_PIN).expect("the right PIN");
+    assert_eq!(labels(&fixture, session), [&public[..], &["User Authentication Key"]].concat());
+}
+
+#[test]
+fn the_signature_slot_shows_only_its_ca_before_login() {
+    let fixture = Fixture::new();
+    let session = fixture.open(fixture.sign_slot());
+    assert_eq!(labels(&fixture, session), ["Digital Signature Certificate CA"]);
+    fixture.login(session, SIGN_PIN).expect("the right PIN");
+    let all = [
+        "Digital Signature Certificate",
+        "Digital Signature Certificate CA",
+        "Digital Signature Public Key",
+        "Digital Signature Key",
+    ];
+    assert_eq!(labels(&fixture, session), all);
+    fixture.module().logout(session).expect("logged in");
+    assert_eq!(labels(&fixture, session), ["Digital Signature Certificate CA"]);
+}
+
+#[test]
+fn ids_are_those_that_opensc_users_know_and_the_cas_have_their_own() {
+    for (credential, id, ca_id) in [(Credential::Authentication, 1, 3), (Credential::Signature, 2, 4)] {
+        let fixture = Fixture::new();
+        let session = fixture.logged_in(credential);
+        let ids: Vec<Vec<u8>> = fixture
+            .find_by(session, &[])
+            .expect("a search")
+            .into_iter()
+            .filter_map(|object| fixture.attribute(session, object, ck::CKA_ID).ok())
+            .collect();
+        assert_eq!(ids, [vec![id], vec![ca_id], vec![id], vec![id]]);
+    }
+}
+
+#[test]
+fn a_logout_takes_private_objects_out_of_a_search() {
+    let fixture = Fixture::new();
+    let session = fixture.logged_in(Credential::Signature);
+    fixture.module().find_objects_init(session, &[]).expect("a search");
+    fixture.module().logout(session).expect("logged in");
+    for object in fixture.module().find_objects(session, 64).expect("a search") {
+        assert_eq!(fixture.attribute(session, object, ck::CKA_PRIVATE), Ok(vec![0]));
+    }
+}
+
+#[test]
+fn every_object_has_the_attributes_that_clients_read() {
+    let common = [
+        ck::CKA_CLASS,
+        ck::CKA_TOKEN,
+        ck::CKA_PRIVATE,
+        ck::CKA_MODIFIABLE,
+        ck::CKA_COPYABLE,
+        ck::CKA_DESTROYABLE,
+        ck::CKA_LABEL,
+        ck::CKA_ID,
+        ck::CKA_UNIQUE_ID,
+        ck::CKA_SUBJECT,
+        ck::CKA_START_DATE,
+        ck::CKA_END_DATE,
+        ck::CKA_PUBLIC_KEY_INFO,
+    ];
+    let certificate = [
+        ck::CKA_CERTIFICATE_TYPE,
+        ck::CKA_ISSUER,
+        ck::CKA_SERIAL_NUMBER,
+        ck::CKA_VALUE,
+        ck::CKA_CERTIFICATE_CATEGORY,
+        ck::CKA_TRUSTED,
+        ck::CKA_CHECK_VALUE,
+    ];
+    let key = [
+        ck::CKA_KEY_TYPE,
+        ck::CKA_MODULUS,
+        ck::CKA_MODULUS_BITS,
+        ck::CKA_PUBLIC_EXPONENT,
+        ck::CKA_LOCAL,
+        ck::CKA_DERIVE,
+        ck::CKA_ALLOWED_MECHANISMS,
+        ck::CKA_KEY_GEN_MECHANISM,
+    ];
+    let public = [ck::CKA_ENCRYPT, ck::CKA_VERIFY, ck::CKA_VERIFY_RECOVER, ck::CKA_WRAP, ck::CKA_TRUSTED];
+    let private = [
+        ck::CKA_DECRYPT,
+        ck::CKA_SIGN,
+        ck::CKA_SIGN_RECOVER,
+        ck::CKA_UNWRAP,
+        ck::CKA_SENSITIVE,
+        ck::CKA_ALWAYS_SENSITIVE,
+        ck::CKA_EXTRACTABLE,
+        ck::CKA_NEVER_EXTRACTABLE,
+        ck::CKA_WRAP_WITH_TRUSTED,
+        ck::CKA_ALWAYS_AUTHENTICATE,
+    ];
+    for credential in Credential::ALL {
+        let fixture = Fixture::new();
+        let session = fixture.logged_in(credential);
+        let expect = |class, kinds: &[ck::CK_ATTRIBUTE_TYPE]| {
+            for object in fixture.find(session, class) {
+                for &kind in common.iter().chain(kinds) {
+                    assert!(
+                        fixture.attribute(session, object, kind).is_ok(),
+                        "class {class}, attribute {kind:#x}"
+                    );
+                }
+            }
+        };
+        expect(ck::CKO_CERTIFICATE, &certificate);
+        expect(ck::CKO_PUBLIC_KEY, &[&key[..], &public].concat());
+        expect(ck::CKO_PRIVATE_KEY, &[&key[..], &private].concat());
+    }
+}
+
+#[test]
+fn key_attributes_are_those_of_a_key_that_only_signs() {
+    let fixture = Fixture::new();
+    let session = fixture.logged_in(Credential::Authentication);
+    let key = fixture.key(session);
+    let flag = |kind| fixture.attribute(session, key, kind).expect("present") == [1];
+    assert!(flag(ck::CKA_SIGN) && flag(ck::CKA_SENSITIVE) && flag(ck::CKA_PRIVATE) && flag(ck::CKA_TOKEN));
+    assert!(!flag(ck::CKA_DECRYPT) && !flag(ck::CKA_EXTRACTABLE) && !flag(ck::CKA_ALWAYS_AUTHENTICATE));
+    assert_eq!(fixture.attribute(session, key, ck::CKA_MODULUS).expect("present").len(), 256);
+    assert_eq!(fixture.attribute(session, key, ck::CKA_PUBLIC_EXPONENT), Ok(vec![1, 0, 1]));
+    let bits: ck::CK_ULONG = 2048;
+    assert_eq!(fixture.attribute(session, key, ck::CKA_MODULUS_BITS), Ok(bits.to_ne_bytes().to_vec()));
+}
+
+#[test]
+fn secret_parts_of_the_key_are_sensitive_and_the_template_is_read_to_its_end() {
+    let fixture = Fixture::new();
+    let session = fixture.logged_in(Credential::Authentication);
+    let kinds = [ck::CKA_PRIVATE_EXPONENT, ck::CKA_PRIME_1, ck::CKA_VALUE, ck::CKA_ID];
+    let queries = kinds.map(|kind| AttributeQuery { kind, room: Room::Bytes(1) });
+    let answers = fixture.module().attributes(session, fixture.key(session), &queries).expect("a key");
+    assert_eq!(
+        answers.answers,
+        [
+            AttributeAnswer::Unavailable,
+            AttributeAnswer::Unavailable,
+            AttributeAnswer::Unavailable,
+            AttributeAnswer::Value(vec![1])
+        ]
+    );
+    assert_eq!(answers.verdict.map_err(|error| error.return_value()), Err(ck::CKR_ATTRIBUTE_SENSITIVE));
+}
+
+#[test]
+fn certificates_are_found_by_what_clients_search_for() {
+    let fixture = Fixture::new();
+    let session = fixture.open(fixture.auth_slot());
+    let certificate = fixture.find(session, ck::CKO_CERTIFICATE)[0];
+    let value = |kind| fixture.attribute(session, certificate, kind).expect("present");
+    let class = ck::CKO_CERTIFICATE.to_ne_bytes();
+    let class = TemplateEntry { kind: ck::CKA_CLASS, value: &class };
+    for kinds in [
+        &[ck::CKA_SUBJECT][..],
+        &[ck::CKA_ISSUER, ck::CKA_SERIAL_NUMBER],
+        &[ck::CKA_VALUE],
+        &[ck::CKA_ID],
+        &[ck::CKA_LABEL],
+        &[ck::CKA_TOKEN, ck::CKA_CERTIFICATE_TYPE, ck::CKA_LABEL],
+    ] {
+        let values: Vec<_> = kinds.iter().map(|&kind| (kind, value(kind))).collect();
+        let mut template: Vec<_> =
+            values.iter().map(|(kind, value)| TemplateEntry { kind: *kind, value }).collect();
+        template.push(class);
+        assert_eq!(fixture.find_by(session, &template), Ok(vec![certificate]), "{kinds:x?}");
+    }
+}
+
+#[test]
+fn what_no_object_has_is_no_match_and_no_error() {
+    let fixture = Fixture::new();
+    let session = fixture.open(fixture.auth_slot());
+    let classes = [ck::CKO_DATA, ck::CKO_SECRET_KEY, 0xce53_4351, u64::MAX];
+    for class in classes {
+        assert_eq!(fixture.find(session, class), [], "{class:#x}");
+    }
+    let odd = TemplateEntry { kind: 0x8000_1234, value: b"x" };
+    assert_eq!(fixture.find_by(session, &[odd]), Ok(Vec::new()));
+    let wrong_size = TemplateEntry { kind: ck::CKA_CLASS, value: &[1] };
+    assert_eq!(fixture.find_by(session, &[wrong_size]), Ok(Vec::new()));
+}
+
+#[test]
+fn the_ca_certificate_is_that_of_the_own_slot() {
+    for credential in Credential::ALL {
+        let fixture = Fixture::new();
+        let session = fixture.logged_in(credential);
+        let [user, ca] = fixture.find(session, ck::CKO_CERTIFICATE)[..] else { panic!("two certificates") };
+        let issuer = fixture.attribute(session, user, ck::CKA_ISSUER).expect("present");
+        assert_eq!(fixture.attribute(session, ca, ck::CKA_SUBJECT), Ok(issuer));
+        let category =
+            |object| fixture.attribute(session, object, ck::CKA_CERTIFICATE_CATEGORY).expect("present");
+        assert_eq!(category(user), 1_u64.to_ne_bytes());
+        assert_eq!(category(ca), 2_u64.to_ne_bytes());
+    }
+}
+
+#[test]
+fn profiles_tell_that_authentication_needs_no_pin_to_find_its_certificate() {
+    let profiles = |slot: fn(&Fixture) -> jpki_pkcs11::handle::SlotId| {
+        let fixture = Fixture::new();
+        let session = fixture.open(slot(&fixture));
+        let profiles = fixture.find(session, ck::CKO_PROFILE);
+        let ids = profiles.into_iter().map(|object| fixture.attribute(session, object, ck::CKA_PROFILE_ID));
+        ids.map(|id| id.expect("present")[0]).collect::<Vec<u8>>()
+    };
+    assert_eq!(profiles(Fixture::auth_slot), [1, 3, 4]);
+    assert_eq!(profiles(Fixture::sign_slot), [1, 3]);
+}
+
+#[test]
+fn unique_ids_are_unique() {
+    let mut ids = Vec::new();
+    for identity in [Identity::shared(), Identity::from_seed(7)] {
+        let fixture = Fixture::builder().identity(identity).build();
+        for credential in Credential::ALL {
+            let session = fixture.logged_in(credential);
+            for object in fixture.find_by(session, &[]).expect("a search") {
+                ids.push(fixture.attribute(session, object, ck::CKA_UNIQUE_ID).expect("present"));
+            }
+        }
+    }
+    let count = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), count);
+}
+
+#[test]
+fn the_configuration_chooses_slots_without_moving_their_ids() {
+    for (choice, ids) in [("authentication", [0, 2]), ("signature", [1, 3])] {
+        let config = Config::parse(&format!("slots = \"{choice}\""));
+        let fixture = Fixture::builder().config(config).build();
+        fixture.service().add_reader(c"Another Reader");
+        fixture.module().count_slots(false).expect("slots");
+        let slots = fixture.module().list_slots(false).expect("slots");
+        assert_eq!(slots.iter().map(|slot| slot.raw()).collect::<Vec<_>>(), ids);
+    }
+}
+
+#[test]
+fn without_ca_certificates_the_slot_before_login_shows_what_ssh_should_see() {
+    let fixture = Fixture::builder().config(Config::parse("ca_certificates = false")).build();
+    let session = fixture.open(fixture.auth_slot());
+    assert_eq!(
+        labels(&fixture, session),
+        ["User Authentication Certificate", "User Authentication Public Key"]
+    );
+    assert_eq!(labels(&fixture, fixture.open(fixture.sign_slot())), Vec::<String>::new());
+}
+
+#[test]
+fn an_ignored_reader_is_left_alone() {
+    let config = Config::parse("readers = { ignore = \"Virtual*\" }");
+    let fixture = Fixture::builder().config(config).build();
+    assert_eq!(fixture.module().count_slots(true), Ok(0));
+    assert_eq!(fixture.card().commands(), 0);
+}
+
+#[test]
+fn two_readers_have_their_own_cards() {
+    let fixture = Fixture::new();
+    let service: &Service = fixture.service();
+    service.add_reader(c"Another Reader");
+    service.insert(c"Another Reader", Arc::new(VirtualCard::new(Profile::full(), Identity::from_seed(7))));
+    assert_eq!(fixture.module().count_slots(true), Ok(4));
+    let slots = fixture.module().list_slots(true).expect("slots");
+    let serial = |index: usize| fixture.module().token_info(slots[index]).expect("a token").serialNumber;
+    assert_eq!(serial(0), serial(1));
+    assert_eq!(serial(2), serial(3));
+    assert_ne!(serial(0), serial(2));
+}

@@ -1,0 +1,33 @@
+//! The built library, a real pcscd and several real processes.
+//!
+//! It needs the feature `process-tests`: `./pkcs11-tests.sh` unpacks pcscd and turns the feature
+//! on. `JPKI_TEST_SEED` gives the random tests their seed again. `JPKI_SOAK=full` makes [`soak`]
+//! long, `JPKI_THREAD_SIGNATURES` makes [`threads`] long, and `JPKI_ISOLATION_SECONDS` makes
+//! [`isolation`] long.
+
+#![allow(unreachable_pub, reason = "a test program has no users")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail wherever it stands"
+)]
+
+mod support;
+
+/// Hosts with low limits, with bad configuration, or with other rights than their user; and what
+/// the log never says.
+mod environment;
+/// A host that forks or ends without C_Finalize.
+mod fork;
+/// Another process cannot use a login.
+mod isolation;
+/// Where the PIN of a login is in memory, and when it is gone.
+mod memory;
+/// A PC/SC service that dies, refuses or answers nonsense, and cards that come and go.
+mod service;
+/// Many signatures and many polls by one host.
+mod soak;
+/// Several processes with several threads at one card.
+mod threads;

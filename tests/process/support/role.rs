@@ -1,0 +1,300 @@
+//! What a child of a test understands: one line, one answer.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::FromRawFd;
+use std::sync::OnceLock;
+use std::thread::{self, JoinHandle};
+use std::{env, io};
+
+use zeroize::Zeroizing;
+
+use super::foreign::Foreign;
+use test_support::Rv;
+
+use super::host::{Host, Token};
+
+/// Set in the environment of a child.
+pub const MARK: &str = "JPKI_TEST_PROCESS";
+
+/// The name of the test that a child runs.
+pub const TEST: &str = "support::role::play";
+
+/// Stands before each answer.
+pub const ANSWER: char = '\u{1}';
+
+/// How long the PINs are that are sent as secrets.
+pub const SECRET_LENGTH: usize = 16;
+
+static HOST: OnceLock<Host> = OnceLock::new();
+
+/// What goes on beside the line that is read.
+#[derive(Default)]
+struct Player {
+    foreign: Option<Foreign>,
+    threads: Vec<JoinHandle<String>>,
+    children: Vec<Fork>,
+}
+
+/// A fork of this process.
+struct Fork {
+    pid: libc::pid_t,
+    answers: File,
+}
+
+/// What a child of a test does, until there are no more lines. Without a parent that has given it a
+/// role, nothing is to be done.
+#[test]
+fn play() {
+    if env::var_os(MARK).is_none() {
+        return;
+    }
+    let mut player = Player::default();
+    while let Some(line) = read_line() {
+        let said = player.run(&line);
+        answer(&said);
+    }
+}
+
+/// Gives an answer.
+pub fn answer(text: &str) {
+    let mut out = io::stdout();
+    let written = writeln!(out, "{ANSWER}{text}").and_then(|()| out.flush());
+    // The test is over, and its end of the pipe is closed.
+    if written.is_err() {
+        std::process::exit(1);
+    }
+}
+
+/// Whether the next line has come.
+fn told() -> bool {
+    let mut input = libc::pollfd { fd: 0, events: libc::POLLIN, revents: 0 };
+    // SAFETY: one structure is given, and it is writable.
+    unsafe { libc::poll(&raw mut input, 1, 0) != 0 }
+}
+
+/// Reads a line, and not a byte of what follows: that may be a secret.
+fn read_line() -> Option<String> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    loop {
+        read_exactly(&mut byte)?;
+        match byte {
+            [b'\n'] => return Some(String::from_utf8(line).expect("text")),
+            [byte] => line.push(byte),
+        }
+    }
+}
+
+/// Reads the PIN that follows the line. There is no other copy of it in this process.
+fn read_secret() -> Zeroizing<Vec<u8>> {
+    let mut secret = Zeroizing::new(vec![0; SECRET_LENGTH]);
+    read_exactly(&mut secret).expect("a secret");
+    secret
+}
+
+fn read_exactly(room: &mut [u8]) -> Option<()> {
+    let mut filled = 0;
+    while filled < room.len() {
+        let rest = &mut room[filled..];
+        // SAFETY: the room is that long and writable.
+        let count = unsafe { libc::read(0, rest.as_mut_ptr().cast(), rest.len()) };
+        filled += usize::try_from(count).ok().filter(|count| *count > 0)?;
+    }
+    Some(())
+}
+
+fn host() -> &'static Host {
+    HOST.get_or_init(Host::load)
+}
+
+impl Player {
+    fn run(&mut self, line: &str) -> String {
+        if let Some(rest) = line.strip_prefix("fork ") {
+            self.children.push(fork(rest));
+            return "forked".to_owned();
+        }
+        if let Some(rest) = line.strip_prefix("spawn ") {
+            let rest = rest.to_owned();
+            self.threads.push(thread::spawn(move || call(&rest.split(' ').collect::<Vec<_>>())));
+            return "spawned".to_owned();
+        }
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["join"] => self.threads.remove(0).join().expect("no panic"),
+            ["join", "fork"] => self.children.remove(0).join(),
+            ["fork-and-pause"] => {
+                self.children.push(fork("pause"));
+                "forked".to_owned()
+            }
+            ["fork-pid"] => self.children[0].pid.to_string(),
+            ["fork-end"] => {
+                self.children.remove(0).end();
+                "ended".to_owned()
+            }
+            ["foreign", ref rest @ ..] => self.foreign.get_or_insert_with(Foreign::new).run(rest, told),
+            _ => call(&words),
+        }
+    }
+}
+
+/// Forks; the child runs these lines and leaves by `exit`, as `ssh-agent` does.
+fn fork(lines: &str) -> Fork {
+    let mut ends = [0; 2];
+    // SAFETY: there is room for two.
+    assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
+    // SAFETY: no thread of this process holds a lock that the child needs.
+    let pid = unsafe { libc::fork() };
+    let [read, write] = ends.map(|end| {
+        // SAFETY: the descriptor was opened above, and no other value owns it.
+        unsafe { File::from_raw_fd(end) }
+    });
+    if pid == 0 {
+        let said: Vec<_> = lines.split("; ").map(|line| call(&line.split(' ').collect::<Vec<_>>())).collect();
+        let _ = (&write).write_all(said.join("; ").as_bytes());
+        // SAFETY: the call has no preconditions.
+        unsafe { libc::exit(0) };
+    }
+    assert!(pid > 0, "a fork");
+    Fork { pid, answers: read }
+}
+
+impl Fork {
+    /// Kills it.
+    fn end(self) {
+        // SAFETY: the child has not been reaped, so the id is still the child's.
+        unsafe { libc::kill(self.pid, libc::SIGKILL) };
+        self.join();
+    }
+
+    /// What it said, once it has ended.
+    fn join(mut self) -> String {
+        let (mut said, mut status) = (String::new(), 0);
+        self.answers.read_to_string(&mut said).expect("text");
+        // SAFETY: the child is ours, and the status can be written.
+        assert_eq!(unsafe { libc::waitpid(self.pid, &raw mut status, 0) }, self.pid);
+        format!("{said} ({status})")
+    }
+}
+
+/// Runs one line of a host.
+fn call(words: &[&str]) -> String {
+    let named = Token::named;
+    let value = match *words {
+        ["load"] => {
+            host();
+            return "loaded".to_owned();
+        }
+        ["initialize"] => host().initialize(),
+        ["finalize"] => host().finalize(),
+        ["info"] => host().info(),
+        ["tokens"] => return counted(host().count(true)),
+        ["slots"] => return counted(host().count(false)),
+        ["token-info", token] => host().token_info(named(token)),
+        // The authentication token of that reader.
+        ["reader", number] => host().reader(number.parse().expect("a number")),
+        ["wait"] => host().wait_for_slot_event(),
+        ["open", token] => host().open(named(token)),
+        ["close", token] => host().close(named(token)),
+        ["close-all", token] => host().close_all(named(token)),
+        ["poll", token, times] => host().poll(named(token), times.parse().expect("a number")),
+        ["session-info", token] => host().session_info(named(token)),
+        ["login", token] => host().login(named(token)),
+        ["login", token, "secret"] => host().login_with(named(token), &mut read_secret()),
+        ["login", token, pin] => host().login_with(named(token), &mut pin.as_bytes().to_vec()),
+        ["logout", token] => host().logout(named(token)),
+        ["set-pin", token, "secret"] => {
+            let (mut old, mut new) = (read_secret(), read_secret());
+            host().set_pin(named(token), &mut old, &mut new)
+        }
+        ["sign", token] => host().sign(named(token)),
+        ["sign-init", token] => host().begin_signing(named(token)),
+        ["sign-final", token] => host().end_signing(named(token)),
+        ["signs", token, count] => return sign_in_threads(token, "1", count),
+        ["threads", token, threads, each] => return sign_in_threads(token, threads, each),
+        ["sign-on"] => return sign_on(),
+        _ => return surroundings(words),
+    };
+    value.to_string()
+}
+
+fn counted((value, count): (Rv, usize)) -> String {
+    format!("{value} {count}")
+}
+
+fn sign_in_threads(token: &str, threads: &str, each: &str) -> String {
+    let number = |text: &str| text.parse().expect("a number");
+    match host().sign_in_threads(Token::named(token), number(threads), number(each)) {
+        Ok(count) => format!("CKR_OK {count}"),
+        Err(value) => value.to_string(),
+    }
+}
+
+/// Signs with both keys in turn until the next line, and tells how often.
+fn sign_on() -> String {
+    let mut count = 0;
+    while !told() {
+        for token in [Token::Authentication, Token::Signature] {
+            match host().sign(token) {
+                Rv::OK => count += 1,
+                value => return format!("{value} after {count}"),
+            }
+        }
+    }
+    format!("CKR_OK {count}")
+}
+
+/// What changes the process itself.
+fn surroundings(words: &[&str]) -> String {
+    let done = match *words {
+        ["exit"] => {
+            // SAFETY: the call has no preconditions.
+            unsafe { libc::exit(0) }
+        }
+        ["pause"] => {
+            // SAFETY: the call has no preconditions.
+            unsafe { libc::pause() }
+        }
+        ["pid"] => return std::process::id().to_string(),
+        ["remember", text] => {
+            // On the heap, for as long as the process lives.
+            text.to_owned().leak();
+            0
+        }
+        ["secure"] => {
+            // SAFETY: the call reads what the kernel handed over at the start; it has no
+            // preconditions.
+            return unsafe { libc::getauxval(libc::AT_SECURE) }.to_string();
+        }
+        ["limit", "locked-memory", count] => limit(libc::RLIMIT_MEMLOCK, count),
+        ["limit", "core", size] => limit(libc::RLIMIT_CORE, size),
+        ["limit", "descriptors", count] => limit(libc::RLIMIT_NOFILE, count),
+        ["limit", "file-size", count] => {
+            // SAFETY: the signal would end the process; ignoring it is what a host with this limit
+            // does.
+            unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+            limit(libc::RLIMIT_FSIZE, count)
+        }
+        ["close-descriptor", number] => {
+            // SAFETY: nothing of this program uses the descriptor afterwards.
+            unsafe { libc::close(number.parse().expect("a number")) }
+        }
+        ["open-descriptor", path] => {
+            let path = std::ffi::CString::new(path).expect("no NUL");
+            // SAFETY: the path is a string.
+            return unsafe { libc::open(path.as_ptr(), libc::O_RDWR) }.to_string();
+        }
+        _ => panic!("a child does not know {words:?}"),
+    };
+    if done == 0 { "done".to_owned() } else { io::Error::last_os_error().to_string() }
+}
+
+/// Sets a limit below which it can be raised again.
+fn limit(resource: libc::__rlimit_resource_t, count: &str) -> libc::c_int {
+    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure can be written.
+    let read = unsafe { libc::getrlimit(resource, &raw mut limits) };
+    limits.rlim_cur = if count == "most" { limits.rlim_max } else { count.parse().expect("a number") };
+    // SAFETY: the structure can be read.
+    read | unsafe { libc::setrlimit(resource, &raw const limits) }
+}

@@ -1,0 +1,100 @@
+//! The house rules that a program can see: imports point down, `pcsc` and `unsafe` stay where they
+//! belong.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The layers from top to bottom. Modules of one row may use each other.
+const LAYERS: [&[&str]; 7] =
+    [&["ffi"], &["module"], &["token", "error"], &["manager"], &["jpki"], &["transport"], &["iso7816"]];
+
+/// Beside the layers: what each may be used by is decided here, by the row it counts as.
+const BESIDE: [(&str, usize); 3] = [("logging", 0), ("config", 1), ("handle", 6)];
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("src is readable") {
+            let path = entry.expect("src is readable").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("sources are text");
+                files.push((path.strip_prefix(&root).expect("below src").to_owned(), text));
+            }
+        }
+    }
+    assert!(files.len() > 30, "the sources were found");
+    files
+}
+
+fn row(module: &str) -> Option<usize> {
+    let beside = BESIDE.iter().find(|(name, _)| *name == module).map(|(_, row)| *row);
+    beside.or_else(|| LAYERS.iter().position(|layer| layer.contains(&module)))
+}
+
+fn module_of(path: &Path) -> String {
+    let first = path.components().next().expect("a file has a name");
+    first.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+/// Lines of code: no comments.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.starts_with("//"))
+}
+
+#[test]
+fn imports_point_down() {
+    for (path, text) in sources() {
+        let Some(own) = row(&module_of(&path)) else { continue };
+        for line in code(&text) {
+            for (at, _) in line.match_indices("crate::") {
+                let used: String =
+                    line[at + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if let Some(used_row) = row(&used) {
+                    assert!(own <= used_row, "{}: {line}", path.display());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_transport_names_pcsc() {
+    for (path, text) in sources() {
+        if path != Path::new("transport/pcsc.rs") {
+            let offending =
+                code(&text).find(|line| line.contains("use pcsc") || line.contains(" pcsc::Card"));
+            assert_eq!(offending, None, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_the_upper_layers_name_cryptoki() {
+    for (path, text) in sources() {
+        if !["ffi", "module", "token", "error"].contains(&module_of(&path).as_str()) {
+            assert!(!code(&text).any(|line| line.contains("cryptoki_sys")), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn unsafe_stays_in_ffi() {
+    for (path, text) in sources() {
+        if module_of(&path) != "ffi" {
+            let offending = code(&text).find(|line| line.contains("unsafe") && !line.contains("unsafe_code"));
+            assert_eq!(offending, None, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn files_stay_short() {
+    for (path, text) in sources() {
+        let lines = text.lines().count();
+        assert!(lines <= 600, "{}: {lines} lines", path.display());
+    }
+}
