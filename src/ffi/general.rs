@@ -131,8 +131,14 @@ fn make_module() -> Module {
 /// A text as PKCS#11 has it in structures: padded with blanks, without an end mark.
 const fn padded<const N: usize>(text: &str) -> [u8; N] {
     let mut field = [b' '; N];
-    let (room, _) = field.split_at_mut(text.len());
-    room.copy_from_slice(text.as_bytes());
+    let mut rest = text.as_bytes();
+    let mut room: &mut [u8] = &mut field;
+    while let (Some((byte, others)), Some((place, further))) = (rest.split_first(), room.split_first_mut()) {
+        *place = *byte;
+        rest = others;
+        room = further;
+    }
+    assert!(rest.is_empty(), "longer than its field");
     field
 }
 
