@@ -7,8 +7,10 @@ source "$(dirname "$0")/lib.sh"
 
 readonly BOTH="$AUTH_TOKEN $SIGN_TOKEN"
 
+# cargo and its tools are in the user's home, which `begin` hides.
+readonly USERS_HOME=$HOME
 run() {
-    "$ROOT/pkcs11-tests.sh" "$@"
+    HOME=$USERS_HOME "$ROOT/pkcs11-tests.sh" "$@"
 }
 
 install_script() {
@@ -254,7 +256,9 @@ check "no file is left in the own prefix" equal '' "$(find own ! -type d)"
 
 check "install --prefix ~/.local" install_script install --prefix "$HOME/.local"
 check "each name shows its slots, ~/.local" each_name_shows_its_slots "$HOME/.local"
-check "p11-kit finds the module, ~/.local" p11_kit_shows_both
+# p11-kit does not read root's own module files.
+if ((EUID != 0)); then check "p11-kit finds the module, ~/.local" p11_kit_shows_both; fi
+check "the p11-kit file names the module, ~/.local" grep -q "^module: $HOME/.local/" "$HOME/.config/pkcs11/modules/jpki.module"
 check "uninstall --prefix ~/.local" install_script uninstall --prefix "$HOME/.local"
 check "no file is left in ~/.local" equal '' "$(find "$HOME/.local" "$HOME/.config/pkcs11" ! -type d)"
 
