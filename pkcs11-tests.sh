@@ -5,23 +5,16 @@ set -euo pipefail
 # shellcheck source=tests/clients/environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/tests/clients/environment.sh"
 
-# What is needed, as "test for its presence:Debian package". Packages that would start a service are not here: they
-# are unpacked below the target directory instead (unpack_pcscd, unpack_servers).
+# What building and the Rust tests need, as "test for its presence:Debian package". What a client needs stands in its script,
+# in lines that begin with "# needs:". Packages that would start a service are not installed: they are unpacked below the
+# target directory.
 readonly BUILD_PACKAGES=(
     cc:build-essential pkg-config:pkg-config /usr/include/PCSC/winscard.h:libpcsclite-dev
 )
-readonly TEST_PACKAGES=(
-    shellcheck:shellcheck dpkg-shlibdeps:dpkg-dev valgrind:valgrind
-    pkcs11-tool:opensc openssl:openssl curl:curl git:git ssh-keygen:openssh-client
-    '/usr/lib/*/engines-3/pkcs11.so:libengine-pkcs11-openssl'
-    firefox-esr:firefox-esr thunderbird:thunderbird
-    certtool:gnutls-bin certutil:libnss3-tools pdfsig:poppler-utils javac:default-jdk-headless
-    p11-kit:p11-kit '/usr/lib/*/pkcs11/p11-kit-client.so:p11-kit-modules' /usr/lib/gnupg/scdaemon:scdaemon
-    '/usr/lib/*/libnss_wrapper.so:libnss-wrapper' '/usr/lib/python3*/ensurepip:python3-venv'
-    script:bsdutils eapol_test:eapoltest '/usr/lib/*/libsocket_wrapper.so:libsocket-wrapper'
-    '/lib/*/security/pam_p11.so:libpam-p11' pamtester:pamtester '/usr/lib/*/libpam_wrapper.so:libpam-wrapper'
-    gpgsm:gpgsm gnupg-pkcs11-scd:gnupg-pkcs11-scd
-)
+readonly RUST_TEST_PACKAGES=(openssl:openssl pkcs11-tool:opensc /usr/lib/gnupg/scdaemon:scdaemon)
+
+# Tools that are installed below the target directory, in the newest versions that Rust 1.85 builds.
+readonly CARGO_DEB=3.8.0 CARGO_GENERATE_RPM=0.16.1 CARGO_DENY=0.18.3 CARGO_FUZZ=0.13.2
 
 usage() {
     cat <<END
@@ -30,20 +23,19 @@ usage: ./pkcs11-tests.sh [COMMAND]
 Commands:
   test             all of it: install what is missing, build, Rust tests, clients (the default)
   prepare          install what is missing and build
-  client NAME...   install, build, and run only these scripts of tests/clients
+  rust             install what the Rust tests need, build, and run them alone
+  client NAME...   install what these scripts of tests/clients need, build, and run them alone
   demo             install, build, then list and sign with both keys of a virtual card
   soak             the long runs, with their figures: 10,000 signatures and eight hours of polls by one host and what
                    it holds before and after, many threads, other programs at the card, a thief for a minute
   model            10,000 random sequences of calls against a model of what must happen
-  fuzz [TARGET...] fuzz the module, a minute for each target (JPKI_FUZZ_SECONDS); needs Rust's nightly toolchain
+  fuzz [TARGET...] fuzz the module, a minute for each target (JPKI_FUZZ_SECONDS)
+  deny             check the licences, the versions and the sources of the crates
   stack            keep a private pcscd with a virtual card up, to try programs by hand
-  install          install the module that cargo has built, for p11-kit and everybody else
-  uninstall        remove what install has put there
-  package          build a Debian package, and print where it is
+  package          build a Debian package (cargo deb), and print where it is
+  rpm              build an RPM package (cargo generate-rpm), and print where it is
 
-Options of install and uninstall:
-  --prefix PREFIX  where to, /usr if not given
-  --destdir DIR    put DIR before every path, to make a package
+conf/install.sh installs without a package.
 
 The tests use a pcscd of their own with virtual cards in it. They touch no running pcscd, no reader, and nothing in
 your home. Everything they make is below the target directory (CARGO_TARGET_DIR, else target).
@@ -148,27 +140,40 @@ unpack_pcscd() {
     install_libraries "$TARGET"/pcsc/download/pcscd_*.deb
 }
 
-# Other programs that the clients need, and that would be started if they were installed.
-unpack_servers() {
-    command -v apt-get >/dev/null || return 0
-    [[ -x /usr/sbin/sshd ]] || unpack_package openssh-server "$TARGET/sshd"
-    [[ -x /usr/sbin/openvpn ]] || unpack_package openvpn "$TARGET/network"
-    [[ -x /usr/sbin/hostapd ]] || unpack_package hostapd "$TARGET/network"
-    [[ -x /usr/bin/stunnel4 ]] || unpack_package stunnel4 "$TARGET/network"
-    install_libraries "$TARGET"/{sshd,network}/download/*.deb
-    unpack_provider
+# Other programs that clients need, and that would be started if they were installed.
+unpack_sshd() {
+    unpack_server sshd /usr/sbin/sshd:openssh-server
 }
 
-# The OpenSSL provider is not in Debian 12 itself.
+unpack_network() {
+    unpack_server network /usr/sbin/openvpn:openvpn /usr/sbin/hostapd:hostapd /usr/bin/stunnel4:stunnel4
+}
+
+# unpack_server DIRECTORY PROGRAM:PACKAGE...
+unpack_server() {
+    local directory=$TARGET/$1 entry
+    shift
+    command -v apt-get >/dev/null || return 0
+    for entry in "$@"; do
+        [[ -x ${entry%:*} ]] || unpack_package "${entry##*:}" "$directory"
+    done
+    install_libraries "$directory"/download/*.deb
+}
+
+# The OpenSSL provider is not in Debian 12 itself, but in its backports, which its mirrors have too.
 unpack_provider() {
-    local apt=$TARGET/provider/apt release options=()
+    local apt=$TARGET/provider/apt release mirror options=()
+    command -v apt-get >/dev/null || return 0
     compgen -G '/usr/lib/*/ossl-modules/pkcs11.so' >/dev/null && return 0
     [[ ! -e $TARGET/provider/.pkcs11-provider ]] || return 0
     release=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
     if [[ $release == bookworm ]]; then
         mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
-        printf 'deb [signed-by=%s] http://deb.debian.org/debian bookworm-backports main\n' \
-            /usr/share/keyrings/debian-archive-keyring.gpg >"$apt/sources.list"
+        # shellcheck disable=SC2016 # the names are apt's
+        mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' | sed -n 's/^\(bookworm\|stable\) //p' | head -n 1)
+        [[ $mirror ]] || die "no source of apt names a mirror of Debian 12"
+        printf 'deb [signed-by=%s] %s bookworm-backports main\n' \
+            /usr/share/keyrings/debian-archive-keyring.gpg "$mirror" >"$apt/sources.list"
         options=(
             -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
             -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache"
@@ -184,8 +189,8 @@ prepare() {
     build
 }
 
-# pyHanko, from PyPI, in the versions that its file names.
-install_pyhanko() {
+# pyHanko, in the versions that its file names.
+unpack_pyhanko() {
     local requirements=$CLIENTS/pyhanko/requirements.txt directory=$TARGET/pyhanko
     cmp -s "$requirements" "$directory/requirements.txt" && return 0
     say "installing pyHanko into $directory"
@@ -194,8 +199,49 @@ install_pyhanko() {
     cp "$requirements" "$directory/"
 }
 
+# install_tool NAME VERSION: a subcommand of cargo, in $TARGET/tools/bin. It is built without optimisation, which takes a
+# third of the time.
+install_tool() {
+    local name=$1 version=$2
+    [[ ! -e $TARGET/tools/.$name-$version ]] || return 0
+    say "building $name $version"
+    env CARGO_TARGET_DIR="$TARGET/tools/build" CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
+        CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=false \
+        cargo install --quiet --locked --force --root "$TARGET/tools" "$name" --version "=$version"
+    touch "$TARGET/tools/.$name-$version"
+    rm -rf "$TARGET/tools/build"
+}
+
+unpack_cargo_deb() {
+    install_tool cargo-deb "$CARGO_DEB"
+}
+
+unpack_cargo_generate_rpm() {
+    install_tool cargo-generate-rpm "$CARGO_GENERATE_RPM"
+}
+
+# needs_of CLIENT...: what their scripts and the scripts that they source say they need.
+needs_of() {
+    local name
+    for name in lib "$@"; do
+        sed -n 's/^# needs: //p' "$CLIENTS/$name.sh"
+    done | tr ' ' '\n' | sort -u
+}
+
+# Installs and unpacks what these clients need. A word without a colon is one of the functions unpack_*.
+prepare_clients() {
+    local entry packages=() others=()
+    while read -r entry; do
+        if [[ $entry == *:* ]]; then packages+=("$entry"); else others+=("$entry"); fi
+    done < <(needs_of "$@")
+    prepare "${packages[@]}"
+    for entry in "${others[@]}"; do
+        "unpack_$entry"
+    done
+}
+
 build() {
-    command -v cargo >/dev/null || die "please install Rust, see https://rustup.rs"
+    command -v cargo >/dev/null || die "please install Rust, 1.85 or newer: Debian 13 has the package cargo, others see rustup.rs"
     say "building"
     (cd "$ROOT" && cargo build --quiet --release --locked --package jpki-pkcs11 --package virtual-card)
 }
@@ -224,7 +270,7 @@ count_rust_tests() {
 run_rust_tests() {
     local log=$TARGET/rust-tests.log status=0
     say "running the Rust tests"
-    (cd "$ROOT" && cargo test --locked --workspace --no-fail-fast) >"$log" 2>&1 || status=$?
+    (cd "$ROOT" && cargo test --locked --workspace --features process-tests --no-fail-fast) >"$log" 2>&1 || status=$?
     ((status == 0)) || grep -v '^test .* ok$' "$log" >&2
     count_rust_tests "$log" "$status"
 }
@@ -286,9 +332,10 @@ finish() {
 }
 
 command_prepare() {
-    prepare "${TEST_PACKAGES[@]}"
-    unpack_servers
-    install_pyhanko
+    local names
+    mapfile -t names < <(client_names)
+    install_packages "${RUST_TEST_PACKAGES[@]}" shellcheck:shellcheck
+    prepare_clients "${names[@]}"
 }
 
 command_test() {
@@ -300,13 +347,19 @@ command_test() {
     finish
 }
 
+command_rust() {
+    prepare "${RUST_TEST_PACKAGES[@]}"
+    run_rust_tests
+    finish
+}
+
 command_client() {
     local name
     (($#)) || die "which client? $(client_names | tr '\n' ' ')"
     for name in "$@"; do
         [[ -x $CLIENTS/$name.sh ]] || die "no client $name"
     done
-    command_prepare
+    prepare_clients "$@"
     run_clients "$@"
     finish
 }
@@ -321,10 +374,30 @@ command_stack() {
     exec "$ROOT/tests/stack.sh" "$@"
 }
 
+# The libraries that the package needs are found by dpkg-shlibdeps.
 command_package() {
     install_packages "${BUILD_PACKAGES[@]}" dpkg-shlibdeps:dpkg-dev
+    unpack_cargo_deb
     build
-    exec "$ROOT/conf/install.sh" package "$@"
+    (cd "$ROOT" && umask 022 && "$TARGET/tools/bin/cargo-deb" deb --quiet --locked --no-build --multiarch same \
+        --output "$TARGET/debian/")
+}
+
+command_rpm() {
+    install_packages "${BUILD_PACKAGES[@]}"
+    unpack_cargo_generate_rpm
+    build
+    mkdir -p "$TARGET/generate-rpm"
+    (cd "$ROOT" && "$TARGET/tools/bin/cargo-generate-rpm" generate-rpm --target-dir "$TARGET" --output "$TARGET/generate-rpm/")
+    printf '%s\n' "$TARGET"/generate-rpm/*.rpm
+}
+
+# Advisories change without a change of ours, and are left out.
+command_deny() {
+    install_packages cc:build-essential pkg-config:pkg-config
+    install_tool cargo-deny "$CARGO_DENY"
+    (cd "$ROOT" && cargo fetch --quiet --locked && \
+        "$TARGET/tools/bin/cargo-deny" --offline --locked check bans licenses sources)
 }
 
 command_soak() {
@@ -338,18 +411,20 @@ command_model() {
     (cd "$ROOT" && PROPTEST_CASES=10000 cargo test --locked --release --test model)
 }
 
+# The targets are built with Rust's nightly toolchain where there is one. Elsewhere RUSTC_BOOTSTRAP lets the stable one take
+# the options that cargo-fuzz needs.
 command_fuzz() {
-    local target corpus targets=("$@")
+    local target corpus targets=("$@") cargo=(env RUSTC_BOOTSTRAP=1 cargo)
     prepare
-    cargo +nightly --version >/dev/null 2>&1 || die "fuzzing needs Rust's nightly toolchain: rustup toolchain install nightly"
-    command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
+    if cargo +nightly --version >/dev/null 2>&1; then cargo=(cargo +nightly); fi
+    install_tool cargo-fuzz "$CARGO_FUZZ"
     ((${#targets[@]})) || targets=(answers calls files templates configuration)
     for target in "${targets[@]}"; do
         corpus=$TARGET/fuzz/corpus/$target
         mkdir -p "$corpus" "$TARGET/fuzz/findings/$target"
         # Without -len_control=0 the inputs stay too short to be a login.
-        (cd "$ROOT" && cargo +nightly fuzz run --fuzz-dir tests/fuzz --target-dir "$TARGET/fuzz" "$target" \
-            "$corpus" "tests/fuzz/seeds/$target" -- -max_total_time="${JPKI_FUZZ_SECONDS:-60}" -len_control=0 \
+        (cd "$ROOT" && PATH=$TARGET/tools/bin:$PATH "${cargo[@]}" fuzz run --fuzz-dir tests/fuzz --target-dir "$TARGET/fuzz" \
+            "$target" "$corpus" "tests/fuzz/seeds/$target" -- -max_total_time="${JPKI_FUZZ_SECONDS:-60}" -len_control=0 \
             -max_len=4096 -timeout=20 -artifact_prefix="$TARGET/fuzz/findings/$target/")
     done
 }
@@ -358,8 +433,7 @@ main() {
     local name=${1:-test}
     (($# == 0)) || shift
     case $name in
-    test | prepare | client | demo | soak | model | fuzz | stack | package) "command_$name" "$@" ;;
-    install | uninstall) exec "$ROOT/conf/install.sh" "$name" "$@" ;;
+    test | prepare | rust | client | demo | soak | model | fuzz | deny | stack | package | rpm) "command_$name" "$@" ;;
     help | --help | -h) usage ;;
     *)
         usage >&2

@@ -1,21 +1,33 @@
 #!/usr/bin/env bash
-# Installs the module that has been built, takes it away, or packs it for Debian: `pkcs11-tests.sh --help` explains.
+# Installs the module that cargo has built, or takes it away again. See --help.
 #
-# All three begin with the same tree of files in an empty directory. It is copied, or its names are removed, or it
-# becomes the package.
+# Both commands first lay out all files in an empty directory. `install` copies them, `uninstall` removes their names.
 set -euo pipefail
 
-# shellcheck source=tests/clients/environment.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../tests/clients/environment.sh"
-
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(dirname "$HERE")
+readonly HERE ROOT
 readonly NAMES=(jpki-pkcs11.so jpki-pkcs11-auth.so jpki-pkcs11-sign.so)
+
+usage() {
+    cat <<END
+usage: conf/install.sh [install | uninstall] [OPTION...]
+
+  --prefix PREFIX   where to: /usr if not given, else PREFIX or \$PREFIX. /usr and /usr/local need root's rights;
+                    \$HOME/.local does not.
+  --destdir DIR     put DIR before every path, to make a package (or \$DESTDIR)
+  --library FILE    the library that cargo has built, target/release/libjpki_pkcs11.so if not given
+
+First: cargo build --release --locked
+END
+}
 
 die() {
     printf 'install: %s\n' "$*" >&2
     exit 1
 }
 
-# Where programs look for PKCS#11 modules, if it were /usr that we install to.
+# Where programs look for PKCS#11 modules, if the prefix is /usr.
 system_module_directory() {
     local directory multiarch
     directory=$(pkg-config --variable=p11_module_path p11-kit-1 2>/dev/null || true)
@@ -31,9 +43,19 @@ system_module_directory() {
     fi
 }
 
+# The folder of p11-kit's module files: one for packages, one for the administrator, one for each user. Another prefix
+# gets a folder that p11-kit does not read.
+p11_kit_directory() {
+    case $prefix in
+    /usr/local) printf '/etc/pkcs11/modules\n' ;;
+    "${HOME:-/nonexistent}/.local") printf '%s/pkcs11/modules\n' "${XDG_CONFIG_HOME:-$HOME/.config}" ;;
+    *) printf '%s/share/p11-kit/modules\n' "$prefix" ;;
+    esac
+}
+
 # --- the files --------------------------------------------------------------------------------------------------
 
-# stage LIBRARY: everything that is installed, below $stage.
+# stage LIBRARY: lays out everything that is installed, below $stage.
 stage() {
     local name
     umask 022
@@ -42,10 +64,10 @@ stage() {
     stage=$work/tree
     mkdir "$stage"
     modules=$prefix${system_modules#/usr}
-    install -D -m 644 "$1" "$stage$modules/${NAMES[0]}"
-    # No symbolic links: ssh-agent follows them, and then all names are the first.
-    for name in "${NAMES[@]:1}"; do
-        ln "$stage$modules/${NAMES[0]}" "$stage$modules/$name"
+    # Three files. The loader takes a hard link or a symbolic link for the library that it has already loaded: a
+    # process that loads two names would get the slots of the first name twice.
+    for name in "${NAMES[@]}"; do
+        install -D -m 644 "$1" "$stage$modules/$name"
     done
     # The loader looks here, and in no folder of another prefix, for a name without a directory.
     if [[ $prefix == /usr ]]; then
@@ -57,57 +79,43 @@ stage() {
     stage_documents
 }
 
-# p11-kit reads two folders, /usr/share/p11-kit/modules for packages and /etc/pkcs11/modules for the administrator.
 stage_p11_kit() {
-    local directory=$prefix/share/p11-kit/modules
-    [[ $prefix != /usr/local ]] || directory=/etc/pkcs11/modules
-    install -D -m 644 "$ROOT/conf/jpki.module" "$stage$directory/jpki.module"
-    [[ $prefix == /usr ]] || sed -i "s|^module: |&$modules/|" "$stage$directory/jpki.module"
+    local file
+    file=$stage$(p11_kit_directory)/jpki.module
+    install -D -m 644 "$HERE/jpki.module" "$file"
+    [[ $prefix == /usr ]] || sed -i "s|^module: |&$modules/|" "$file"
 }
 
-# The examples name the folders of Debian on a PC; they are to name those of this system.
+# The examples name the folders of Debian on a PC. The installed ones name the folders of this system.
 stage_documents() {
     local directory=$stage$prefix/share/doc/jpki-pkcs11 file
-    install -D -m 644 -t "$directory" "$ROOT/README.md" "$ROOT/CHANGELOG.md"
-    install -D -m 644 "$ROOT/LICENSE" "$directory/copyright"
-    for file in "$ROOT"/conf/*; do
-        case $file in
-        *.sh | *.module) ;;
-        *)
-            install -D -m 644 -t "$directory/examples" "$file"
-            sed -i -e "s|/usr/lib/x86_64-linux-gnu/pkcs11|$modules|g" \
-                -e "s|/usr/lib/x86_64-linux-gnu|$(dirname "$system_modules")|g" "$directory/examples/${file##*/}"
-            ;;
-        esac
+    install -D -m 644 -t "$directory" "$ROOT/README.md" "$ROOT/CHANGELOG.md" "$ROOT/LICENSE"
+    for file in "$HERE"/*.{cfg,cnf,conf,json,toml,yml}; do
+        install -D -m 644 -t "$directory/examples" "$file"
+        sed -i -e "s|/usr/lib/x86_64-linux-gnu/pkcs11|$modules|g" \
+            -e "s|/usr/lib/x86_64-linux-gnu|$(dirname "$system_modules")|g" "$directory/examples/${file##*/}"
     done
 }
 
 # --- commands ---------------------------------------------------------------------------------------------------
 
-require_library() {
-    [[ -r $MODULE ]] || die "$MODULE is missing. Build it first: cargo build --release --locked"
-}
-
 command_install() {
     local name
-    require_library
-    stage "$MODULE"
-    # Files in use are replaced, not written over, and directories that exist stay as they are.
+    [[ -r $library ]] || die "$library is missing. Build it first: cargo build --release --locked"
+    stage "$library"
+    # Files in use are replaced, not written over. Directories that exist stay as they are.
     find "$stage" ! -type d -printf '/%P\0' | while IFS= read -r -d '' name; do
         mkdir -p "$(dirname "$destdir$name")"
         cp -P --remove-destination "$stage$name" "$destdir$name"
     done
-    for name in "${NAMES[@]:1}"; do
-        ln -f "$destdir$modules/${NAMES[0]}" "$destdir$modules/$name"
-    done
     printf 'installed %s\n' "${NAMES[@]/#/$destdir$modules/}"
-    case $prefix in
-    /usr | /usr/local) ;;
-    *) printf 'p11-kit does not look there: copy %s to /etc/pkcs11/modules\n' "$prefix/share/p11-kit/modules/jpki.module" ;;
-    esac
+    if [[ $prefix != /usr && $(p11_kit_directory) == "$prefix"/* ]]; then
+        printf 'p11-kit does not look there: copy %s to /etc/pkcs11/modules\n' "$(p11_kit_directory)/jpki.module"
+    fi
 }
 
-# Files, and directories that are empty without them: below PREFIX/lib and PREFIX/share, and in a DIR of --destdir all.
+# Removes the files, and the directories that are empty without them: below PREFIX/lib and PREFIX/share, and in a DIR of
+# --destdir all.
 command_uninstall() {
     local top=$prefix depth=2 name
     stage /dev/null
@@ -121,62 +129,38 @@ command_uninstall() {
     done
 }
 
-# The libraries that are needed, as packages with versions.
-dependencies() {
-    mkdir "$work/debian"
-    touch "$work/debian/control"
-    (cd "$work" && dpkg-shlibdeps -O "$MODULE" 2>/dev/null) | sed -n 's/^shlibs:Depends=//p'
+# path OPTION VALUE: prints an absolute path without dots in it.
+path() {
+    [[ ${2:-} == /* ]] || die "$1 wants a path that begins with /"
+    realpath -m "$2"
 }
 
-command_package() {
-    local version architecture depends
-    require_library
-    command -v dpkg-shlibdeps >/dev/null || die "please install dpkg-dev"
-    stage "$MODULE"
-    version=$(sed -n '/^\[package\]/,/^\[/ s/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml")
-    architecture=$(dpkg --print-architecture)
-    depends=$(dependencies)
-    [[ -n $depends ]] || die "the libraries that $MODULE needs are in no package"
-    install -d "$stage/DEBIAN" "$TARGET/debian"
-    (cd "$stage" && find usr -type f -exec md5sum {} + >DEBIAN/md5sums)
-    cat >"$stage/DEBIAN/control" <<END_OF_CONTROL
-Package: jpki-pkcs11
-Version: $version
-Architecture: $architecture
-Maintainer: The jpki-pkcs11 authors <jpki-pkcs11@localhost>
-Installed-Size: $(du -k -s "$stage/usr" | cut -f 1)
-Depends: $depends
-Recommends: pcscd
-Suggests: opensc, p11-kit
-Section: utils
-Priority: optional
-Description: PKCS#11 module for the Japanese My Number card
- Lets browsers, mail programs, OpenSSL, GnuTLS, ssh and signing tools use the two
- certificates of JPKI on the My Number card, for user authentication and for
- digital signatures. Needs a smart card reader and pcscd.
-END_OF_CONTROL
-    package=$TARGET/debian/jpki-pkcs11_${version}_$architecture.deb
-    dpkg-deb --root-owner-group --build "$stage" "$package" >&2
-    printf '%s\n' "$package"
-}
-
-command=${1:-}
-(($# == 0)) || shift
-prefix=/usr
-destdir=
+command=install
+case ${1:-} in
+install | uninstall)
+    command=$1
+    shift
+    ;;
+help | --help | -h)
+    usage
+    exit
+    ;;
+esac
+prefix=${PREFIX:-/usr}
+destdir=${DESTDIR:-}
+library=${CARGO_TARGET_DIR:-$ROOT/target}/release/libjpki_pkcs11.so
 while (($#)); do
-    case $command:$1 in
-    install:--prefix | uninstall:--prefix | install:--destdir | uninstall:--destdir)
-        [[ ${2:-} == /* ]] || die "$1 wants a path that begins with /"
-        declare "${1#--}=$(realpath -m "$2")"
-        shift 2
-        ;;
-    *) die "no option $1" ;;
+    case $1 in
+    --prefix) prefix=${2:-} ;;
+    --destdir) destdir=${2:-} ;;
+    --library) library=${2:-} ;;
+    *) die "no option $1; see conf/install.sh --help" ;;
     esac
+    (($# > 1)) || die "$1 wants a value"
+    shift 2
 done
+prefix=$(path --prefix "$prefix")
+[[ -z $destdir ]] || destdir=$(path --destdir "$destdir")
 destdir=${destdir%/}
 system_modules=$(system_module_directory)
-case $command in
-install | uninstall | package) "command_$command" ;;
-*) die "no command ${command:-given}" ;;
-esac
+"command_$command"

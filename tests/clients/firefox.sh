@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Firefox: shows its certificate to sites that ask for one, after one PIN dialog; what it does when things go wrong;
 # Change Password; all ways to make the module known to it.
+#
+# needs: firefox-esr:firefox-esr certutil:libnss3-tools python3:python3-minimal
 source "$(dirname "$0")/lib.sh"
 source "$CLIENTS/mozilla/application.sh"
 

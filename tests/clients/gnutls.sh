@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # GnuTLS: p11tool lists, exports and signs, certtool makes requests, certificates and PKCS #7, gnutls-cli logs in to
 # servers of OpenSSL and of GnuTLS; and what a user reads when something is wrong.
+#
+# needs: certtool:gnutls-bin p11-kit:p11-kit
 source "$(dirname "$0")/lib.sh"
 
 readonly AUTH='pkcs11:token=JPKI%20User%20Authentication' SIGN='pkcs11:token=JPKI%20Digital%20Signature'

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # GnuPG's gpgsm by way of gnupg-pkcs11-scd: learns the authentication key and signs with it.
+#
+# needs: gpgsm:gpgsm gnupg-pkcs11-scd:gnupg-pkcs11-scd
 source "$(dirname "$0")/lib.sh"
 
 prepare() {

@@ -1,10 +1,21 @@
 #!/usr/bin/env bash
-# What a user installs: the Debian package and `pkcs11-tests.sh install`, used by pkcs11-tool from where they put the
-# module, under each of its names, and taken away again without a rest.
+# What a user installs: the Debian package, the RPM package and what conf/install.sh installs. pkcs11-tool uses the module
+# from where they put it, under each of its names. Removing leaves nothing.
+#
+# needs: dpkg-shlibdeps:dpkg-dev modutil:libnss3-tools rpm:rpm p11-kit:p11-kit cargo_deb cargo_generate_rpm
 source "$(dirname "$0")/lib.sh"
 
-readonly INSTALL=$ROOT/conf/install.sh
 readonly BOTH="$AUTH_TOKEN $SIGN_TOKEN"
+
+# cargo and its tools are in the user's home, which `begin` hides.
+readonly USERS_HOME=$HOME
+run() {
+    HOME=$USERS_HOME "$ROOT/pkcs11-tests.sh" "$@"
+}
+
+install_script() {
+    "$ROOT/conf/install.sh" "$@"
+}
 
 # tokens MODULE...: the labels that pkcs11-tool shows, in their order.
 tokens() {
@@ -33,14 +44,29 @@ bare_names_work() {
     equal "$SIGN_TOKEN" "$(LD_LIBRARY_PATH=$folder tokens jpki-pkcs11-sign.so)"
 }
 
-# What ssh-agent does with a module's name.
-names_are_no_symbolic_links() {
+# ssh-agent follows symbolic links, and the loader takes every link for the library that it has already loaded.
+names_are_three_files() {
     local folder name
     folder=$(modules_in "$1")
     for name in jpki-pkcs11.so jpki-pkcs11-auth.so jpki-pkcs11-sign.so; do
         equal "$(realpath "$folder")/$name" "$(realpath "$folder/$name")"
+        cmp "$folder/jpki-pkcs11.so" "$folder/$name"
     done
-    equal 1 "$(stat -c %i "$folder"/*.so | sort -u | wc -l)"
+    equal 3 "$(stat -c %i "$folder"/*.so | sort -u | wc -l)"
+}
+
+# NSS loads every module of a profile into one process.
+two_names_in_one_process() {
+    local folder profile
+    folder=$(realpath "$(modules_in "$1")")
+    profile=$PWD/$1.profile
+    mkdir "$profile"
+    certutil -N -d "sql:$profile" --empty-password
+    modutil -force -dbdir "sql:$profile" -add auth -libfile "$folder/jpki-pkcs11-auth.so"
+    modutil -force -dbdir "sql:$profile" -add sign -libfile "$folder/jpki-pkcs11-sign.so"
+    modutil -dbdir "sql:$profile" -list >modules
+    cat modules
+    equal "$BOTH" "$(sed -n 's/^[[:space:]]*token: \(JPKI .*\)/\1/p' modules | paste -s -d ' ')"
 }
 
 # signs_from DIRECTORY NAME TOKEN PIN CERTIFICATE
@@ -85,7 +111,7 @@ is_empty() {
 # --- the Debian package -----------------------------------------------------------------------------------------
 
 builds_the_package() {
-    "$INSTALL" package >package.path
+    run package >package.path
     cat package.path
     [[ -s $(<package.path) ]]
 }
@@ -96,6 +122,15 @@ package_says_what_it_needs() {
     grep -q '^Depends: .*libpcsclite1' control
     grep -q '^Recommends: pcscd' control
     grep -q "^Architecture: $(dpkg --print-architecture)$" control
+}
+
+documents_are_there() {
+    local name
+    for name in README.md CHANGELOG.md LICENSE copyright examples/jpki-pkcs11.toml; do
+        [[ -s $1/usr/share/doc/jpki-pkcs11/$name ]] || { printf '%s is missing\n' "$name" && return 1; }
+    done
+    equal "$(find "$ROOT"/conf -name '*.c*' -o -name '*.json' -o -name '*.toml' -o -name '*.yml' | wc -l)" \
+        "$(find "$1/usr/share/doc/jpki-pkcs11/examples" -type f | wc -l)"
 }
 
 # Everything that the package needs is in this distribution.
@@ -129,22 +164,44 @@ removes_the_package() {
     is_empty root
 }
 
-# --- pkcs11-tests.sh install ------------------------------------------------------------------------------------
+# --- the RPM package --------------------------------------------------------------------------------------------
 
-run() {
-    "$ROOT/pkcs11-tests.sh" "$@"
+builds_the_rpm() {
+    run rpm >rpm.path
+    cat rpm.path
+    [[ -s $(<rpm.path) ]]
+}
+
+rpm_says_what_it_needs() {
+    rpm --query --package --requires "$(<rpm.path)" >requires
+    cat requires
+    grep -q '^libpcsclite.so.1' requires
+}
+
+unpacks_the_rpm() {
+    mkdir rpm
+    rpm2archive - <"$(<rpm.path)" | tar -xz -C rpm
+}
+
+# --- conf/install.sh --------------------------------------------------------------------------------------------
+
+p11_kit_shows_both() {
+    p11-kit list-modules >modules
+    cat modules
+    grep -q "$AUTH_TOKEN" modules
+    grep -q "$SIGN_TOKEN" modules
 }
 
 install_keeps_what_is_there() {
     mkdir -p kept/usr/share/doc/other
     chmod 700 kept/usr/share
     echo theirs >kept/usr/share/doc/other/README
-    run install --destdir "$PWD/kept"
-    run install --destdir "$PWD/kept"
+    install_script install --destdir "$PWD/kept"
+    install_script install --destdir "$PWD/kept"
     equal 700 "$(stat -c %a kept/usr/share)"
-    run uninstall --destdir "$PWD/kept"
+    install_script uninstall --destdir "$PWD/kept"
     equal kept/usr/share/doc/other/README "$(find kept ! -type d)"
-    run uninstall --destdir "$PWD/kept"
+    install_script uninstall --destdir "$PWD/kept"
 }
 
 begin
@@ -158,38 +215,56 @@ if command -v dpkg-deb >/dev/null; then
     check "what is installed is the package's" is_intact
     check "package: each name shows its slots" each_name_shows_its_slots root
     check "package: names without a directory" bare_names_work root
-    check "package: names are no symbolic links" names_are_no_symbolic_links root
+    check "package: three files" names_are_three_files root
+    check "package: two names in one process" two_names_in_one_process root
     check "package: both keys sign" both_keys_sign root
+    check "package: documents and examples" documents_are_there root
     check "package: the p11-kit file names the module" p11_kit_file_fits root usr/share/p11-kit/modules/jpki.module
     check "dpkg removes it without a rest" removes_the_package
 fi
 
-check "install" run install --destdir "$PWD/usr"
+check "the RPM package is built" builds_the_rpm
+check "the RPM package says what it needs" rpm_says_what_it_needs
+check "the RPM package is unpacked" unpacks_the_rpm
+check "RPM: each name shows its slots" each_name_shows_its_slots rpm
+check "RPM: three files" names_are_three_files rpm
+check "RPM: the p11-kit file is there" test -r rpm/usr/share/p11-kit/modules/jpki.module
+
+check "install" install_script install --destdir "$PWD/usr"
 check "each name shows its slots" each_name_shows_its_slots usr
 check "names without a directory" bare_names_work usr
-check "names are no symbolic links" names_are_no_symbolic_links usr
+check "three files" names_are_three_files usr
+check "two names in one process" two_names_in_one_process usr
 check "both keys sign" both_keys_sign usr
 check "the p11-kit file names the module" p11_kit_file_fits usr usr/share/p11-kit/modules/jpki.module
 check "the examples fit" examples_fit usr
 check "everybody may read, nobody else may write" nobody_else_may_write usr
-check "uninstall" run uninstall --destdir "$PWD/usr"
+check "uninstall" install_script uninstall --destdir "$PWD/usr"
 check "nothing is left" is_empty usr
 
-check "install --prefix /usr/local" run install --prefix /usr/local --destdir "$PWD/local"
+check "install --prefix /usr/local" install_script install --prefix /usr/local --destdir "$PWD/local"
 check "each name shows its slots, /usr/local" each_name_shows_its_slots local
 check "the p11-kit file names the module, /usr/local" p11_kit_file_fits local etc/pkcs11/modules/jpki.module
 check "the examples fit, /usr/local" examples_fit local
-check "uninstall --prefix /usr/local" run uninstall --prefix /usr/local --destdir "$PWD/local"
+check "uninstall --prefix /usr/local" install_script uninstall --prefix /usr/local --destdir "$PWD/local"
 check "nothing is left of /usr/local" is_empty local
 
-check "install --prefix, without --destdir" run install --prefix "$PWD/own"
+check "install --prefix, without --destdir" install_script install --prefix "$PWD/own"
 check "each name shows its slots, own prefix" each_name_shows_its_slots own
-check "uninstall --prefix, without --destdir" run uninstall --prefix "$PWD/own"
+check "uninstall --prefix, without --destdir" install_script uninstall --prefix "$PWD/own"
 check "no file is left in the own prefix" equal '' "$(find own ! -type d)"
 
+check "install --prefix ~/.local" install_script install --prefix "$HOME/.local"
+check "each name shows its slots, ~/.local" each_name_shows_its_slots "$HOME/.local"
+# p11-kit does not read root's own module files.
+if ((EUID != 0)); then check "p11-kit finds the module, ~/.local" p11_kit_shows_both; fi
+check "the p11-kit file names the module, ~/.local" grep -q "^module: $HOME/.local/" "$HOME/.config/pkcs11/modules/jpki.module"
+check "uninstall --prefix ~/.local" install_script uninstall --prefix "$HOME/.local"
+check "no file is left in ~/.local" equal '' "$(find "$HOME/.local" "$HOME/.config/pkcs11" ! -type d)"
+
 check "files of others stay" install_keeps_what_is_there
-refused "an option that does not exist" 'no option --prefx' run install --prefx /usr
-refused "a relative prefix" 'wants a path' run install --prefix usr
-JPKI_TEST_MODULE=$PWD/missing refused "a module that was not built" 'Build it first' "$INSTALL" install --destdir "$PWD/no"
+refused "an option that does not exist" 'no option --prefx' install_script install --prefx /usr
+refused "a relative prefix" 'wants a path' install_script install --prefix usr
+refused "a module that was not built" 'Build it first' install_script install --library "$PWD/missing" --destdir "$PWD/no"
 
 finish

@@ -10,6 +10,11 @@
 # A check is a command or a function; it passes if it ends with 0, and its output is shown if it does not. In a function
 # each command must succeed (`set -e` holds). Checks run in a subshell: what they want to leave behind goes into files
 # of the current directory, which is empty at first and removed at the end.
+#
+# What a script needs stands in lines "# needs:", as "test for its presence:Debian package", or as the name of a function
+# unpack_* of pkcs11-tests.sh. Every script needs:
+#
+# needs: pkcs11-tool:opensc openssl:openssl script:bsdutils
 set -euo pipefail
 
 # shellcheck source=environment.sh
@@ -30,6 +35,8 @@ failed=0
 
 # Starts the private pcscd and moves into an empty directory. Takes the options of `virtual-card stack`.
 begin() {
+    # The module ignores a configuration that a group may write to, and a user's own umask may be 002.
+    umask 022
     WORK=$(new_directory "$NAME")
     readonly WORK
     trap clean_up EXIT

@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
 # Logins to networks with the authentication key: wpa_supplicant's EAP-TLS, OpenVPN, stunnel.
+#
+# needs: eapol_test:eapoltest /usr/lib/*/libsocket_wrapper.so:libsocket-wrapper
+# needs: /usr/lib/*/engines-3/pkcs11.so:libengine-pkcs11-openssl network
 source "$(dirname "$0")/lib.sh"
 
 # Those that have been unpacked, because their installation would start something.

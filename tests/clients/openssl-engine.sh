@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # OpenSSL by way of libp11's engine, which curl and programs older than OpenSSL's providers use: signatures, requests,
 # CMS, TLS logins; and what a user reads when something is wrong.
+#
+# needs: curl:curl /usr/lib/*/engines-3/pkcs11.so:libengine-pkcs11-openssl
 source "$(dirname "$0")/lib.sh"
 
 readonly AUTH_KEY='pkcs11:token=JPKI%20User%20Authentication;type=private'

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # OpenSSL 3 by way of pkcs11-provider: keys named by URI for signing, requests, CMS, S/MIME and TLS on both sides.
+#
+# needs: provider
 source "$(dirname "$0")/lib.sh"
 
 # The tokens, and the keys and certificates with their PINs; `prepare` completes them.

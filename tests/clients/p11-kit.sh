@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # p11-kit: the module file, the proxy with both slots, the server that lends the card to other processes and, by ssh, to
 # other machines, and modules at the end of a pipe.
+#
+# needs: p11-kit:p11-kit /usr/lib/*/pkcs11/p11-kit-client.so:p11-kit-modules p11tool:gnutls-bin
+# needs: ssh-keygen:openssh-client /usr/lib/*/libnss_wrapper.so:libnss-wrapper sshd
 source "$(dirname "$0")/lib.sh"
 # shellcheck source=sshd.sh
 source "$CLIENTS/sshd.sh"

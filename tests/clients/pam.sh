@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
 # pam_p11: login to this machine with the authentication key, and a change of its PIN.
+#
+# needs: /lib/*/security/pam_p11.so:libpam-p11 pamtester:pamtester /usr/lib/*/libpam_wrapper.so:libpam-wrapper
+# needs: ssh-keygen:openssh-client
 source "$(dirname "$0")/lib.sh"
 
 # A PAM configuration, a user and a home of this place's own: nothing in /etc is read or changed.

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # pyHanko: signs PDF with the signature key, verified by pdfsig and by pyHanko itself.
+#
+# needs: /usr/lib/python3*/ensurepip:python3-venv pdfsig:poppler-utils certutil:libnss3-tools pyhanko
 source "$(dirname "$0")/lib.sh"
 
 # Where pkcs11-tests.sh has installed it.

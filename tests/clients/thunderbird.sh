@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Thunderbird: signs mail (S/MIME) with the signature certificate, after one PIN dialog; what it does when things go
 # wrong; Change Password.
+#
+# needs: thunderbird:thunderbird certutil:libnss3-tools python3:python3-minimal
 source "$(dirname "$0")/lib.sh"
 source "$CLIENTS/mozilla/application.sh"
 
@@ -178,6 +180,12 @@ changed_password_works() {
 
 # --- other ways to load the module ------------------------------------------------------------------------------------
 
+# Version 140 reads the file, but has no policy SecurityDevices; version 153 has it.
+policy_is_known() {
+    drive thunderbird/knows-policy.js
+    shows '^policy known$'
+}
+
 policy_loads_the_module() {
     wait_until has_token "$SIGN_TOKEN"
     shows "$PWD/jpki-pkcs11-sign.so"
@@ -244,7 +252,11 @@ quit
 copy_application "$THUNDERBIRD" "$ROOT/conf/thunderbird-policies.json"
 new_profile policy "$WORK/identity/signature-ca.pem" ,C,
 start "$COPY"
-check "policy: the module is that of the policy, and signs" policy_loads_the_module
+if policy_is_known >/dev/null; then
+    check "policy: the module is that of the policy, and signs" policy_loads_the_module
+else
+    printf 'this version has no policy SecurityDevices\n'
+fi
 quit
 
 new_profile both "$WORK/identity/signature-ca.pem" ,C,

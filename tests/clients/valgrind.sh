@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Valgrind over the loaded module: pkcs11-tool logs in, lists and signs with both keys. What pkcs11-tool and other
 # libraries do wrong is theirs; in nothing that valgrind reports may the module stand.
+#
+# needs: valgrind:valgrind
 source "$(dirname "$0")/lib.sh"
 
 # Runs pkcs11-tool under valgrind, which writes to the file `report`.
