@@ -1,6 +1,7 @@
 //! What the module costs: exchanges with the card, counted by the card. A person waits for each of
 //! them.
 
+use crate::support::by_handle::ByHandle;
 use crate::support::fixture::{AUTH_PIN, Fixture};
 use cryptoki_sys as ck;
 use jpki_pkcs11::handle::SessionHandle;

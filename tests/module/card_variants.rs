@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::support::by_handle::ByHandle;
 use crate::support::fixture::{Fixture, READER};
 use crate::support::signatures::assert_sha256_signature;
 use cryptoki_sys as ck;

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::sync::Arc;
 
+use crate::support::by_handle::ByHandle;
 use crate::support::calls::rv;
 use crate::support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
 use crate::support::logged::{count, logged};

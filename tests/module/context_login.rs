@@ -3,6 +3,7 @@
 
 use std::thread;
 
+use crate::support::by_handle::ByHandle;
 use crate::support::calls::rv;
 use crate::support::fixture::{Fixture, READER, SIGN_PIN};
 use cryptoki_sys as ck;

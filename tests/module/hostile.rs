@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 
+use crate::support::by_handle::ByHandle;
 use crate::support::calls::{self, Call, Ready, is_leaving, rv};
 use crate::support::fixture::{AUTH_PIN, Fixture, READER};
 use crate::support::logged::{count, logged};

@@ -6,6 +6,7 @@ use std::env;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
+use crate::support::by_handle::ByHandle;
 use crate::support::calls::rv;
 use crate::support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
 use cryptoki_sys as ck;

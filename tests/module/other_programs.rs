@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::support::by_handle::ByHandle;
 use crate::support::calls::{Call, Ready, is_leaving, rv, sends_a_pin};
 use crate::support::fixture::{AUTH_PIN, Fixture, READER};
 use crate::support::logged::{count, logged};
 use crate::support::memory::TestMemory;
 use crate::support::signatures::assert_sha256_signature;
-use crate::support::transport::ServiceTransport;
+use crate::support::simulated_pcsc::SimulatedPcsc;
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
 use jpki_pkcs11::error::Error;
@@ -435,7 +436,7 @@ fn without_a_service_there_are_no_slots_and_one_line_in_the_log() {
         service.add_reader(READER);
         service.insert(READER, Arc::new(VirtualCard::full()));
         service.inject(Function::EstablishContext, When::ALWAYS, Fault::Fail(code));
-        let transport = Arc::new(ServiceTransport::new(service.clone()));
+        let transport = Arc::new(SimulatedPcsc::new(service.clone()));
         let module = Module::new(Config::default(), transport, Arc::<TestMemory>::default());
         let lines = logged(|| {
             for _ in 0..3 {

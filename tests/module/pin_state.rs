@@ -1,6 +1,7 @@
 //! What the module remembers of a PIN between calls, against what the card counts: a stale PIN is
 //! sent once, whatever happens to the answer.
 
+use crate::support::by_handle::ByHandle;
 use crate::support::calls::{Call, rv};
 use crate::support::fixture::{AUTH_PIN, Fixture};
 use cryptoki_sys as ck;

@@ -6,13 +6,14 @@
 use std::sync::Barrier;
 use std::thread;
 
+use crate::support::by_handle::ByHandle;
 use crate::support::calls::rv;
 use crate::support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
 use jpki_pkcs11::handle::SlotId;
 use jpki_pkcs11::jpki::pin::PinEntry;
-use jpki_pkcs11::token::output::{Output, Room};
+use jpki_pkcs11::token::output::{BufferSize, Output};
 use virtual_card::{Credential, Fault, Profile};
 
 const LOW: ck::CK_FLAGS = ck::CKF_USER_PIN_COUNT_LOW;
@@ -425,8 +426,8 @@ fn with_always_authenticate_a_pin_serves_one_signature() {
     assert_eq!(fixture.attribute(session, key, ck::CKA_ALWAYS_AUTHENTICATE).expect("present"), [1]);
     fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key).expect("logged in");
     assert_eq!(rv(fixture.login_for_operation(session, SIGN_PIN)), ck::CKR_OK);
-    assert_eq!(fixture.module().sign(session, b"data", Room::Query), Ok(Output::Length(256)));
-    assert_eq!(fixture.module().sign(session, b"data", Room::Bytes(255)), Ok(Output::TooSmall(256)));
+    assert_eq!(fixture.module().sign(session, b"data", BufferSize::Query), Ok(Output::Length(256)));
+    assert_eq!(fixture.module().sign(session, b"data", BufferSize::Bytes(255)), Ok(Output::TooSmall(256)));
     assert_eq!(rv(fixture.finish_sign(session, b"data")), ck::CKR_OK);
     fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key).expect("still logged in");
     assert_eq!(rv(fixture.finish_sign(session, b"data")), ck::CKR_USER_NOT_LOGGED_IN);

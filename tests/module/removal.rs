@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
+use crate::support::by_handle::ByHandle;
 use crate::support::calls::{Call, Ready, is_leaving, rv};
 use crate::support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
 use crate::support::signatures::assert_sha256_signature;
 use cryptoki_sys as ck;
-use jpki_pkcs11::token::output::Room;
+use jpki_pkcs11::token::output::BufferSize;
 use pcsc_stand_in::service::{Code, Disposition, Fault, Function, Quirks, When};
 use virtual_card::{Credential, Fault as CardFault, Identity, Profile};
 
@@ -40,7 +41,10 @@ fn assert_dead(ready: &Ready, noticed: bool) {
             assert!([ck::CKR_DEVICE_REMOVED, ck::CKR_SESSION_HANDLE_INVALID].contains(&code), "{code:#x}");
         }
         assert_eq!(rv(fixture.module().session_info(session)), ck::CKR_SESSION_HANDLE_INVALID);
-        assert_eq!(rv(fixture.module().sign(session, b"", Room::Bytes(256))), ck::CKR_SESSION_HANDLE_INVALID);
+        assert_eq!(
+            rv(fixture.module().sign(session, b"", BufferSize::Bytes(256))),
+            ck::CKR_SESSION_HANDLE_INVALID
+        );
     }
     assert_eq!(rv(fixture.module().token_info(slot)), ck::CKR_TOKEN_NOT_PRESENT);
     assert_eq!(rv(fixture.module().open_session(slot, ck::CKF_SERIAL_SESSION)), ck::CKR_TOKEN_NOT_PRESENT);

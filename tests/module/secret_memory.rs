@@ -6,6 +6,7 @@ use jpki_pkcs11::config::Config;
 use jpki_pkcs11::handle::SessionHandle;
 use virtual_card::{Credential, Mark};
 
+use crate::support::by_handle::ByHandle;
 use crate::support::calls::{rv, sends_a_pin};
 use crate::support::fixture::{AUTH_PIN, Fixture, SIGN_PIN};
 

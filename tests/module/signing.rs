@@ -1,5 +1,6 @@
 //! Signing on the card, and verifying, hashing and random numbers beside it.
 
+use crate::support::by_handle::ByHandle;
 use crate::support::calls::rv;
 use crate::support::fixture::{AUTH_PIN, Fixture, SIGN_PIN};
 use cryptoki_sys as ck;
@@ -7,7 +8,7 @@ use jpki_pkcs11::config::Config;
 use jpki_pkcs11::error::Error;
 use jpki_pkcs11::handle::{ObjectHandle, SessionHandle};
 use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
-use jpki_pkcs11::token::output::{Output, Room};
+use jpki_pkcs11::token::output::{BufferSize, Output};
 use rsa::pkcs1v15::Pkcs1v15Sign;
 use rsa::{BigUint, Pss, RsaPublicKey};
 use sha1::Sha1;
@@ -15,7 +16,7 @@ use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use virtual_card::{Credential, Fault as CardFault, Profile};
 
 const DATA: &[u8] = b"data to be signed";
-const LARGE: Room = Room::Bytes(4096);
+const LARGE: BufferSize = BufferSize::Bytes(4096);
 
 /// The key that the signature's reader would take: modulus and exponent as the token shows them.
 fn public_key(fixture: &Fixture, session: SessionHandle) -> RsaPublicKey {
@@ -197,8 +198,8 @@ fn a_size_query_and_a_short_buffer_keep_the_operation_and_spare_the_card() {
     let session = fixture.logged_in(Credential::Authentication);
     fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, fixture.key(session)).expect("logged in");
     let mark = fixture.card().mark();
-    assert_eq!(fixture.module().sign(session, DATA, Room::Query), Ok(Output::Length(256)));
-    assert_eq!(fixture.module().sign(session, DATA, Room::Bytes(255)), Ok(Output::TooSmall(256)));
+    assert_eq!(fixture.module().sign(session, DATA, BufferSize::Query), Ok(Output::Length(256)));
+    assert_eq!(fixture.module().sign(session, DATA, BufferSize::Bytes(255)), Ok(Output::TooSmall(256)));
     assert_eq!(fixture.card().commands_since(mark), 0);
     fixture.finish_sign(session, DATA).expect("a signature");
     assert_eq!(fixture.card().signatures(), 1);
@@ -211,8 +212,8 @@ fn the_size_rule_holds_for_the_final_of_many_parts() {
     let session = fixture.logged_in(Credential::Authentication);
     fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, fixture.key(session)).expect("logged in");
     fixture.module().sign_update(session, DATA).expect("a part");
-    assert_eq!(fixture.module().sign_final(session, Room::Query), Ok(Output::Length(256)));
-    assert_eq!(fixture.module().sign_final(session, Room::Bytes(0)), Ok(Output::TooSmall(256)));
+    assert_eq!(fixture.module().sign_final(session, BufferSize::Query), Ok(Output::Length(256)));
+    assert_eq!(fixture.module().sign_final(session, BufferSize::Bytes(0)), Ok(Output::TooSmall(256)));
     assert!(matches!(fixture.module().sign_final(session, LARGE), Ok(Output::Bytes(_))));
     assert_eq!(fixture.card().signatures(), 1);
 }
@@ -346,8 +347,11 @@ fn hashes_are_computed_in_software() {
     ];
     for (kind, hash) in cases {
         fixture.module().digest_init(session, request(kind)).expect("offered");
-        assert_eq!(fixture.module().digest(session, DATA, Room::Query), Ok(Output::Length(hash.len())));
-        assert_eq!(fixture.module().digest(session, DATA, Room::Bytes(1)), Ok(Output::TooSmall(hash.len())));
+        assert_eq!(fixture.module().digest(session, DATA, BufferSize::Query), Ok(Output::Length(hash.len())));
+        assert_eq!(
+            fixture.module().digest(session, DATA, BufferSize::Bytes(1)),
+            Ok(Output::TooSmall(hash.len()))
+        );
         assert_eq!(fixture.module().digest(session, DATA, LARGE), Ok(Output::Bytes(hash.clone())));
         fixture.module().digest_init(session, request(kind)).expect("offered");
         DATA.chunks(3).for_each(|part| fixture.module().digest_update(session, part).expect("a part"));

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 
+use crate::support::by_handle::ByHandle;
 use crate::support::calls::{Call, rv};
 use crate::support::fixture::{Fixture, READER};
 use crate::support::signatures::assert_sha256_signature;

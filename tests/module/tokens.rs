@@ -3,12 +3,13 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
+use crate::support::by_handle::ByHandle;
 use crate::support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
 use jpki_pkcs11::handle::SessionHandle;
 use jpki_pkcs11::token::attribute::{AttributeAnswer, AttributeQuery};
-use jpki_pkcs11::token::output::Room;
+use jpki_pkcs11::token::output::BufferSize;
 use jpki_pkcs11::token::template::TemplateEntry;
 use pcsc_stand_in::service::Service;
 use virtual_card::{Credential, Identity, Profile, VirtualCard};
@@ -266,7 +267,7 @@ fn secret_parts_of_the_key_are_sensitive_and_the_template_is_read_to_its_end() {
     let fixture = Fixture::new();
     let session = fixture.logged_in(Credential::Authentication);
     let kinds = [ck::CKA_PRIVATE_EXPONENT, ck::CKA_PRIME_1, ck::CKA_VALUE, ck::CKA_ID];
-    let queries = kinds.map(|kind| AttributeQuery { kind, room: Room::Bytes(1) });
+    let queries = kinds.map(|kind| AttributeQuery { kind, buffer: BufferSize::Bytes(1) });
     let answers = fixture.module().attributes(session, fixture.key(session), &queries).expect("a key");
     assert_eq!(
         answers.answers,
@@ -277,7 +278,7 @@ fn secret_parts_of_the_key_are_sensitive_and_the_template_is_read_to_its_end() {
             AttributeAnswer::Value(vec![1])
         ]
     );
-    assert_eq!(answers.verdict.map_err(|error| error.return_value()), Err(ck::CKR_ATTRIBUTE_SENSITIVE));
+    assert_eq!(answers.result.map_err(|error| error.return_value()), Err(ck::CKR_ATTRIBUTE_SENSITIVE));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use jpki_pkcs11::jpki::pin::{PinEntry, SecretMemory, SecretPage};
 use jpki_pkcs11::module::Module;
 use jpki_pkcs11::token::attribute::{AttributeAnswer, AttributeQuery};
 use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
-use jpki_pkcs11::token::output::{Output, Room};
+use jpki_pkcs11::token::output::{BufferSize, Output};
 
 use crate::card::Reader;
 
@@ -147,9 +147,9 @@ impl User {
         self.objects[slot] = self.find(session).unwrap_or_default();
         // A certificate that only the PIN opens may be read here, with a PIN that was right at login.
         self.must_have_cost(1);
-        let queries = |room| ATTRIBUTES.map(|kind| AttributeQuery { kind, room });
+        let queries = |room| ATTRIBUTES.map(|kind| AttributeQuery { kind, buffer: room });
         for &object in &self.objects[slot] {
-            for room in [Room::Query, Room::Bytes(0), Room::Bytes(8), Room::Bytes(65_536)] {
+            for room in [BufferSize::Query, BufferSize::Bytes(0), BufferSize::Bytes(8), BufferSize::Bytes(65_536)] {
                 let Ok(result) = self.module.attributes(session, object, &queries(room)) else { continue };
                 assert_eq!(result.answers.len(), ATTRIBUTES.len());
                 for answer in result.answers {
@@ -179,13 +179,13 @@ impl User {
             }
             self.must_have_cost(1);
             let data = if mechanism == ck::CKM_RSA_PKCS_PSS { [7; 32].as_slice() } else { b"data" };
-            match self.module.sign(session, data, Room::Bytes(256)) {
+            match self.module.sign(session, data, BufferSize::Bytes(256)) {
                 Ok(Output::Bytes(signature)) => assert_eq!(signature.len(), 256),
                 Ok(other) => panic!("no signature but {other:?}"),
                 Err(_) => {}
             }
             self.must_have_cost(1);
-            let ended = self.module.sign(session, b"data", Room::Bytes(256));
+            let ended = self.module.sign(session, b"data", BufferSize::Bytes(256));
             assert!(ended.is_err(), "a second signature");
         }
     }
@@ -250,10 +250,10 @@ impl Drop for Page {
 }
 
 /// An answer fits where it goes.
-pub fn check_room(room: Room, answer: &AttributeAnswer) {
+pub fn check_room(buffer: BufferSize, answer: &AttributeAnswer) {
     match (room, answer) {
-        (Room::Query, AttributeAnswer::Length(_)) | (_, AttributeAnswer::Unavailable) => {}
-        (Room::Bytes(room), AttributeAnswer::Value(value)) => assert!(value.len() <= room),
+        (BufferSize::Query, AttributeAnswer::Length(_)) | (_, AttributeAnswer::Unavailable) => {}
+        (BufferSize::Bytes(room), AttributeAnswer::Value(value)) => assert!(value.len() <= room),
         other => panic!("an answer that does not fit: {other:?}"),
     }
 }

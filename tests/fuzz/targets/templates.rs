@@ -9,7 +9,7 @@ use jpki_pkcs11::config::Config;
 use jpki_pkcs11::handle::ObjectHandle;
 use jpki_pkcs11::token::attribute::{AttributeAnswer, AttributeQuery};
 use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
-use jpki_pkcs11::token::output::Room;
+use jpki_pkcs11::token::output::BufferSize;
 use jpki_pkcs11::token::template::TemplateEntry;
 use jpki_pkcs11_fuzz::card::Reader;
 use jpki_pkcs11_fuzz::input::Input;
@@ -54,13 +54,13 @@ fn query(input: &mut Input<'_>, user: &mut User, slot: usize) -> Option<()> {
     let mut queries = Vec::new();
     for _ in 0..usize::from(input.byte()?) % MAX_ENTRIES {
         let room =
-            if input.byte()? & 1 == 0 { Room::Query } else { Room::Bytes(usize::from(input.number()?)) };
+            if input.byte()? & 1 == 0 { BufferSize::Query } else { BufferSize::Bytes(usize::from(input.number()?)) };
         queries.push(AttributeQuery { kind: number(input, &ATTRIBUTES)?, room });
     }
     let Ok(result) = user.module.attributes(session, object, &queries) else { return Some(()) };
     assert_eq!(result.answers.len(), queries.len());
     let refused = result.answers.contains(&AttributeAnswer::Unavailable);
-    assert_eq!(refused, result.verdict.is_err(), "{result:?}");
+    assert_eq!(refused, result.result.is_err(), "{result:?}");
     for (query, answer) in queries.iter().zip(&result.answers) {
         check_room(query.room, answer);
     }
@@ -78,7 +78,7 @@ fn search(input: &mut Input<'_>, user: &mut User, slot: usize) -> Option<()> {
     user.module.find_objects_final(session).expect("a search");
     for object in found {
         for entry in &template {
-            let query = AttributeQuery { kind: entry.kind, room: Room::Bytes(65_536) };
+            let query = AttributeQuery { kind: entry.kind, buffer: BufferSize::Bytes(65_536) };
             let result = user.module.attributes(session, object, &[query]).expect("an object that was found");
             assert_eq!(result.answers, [AttributeAnswer::Value(entry.value.to_vec())]);
         }
@@ -105,7 +105,7 @@ fn mechanism(input: &mut Input<'_>, user: &mut User, slot: usize) -> Option<()> 
         assert!(user.module.verify(session, b"data", signature).is_err());
     }
     if user.module.digest_init(session, Some(request)).is_ok() {
-        user.module.digest(session, b"data", Room::Bytes(64)).expect("a hash");
+        user.module.digest(session, b"data", BufferSize::Bytes(64)).expect("a hash");
     }
     Some(())
 }

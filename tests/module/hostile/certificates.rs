@@ -5,6 +5,7 @@ use jpki_pkcs11::handle::{ObjectHandle, SessionHandle};
 use virtual_card::{CertificateFile, CommandRecord, Credential, Fault, Identity, Profile, Validity};
 
 use super::{MOST_EXCHANGES, READ};
+use crate::support::by_handle::ByHandle;
 use crate::support::calls::{Call, rv};
 use crate::support::fixture::{Fixture, READER};
 use crate::support::signatures::assert_sha256_signature;

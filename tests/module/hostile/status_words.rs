@@ -7,6 +7,7 @@ use jpki_pkcs11::config::Config;
 use virtual_card::{CommandRecord, Credential, Fault, Profile};
 
 use super::{READ, SIGN, VERIFY, is_verify, sends_a_pin};
+use crate::support::by_handle::ByHandle;
 use crate::support::calls::{self, Call, Ready, is_leaving, rv};
 use crate::support::fixture::{Fixture, READER};
 

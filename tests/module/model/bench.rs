@@ -12,16 +12,17 @@ use jpki_pkcs11::handle::{ObjectHandle, SessionHandle, SlotId};
 use jpki_pkcs11::jpki::pin::PinEntry;
 use jpki_pkcs11::module::Module;
 use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
-use jpki_pkcs11::token::output::{Output, Room};
+use jpki_pkcs11::token::output::{BufferSize, Output};
 use jpki_pkcs11::token::template::TemplateEntry;
 use pcsc_stand_in::service::{Caller, Disposition, Service};
 use virtual_card::{Credential, Identity, Profile, VirtualCard};
 
 use super::acts::{Act, Call, nth_last};
 use super::reference::{ALWAYS_AUTHENTICATES, Answer, Entry};
+use crate::support::by_handle::ByHandle;
 use crate::support::memory::TestMemory;
 use crate::support::signatures::assert_sha256_signature;
-use crate::support::transport::ServiceTransport;
+use crate::support::simulated_pcsc::SimulatedPcsc;
 
 const READER: &CStr = c"Virtual Reader 00 00";
 
@@ -51,7 +52,7 @@ pub struct Bench {
 impl User {
     fn new(service: &Service, index: usize) -> Self {
         let memory = Arc::new(TestMemory::default());
-        let transport = Arc::new(ServiceTransport::new(service.clone()));
+        let transport = Arc::new(SimulatedPcsc::new(service.clone()));
         let always = if index == ALWAYS_AUTHENTICATES { "always_authenticate = true" } else { "" };
         let module = Module::new(Config::parse(always), transport, memory.clone());
         module.count_slots(false).expect("counting slots never fails");
@@ -95,11 +96,12 @@ impl User {
     /// C_Sign, and before it the two calls that must change nothing.
     fn sign(&self, back: usize, card: Option<&VirtualCard>) -> Result<(), Error> {
         let (session, credential) = self.session(back);
-        for (room, refusal) in [(Room::Query, Output::Length(256)), (Room::Bytes(255), Output::TooSmall(256))]
+        for (room, refusal) in
+            [(BufferSize::Query, Output::Length(256)), (BufferSize::Bytes(255), Output::TooSmall(256))]
         {
             assert_eq!(self.module.sign(session, b"data", room)?, refusal);
         }
-        match self.module.sign(session, b"data", Room::Bytes(256))? {
+        match self.module.sign(session, b"data", BufferSize::Bytes(256))? {
             Output::Bytes(signature) => {
                 let card = card.expect("a signature without a card");
                 assert_sha256_signature(card, credential, b"data", &signature);

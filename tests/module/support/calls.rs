@@ -9,11 +9,12 @@ use jpki_pkcs11::config::Config;
 use jpki_pkcs11::error::Error;
 use jpki_pkcs11::handle::{ObjectHandle, SessionHandle};
 use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
-use jpki_pkcs11::token::output::{Output, Room};
+use jpki_pkcs11::token::output::{BufferSize, Output};
 use rsa::{Pkcs1v15Sign, Pss};
 use sha2::{Digest, Sha256};
 use virtual_card::{CommandRecord, Credential, Fault, Mark, Profile};
 
+use super::by_handle::ByHandle;
 use super::fixture::{AUTH_PIN, Fixture, SIGN_PIN};
 
 /// What is signed.
@@ -208,7 +209,8 @@ impl Ready {
                 Ok(())
             }
             Call::SignFinal(_) => {
-                let Output::Bytes(signature) = module.sign_final(self.session(), Room::Bytes(256))? else {
+                let Output::Bytes(signature) = module.sign_final(self.session(), BufferSize::Bytes(256))?
+                else {
                     panic!("no signature");
                 };
                 self.check(&signature);

@@ -14,14 +14,15 @@ use jpki_pkcs11::jpki::pin::PinEntry;
 use jpki_pkcs11::module::Module;
 use jpki_pkcs11::token::attribute::{AttributeAnswer, AttributeQuery};
 use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
-use jpki_pkcs11::token::output::{Output, Room};
+use jpki_pkcs11::token::output::{BufferSize, Output};
 use jpki_pkcs11::token::template::TemplateEntry;
 use pcsc_stand_in::service::{Foreign, Service};
 use virtual_card::{Credential, Identity, Profile, VirtualCard};
 
+use super::by_handle::ByHandle;
 use super::invariants::{Attempts, Expectations};
 use super::memory::TestMemory;
-use super::transport::ServiceTransport;
+use super::simulated_pcsc::SimulatedPcsc;
 
 /// The reader of every fixture.
 pub const READER: &CStr = c"Virtual Reader 00 00";
@@ -89,8 +90,8 @@ impl Builder {
             service.insert(READER, Arc::new(card.clone()));
         }
         let memory = Arc::new(TestMemory::default());
-        let transport = Arc::new(ServiceTransport::new(service.clone()));
-        let module = Module::new(self.config, transport, memory.clone());
+        let transport = Arc::new(SimulatedPcsc::new(service.clone()));
+        let module = Module::new(self.config, transport, memory.clone(), Arc::default());
         module.count_slots(false).expect("counting slots never fails");
         Fixture {
             service,
@@ -272,9 +273,9 @@ impl Fixture {
         object: ObjectHandle,
         kind: ck::CK_ATTRIBUTE_TYPE,
     ) -> Result<Vec<u8>, Error> {
-        let query = AttributeQuery { kind, room: Room::Bytes(LARGE) };
+        let query = AttributeQuery { kind, buffer: BufferSize::Bytes(LARGE) };
         let result = self.module().attributes(session, object, &[query])?;
-        result.verdict?;
+        result.result?;
         match result.answers.as_slice() {
             [AttributeAnswer::Value(value)] => Ok(value.clone()),
             other => panic!("an attribute without a value: {other:?}"),
@@ -314,7 +315,7 @@ impl Fixture {
     /// # Errors
     /// As the module says.
     pub fn finish_sign(&self, session: SessionHandle, data: &[u8]) -> Result<Vec<u8>, Error> {
-        match self.module().sign(session, data, Room::Bytes(LARGE))? {
+        match self.module().sign(session, data, BufferSize::Bytes(LARGE))? {
             Output::Bytes(signature) => Ok(signature),
             other => panic!("no signature but {other:?}"),
         }

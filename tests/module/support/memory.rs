@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use jpki_pkcs11::jpki::pin::{SecretMemory, SecretPage};
+use jpki_pkcs11::os::{SecretMemory, SecretPage};
 
-/// As long as a test's page is: more than any PIN has.
-const PAGE: usize = 64;
+/// As long as a page of a real system.
+const PAGE: usize = 4096;
 
 /// Memory that counts its pages and remembers what was in those that were given back.
 #[derive(Default)]

@@ -1,6 +1,7 @@
 //! What these tests stand on: the module over a simulated PC/SC service with a virtual card.
 //!
-//! - [`transport`]: the crate's transport traits over [`pcsc_stand_in::service::Service`];
+//! - [`simulated_pcsc`]: the calls of PC/SC, made to [`pcsc_stand_in::service::Service`];
+//! - [`by_handle`]: the functions of a session, called by its handle;
 //! - [`memory`]: secret pages that tests can look into;
 //! - [`fixture`]: a service, a card and a module, and short helpers;
 //! - [`calls`]: every call that talks to the card, ready to be disturbed;
@@ -19,10 +20,11 @@
 //! }
 //! ```
 
+pub mod by_handle;
 pub mod calls;
 pub mod fixture;
 pub mod invariants;
 pub mod logged;
 pub mod memory;
 pub mod signatures;
-pub mod transport;
+pub mod simulated_pcsc;

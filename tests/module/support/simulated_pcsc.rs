@@ -1,0 +1,149 @@
+//! The calls of PC/SC, made to a simulated service: the module's own recovery runs over them, as it does over the
+//! library.
+
+use std::time::Duration;
+
+use jpki_pkcs11::transport::calls::{Calls, Card, CardTransaction, Code, Context, ReaderEvent};
+use jpki_pkcs11::transport::{Disposition, MAX_ANSWER, ReaderName};
+use pcsc_stand_in::service::{self, CardHandle, ContextHandle, ReaderState, Service, ShareMode, protocol};
+
+const PROTOCOLS: u32 = protocol::T0 | protocol::T1;
+
+/// The library of the simulated service.
+pub struct SimulatedPcsc(Service);
+
+/// A context, released when it is dropped.
+struct SimulatedContext {
+    service: Service,
+    handle: ContextHandle,
+}
+
+/// A connection. It does not end by itself.
+struct SimulatedCard {
+    service: Service,
+    handle: CardHandle,
+}
+
+/// A transaction. It does not end by itself either.
+struct SimulatedTransaction<'a>(&'a SimulatedCard);
+
+impl SimulatedPcsc {
+    /// The library of this service.
+    pub fn new(service: Service) -> Self {
+        Self(service)
+    }
+}
+
+impl Calls for SimulatedPcsc {
+    fn establish_context(&self) -> Result<Box<dyn Context>, Code> {
+        let handle = self.0.establish_context().map_err(code)?;
+        Ok(Box::new(SimulatedContext { service: self.0.clone(), handle }))
+    }
+}
+
+impl Context for SimulatedContext {
+    fn list_readers(&self) -> Result<Vec<ReaderName>, Code> {
+        let names = self.service.list_readers(self.handle).map_err(code)?;
+        Ok(names.into_iter().map(ReaderName::from).collect())
+    }
+
+    fn get_status_change(&self, timeout: Duration, readers: &mut [ReaderEvent]) -> Result<(), Code> {
+        let mut states: Vec<_> = readers
+            .iter()
+            .map(|reader| {
+                let unaware = ReaderState::unaware(reader.reader.as_c_str());
+                ReaderState { current: reader.current, ..unaware }
+            })
+            .collect();
+        let result = self.service.get_status_change(self.handle, Some(timeout), &mut states);
+        for (reader, state) in readers.iter_mut().zip(states) {
+            reader.event = state.event;
+        }
+        result.map_err(code)
+    }
+
+    fn cancel(&self) -> Result<(), Code> {
+        self.service.cancel(self.handle).map_err(code)
+    }
+
+    fn connect(&self, reader: &ReaderName) -> Result<Box<dyn Card>, Code> {
+        let (handle, _) = self
+            .service
+            .connect(self.handle, reader.as_c_str(), ShareMode::Shared, PROTOCOLS)
+            .map_err(code)?;
+        Ok(Box::new(SimulatedCard { service: self.service.clone(), handle }))
+    }
+}
+
+impl Drop for SimulatedContext {
+    fn drop(&mut self) {
+        // A service that has died meanwhile has released it already.
+        let _ = self.service.release_context(self.handle);
+    }
+}
+
+impl SimulatedCard {
+    fn renew(&self, initialization: Disposition) -> Result<(), Code> {
+        let initialization = stand_in_disposition(initialization);
+        let renewed = self.service.reconnect(self.handle, ShareMode::Shared, PROTOCOLS, initialization);
+        renewed.map(drop).map_err(code)
+    }
+}
+
+impl Card for SimulatedCard {
+    fn begin_transaction<'a>(
+        &'a mut self,
+    ) -> Result<Box<dyn CardTransaction + 'a>, (&'a mut dyn Card, Code)> {
+        match self.service.begin_transaction(self.handle) {
+            Ok(()) => Ok(Box::new(SimulatedTransaction(self))),
+            Err(error) => Err((self, code(error))),
+        }
+    }
+
+    fn reconnect(&mut self, initialization: Disposition) -> Result<(), Code> {
+        self.renew(initialization)
+    }
+
+    fn control(&self, control_code: u32, _input: &[u8]) -> Result<Vec<u8>, Code> {
+        self.service.control(self.handle, control_code.into()).map_err(code)
+    }
+
+    fn disconnect(self: Box<Self>, disposition: Disposition) {
+        // A service that has died meanwhile has ended it already.
+        let _ = self.service.disconnect(self.handle, stand_in_disposition(disposition));
+    }
+}
+
+impl CardTransaction for SimulatedTransaction<'_> {
+    fn transmit(&mut self, command: &[u8]) -> Result<Option<Vec<u8>>, Code> {
+        let sent = self.0.service.transmit(self.0.handle, protocol::T1, command, MAX_ANSWER).map_err(code)?;
+        // The crate panics at such a length.
+        let credible = sent.reported == u64::try_from(sent.answer.len()).unwrap();
+        Ok(credible.then_some(sent.answer))
+    }
+
+    fn reconnect(&mut self, initialization: Disposition) -> Result<(), Code> {
+        self.0.renew(initialization)
+    }
+
+    fn end<'a>(self: Box<Self>, disposition: Disposition) -> Result<(), (Box<dyn CardTransaction + 'a>, Code)>
+    where
+        Self: 'a,
+    {
+        match self.0.service.end_transaction(self.0.handle, stand_in_disposition(disposition)) {
+            Ok(()) => Ok(()),
+            Err(error) => Err((self, code(error))),
+        }
+    }
+}
+
+fn stand_in_disposition(disposition: Disposition) -> service::Disposition {
+    match disposition {
+        Disposition::LeaveCard => service::Disposition::Leave,
+        Disposition::UnpowerCard => service::Disposition::Unpower,
+    }
+}
+
+fn code(code: service::Code) -> Code {
+    Code::new(code.raw())
+}
