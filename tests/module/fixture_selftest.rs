@@ -3,7 +3,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::support::by_handle::ByHandle;
 use crate::support::fixture::{AUTH_PIN, Fixture, READER};
 use crate::support::signatures::assert_sha256_signature;
 use cryptoki_sys as ck;

@@ -437,7 +437,7 @@ fn without_a_service_there_are_no_slots_and_one_line_in_the_log() {
         service.insert(READER, Arc::new(VirtualCard::full()));
         service.inject(Function::EstablishContext, When::ALWAYS, Fault::Fail(code));
         let transport = Arc::new(SimulatedPcsc::new(service.clone()));
-        let module = Module::new(Config::default(), transport, Arc::<TestMemory>::default());
+        let module = Module::new(Config::default(), transport, Arc::<TestMemory>::default(), Arc::default());
         let lines = logged(|| {
             for _ in 0..3 {
                 assert_eq!(module.count_slots(false), Ok(0));

@@ -358,31 +358,3 @@ fn hashes_are_computed_in_software() {
         assert_eq!(fixture.module().digest_final(session, LARGE), Ok(Output::Bytes(hash)));
     }
 }
-
-#[test]
-fn random_numbers_come_from_the_card() {
-    let fixture = Fixture::new();
-    let session = fixture.open(fixture.auth_slot());
-    let mark = fixture.card().mark();
-    let bytes = fixture.module().generate_random(session, 1000).expect("random bytes");
-    assert_eq!(bytes.len(), 1000);
-    assert!(bytes.iter().any(|&byte| byte != bytes[0]));
-    let asked = fixture.card().ledger_since(mark);
-    assert!(asked.commands().filter(|command| command.instruction() == Some(0x84)).count() >= 4);
-    assert_eq!(fixture.module().generate_random(session, 0), Ok(Vec::new()));
-    assert_eq!(rv(fixture.module().generate_random(session, usize::MAX >> 1)), ck::CKR_HOST_MEMORY);
-}
-
-#[test]
-fn a_seed_is_mixed_into_what_comes_from_the_card() {
-    let fixture = Fixture::new();
-    let session = fixture.open(fixture.auth_slot());
-    let constant = [[0x55; 32].as_slice(), &[0x90, 0x00]].concat();
-    fixture.card().inject(CardFault::on_instruction(0x84).repeated().answer(constant));
-    let random = || fixture.module().generate_random(session, 32).expect("random bytes");
-    assert_eq!(random(), [0x55; 32]);
-    fixture.module().seed_random(session, b"seed").expect("a session");
-    let seeded = random();
-    assert_ne!(seeded, [0x55; 32]);
-    assert_ne!(random(), seeded);
-}

@@ -92,8 +92,7 @@ fn token_information_is_that_of_the_two_pins() {
     assert_eq!((auth.ulMinPinLen, auth.ulMaxPinLen), (4, 4));
     let sign = fixture.module().token_info(fixture.sign_slot()).expect("a token");
     assert_eq!((sign.ulMinPinLen, sign.ulMaxPinLen), (6, 16));
-    let flags =
-        ck::CKF_RNG | ck::CKF_LOGIN_REQUIRED | ck::CKF_USER_PIN_INITIALIZED | ck::CKF_TOKEN_INITIALIZED;
+    let flags = ck::CKF_LOGIN_REQUIRED | ck::CKF_USER_PIN_INITIALIZED | ck::CKF_TOKEN_INITIALIZED;
     assert_eq!((auth.flags, sign.flags), (flags, flags));
     assert_eq!(auth.utcTime, [b' '; 16]);
 }
@@ -275,7 +274,7 @@ fn secret_parts_of_the_key_are_sensitive_and_the_template_is_read_to_its_end() {
             AttributeAnswer::Unavailable,
             AttributeAnswer::Unavailable,
             AttributeAnswer::Unavailable,
-            AttributeAnswer::Value(vec![1])
+            AttributeAnswer::Value(vec![1].into())
         ]
     );
     assert_eq!(answers.result.map_err(|error| error.return_value()), Err(ck::CKR_ATTRIBUTE_SENSITIVE));

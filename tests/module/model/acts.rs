@@ -5,7 +5,6 @@ use proptest::prelude::*;
 use virtual_card::Credential;
 
 use super::reference::{Answer, ENTRIES, Entry, Model};
-use crate::support::by_handle::ByHandle;
 
 /// The longest run, but for its beginning.
 const MAX_ACTS: usize = 60;

@@ -54,7 +54,7 @@ impl User {
         let memory = Arc::new(TestMemory::default());
         let transport = Arc::new(SimulatedPcsc::new(service.clone()));
         let always = if index == ALWAYS_AUTHENTICATES { "always_authenticate = true" } else { "" };
-        let module = Module::new(Config::parse(always), transport, memory.clone());
+        let module = Module::new(Config::parse(always), transport, memory.clone(), Arc::default());
         module.count_slots(false).expect("counting slots never fails");
         Self { module, memory, sessions: Vec::new(), keys: BTreeMap::new() }
     }

@@ -6,7 +6,6 @@
 
 use std::ops::Range;
 
-use crate::support::by_handle::ByHandle;
 use cryptoki_sys as ck;
 use virtual_card::Credential;
 

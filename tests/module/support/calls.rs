@@ -56,8 +56,6 @@ pub enum Call {
     LoginForOperation,
     /// C_Sign after it.
     SignOnce,
-    /// C_GenerateRandom.
-    Random,
     /// C_SetPIN.
     SetPin(Credential),
 }
@@ -106,7 +104,6 @@ impl Call {
         Self::SignFinal(SIGN),
         Self::LoginForOperation,
         Self::SignOnce,
-        Self::Random,
         Self::SetPin(AUTH),
         Self::SetPin(SIGN),
     ];
@@ -149,7 +146,7 @@ impl Call {
     /// Which credential it is about.
     pub fn credential(self) -> Credential {
         match self {
-            Self::ListSlots | Self::Mechanisms | Self::SignInit | Self::SignPss | Self::Random => AUTH,
+            Self::ListSlots | Self::Mechanisms | Self::SignInit | Self::SignPss => AUTH,
             Self::LoginForOperation | Self::SignOnce => SIGN,
             Self::NewTokenInfo(credential)
             | Self::OpenSession(credential)
@@ -217,7 +214,6 @@ impl Ready {
                 Ok(())
             }
             Call::LoginForOperation => fixture.login_for_operation(self.session(), SIGN_PIN),
-            Call::Random => module.generate_random(self.session(), 600).map(drop),
             Call::SetPin(_) => fixture.set_pin(self.session(), pin(credential), new_pin(credential)),
         }
     }
@@ -336,7 +332,7 @@ impl Ready {
         match self.call {
             Call::ListSlots | Call::NewTokenInfo(_) | Call::OpenSession(_) => {}
             Call::TokenInfo(_) | Call::Mechanisms => {}
-            Call::Find(_) | Call::Login(_) | Call::CountedLogin(_) | Call::Random => {
+            Call::Find(_) | Call::Login(_) | Call::CountedLogin(_) => {
                 self.session = Some(self.fixture.open(slot));
             }
             Call::SetPin(_) => self.session = Some(self.fixture.open_rw(slot)),

@@ -277,7 +277,7 @@ impl Fixture {
         let result = self.module().attributes(session, object, &[query])?;
         result.result?;
         match result.answers.as_slice() {
-            [AttributeAnswer::Value(value)] => Ok(value.clone()),
+            [AttributeAnswer::Value(value)] => Ok(value.to_vec()),
             other => panic!("an attribute without a value: {other:?}"),
         }
     }

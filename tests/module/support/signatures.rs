@@ -1,6 +1,5 @@
 //! Checks of signatures, with the keys of the virtual card's owner and not through the module.
 
-use super::by_handle::ByHandle;
 use rsa::Pkcs1v15Sign;
 use sha2::{Digest, Sha256};
 use virtual_card::{Credential, VirtualCard};
