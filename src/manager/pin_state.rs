@@ -194,6 +194,7 @@ impl<P: PartialEq + Clone> PinState<P> {
         self.count = match answer {
             CountAnswer::Told(count) => {
                 self.tells = true;
+                let count = self.credible(count);
                 memory.observe(count);
                 Some(count)
             }
@@ -254,6 +255,7 @@ impl<P: PartialEq + Clone> PinState<P> {
             Sent::Answered(VerifyOutcome::Rejected(None)) => before.map(TriesLeft::one_less),
             Sent::Answered(VerifyOutcome::Rejected(tries)) => tries,
         };
+        let tries = tries.map(|tries| self.credible(tries));
         self.count = tries;
         self.wrong_entry = true;
         // Without a count there is nothing that could tell of a rise.
@@ -270,6 +272,11 @@ impl<P: PartialEq + Clone> PinState<P> {
     pub fn lose_change(&mut self) {
         self.count = None;
         self.log_out();
+    }
+
+    /// No more than there can be: a count that rises without end would free every refused entry.
+    fn credible(&self, count: TriesLeft) -> TriesLeft {
+        count.min(self.full)
     }
 
     /// A reserve of all tries would be a lock of our own.

@@ -185,7 +185,13 @@ impl CardManager {
         let capabilities = self.reader_capabilities(&connection);
         let neutral = NeutralApplication::default();
         let mut line = Line { connection, capabilities, neutral, must_recheck: false };
-        let examined = self.transact(&mut line, None, |applet| self.examine(applet, changes, with_signature));
+        let mut examine =
+            || self.transact(&mut line, None, |applet| self.examine(applet, changes, with_signature));
+        let examined = match examine() {
+            // It may have been one bad answer. No PIN was sent; after this the card is not looked at again.
+            Err(CardError::Malformed(_) | CardError::Transport(TransportError::BadLength)) => examine(),
+            examined => examined,
+        };
         self.memory.note_reader(&self.reader, &line.capabilities);
         Ok(OpenCard { card: Arc::new(examined?), line })
     }
@@ -217,6 +223,7 @@ impl CardManager {
             let _ = card.present(Credential::DigitalSignature).set(present?);
         }
         self.count_for_display(applet, &card, authentication)?;
+        card.with_pin(authentication, |record, _| record.counted_at = Some(Instant::now()));
         Ok(card)
     }
 
