@@ -151,7 +151,11 @@ impl Card {
     ) -> T {
         let mut pins = self.pins.lock();
         let mut memory = self.memory.lock();
-        work(pins.of_mut(credential), memory.of_mut(credential))
+        let result = work(pins.of_mut(credential), memory.of_mut(credential));
+        if pins.of(credential).state.tells() {
+            pins.of_mut(credential.other()).state.note_that_card_tells();
+        }
+        result
     }
 
     /// Whether the owner's certificate can be read only after a login.

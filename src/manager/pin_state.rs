@@ -189,6 +189,17 @@ impl<P: PartialEq + Clone> PinState<P> {
         self.wrong_entry = true;
     }
 
+    /// The card has told the count of another PIN: it is one that tells.
+    pub fn note_that_card_tells(&mut self) {
+        self.tells = true;
+    }
+
+    /// Whether the card has told a count since it was put in.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.tells
+    }
+
     /// Takes note of what the card says of its count, outside any decision.
     pub fn observe(&mut self, memory: &mut PinMemory<P>, answer: CountAnswer) {
         self.count = match answer {

@@ -139,7 +139,9 @@ impl CardManager {
             PinError::Memory => CardError::SecretMemory,
         })?;
         let old = self.well_formed(of, old)?;
-        self.with_card(&of.card, |applet| {
+        // Held until the new PIN is the one that is kept: a signature in another thread must not send the old one.
+        let mut io = self.io.lock();
+        self.with_io(&mut io, &of.card, |applet| {
             self.verify_entry(applet, of, &old)?;
             self.confirm_before_pin(applet, &of.card)?;
             let failed = |error| {
