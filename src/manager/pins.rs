@@ -16,7 +16,7 @@ use super::context_login::ContextLogin;
 use super::error::CardError;
 use super::pin_state::{Decision, PinMemory, PinState, Refusal, Sent};
 use crate::iso7816::status::TriesLeft;
-use crate::jpki::applet::{Applet, AppletError, CommandKind, CountAnswer, VerifyOutcome};
+use crate::jpki::applet::{Applet, AppletError, CountAnswer, VerifyOutcome};
 use crate::jpki::credential::{CertificateRole, Credential};
 use crate::jpki::pin::{MalformedEntry, Pin, PinEntry, PinError, PinUse};
 use crate::jpki::remembered_pin::RememberedPin;
@@ -163,13 +163,11 @@ impl CardManager {
         Ok(())
     }
 
-    /// Which PIN the card has after a change that failed is not known, unless it refused the change.
+    /// Which PIN the card has after a change that failed is not known, whatever it says, unless nothing was sent.
     fn note_failed_change(&self, of: &CardCredential, error: AppletError) {
         let unchanged = matches!(
             error,
-            AppletError::Refused { command: CommandKind::ChangePin, .. }
-                | AppletError::NoPin
-                | AppletError::Transport { error: TransportError::NotSent, .. }
+            AppletError::NoPin | AppletError::Transport { error: TransportError::NotSent, .. }
         );
         if !unchanged {
             warn!("{}: it is not known whether the PIN was changed: try the new one first", self.reader);

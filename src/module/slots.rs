@@ -240,10 +240,10 @@ impl State {
     }
 }
 
-/// A card that another program holds for itself, and that was never recognised, is no token yet.
+/// A card that goes while it is looked at was no token yet.
 fn absent_if_never_seen(error: CardError) -> Error {
     match error {
-        CardError::Transport(TransportError::Busy) | CardError::Removed => Error::TokenNotPresent,
+        CardError::Removed => Error::TokenNotPresent,
         other => Error::Card(other),
     }
 }

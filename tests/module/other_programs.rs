@@ -461,16 +461,14 @@ fn a_service_that_refuses_access_to_the_card_leaves_slots_without_a_token() {
     fixture.service().inject(Function::Connect, When::ALWAYS, refuse);
     assert_eq!(fixture.module().count_slots(true), Ok(0));
     assert_eq!(fixture.module().count_slots(false), Ok(2));
-    assert_eq!(rv(fixture.module().token_info(fixture.auth_slot())), ck::CKR_DEVICE_ERROR);
+    assert_eq!(rv(fixture.module().token_info(fixture.auth_slot())), ck::CKR_TOKEN_NOT_PRESENT);
     fixture.service().clear_faults();
     fixture.logged_in(Credential::Authentication);
 }
 
 #[test]
 fn a_card_that_does_not_leave_its_application_loses_its_power_and_the_result_stands() {
-    let effects: [fn(virtual_card::Trigger) -> CardFault; 5] = [
-        |trigger| trigger.answer_status(0x6a82),
-        |trigger| trigger.answer_status(0x6985),
+    let effects: [fn(virtual_card::Trigger) -> CardFault; 3] = [
         |trigger| trigger.answer(vec![]),
         |trigger| trigger.answer(vec![0x90]),
         |trigger| trigger.transport_error(5),
@@ -488,12 +486,31 @@ fn a_card_that_does_not_leave_its_application_loses_its_power_and_the_result_sta
 }
 
 #[test]
+fn a_card_that_refuses_the_neutral_application_is_made_to_forget_by_another_one_or_loses_its_power() {
+    for (refused, unpowers) in [(1, 0), (3, 0), (4, 1)] {
+        for status in [0x6a82, 0x6985] {
+            for (call, leaving) in leaving_calls() {
+                let ready = call.ready(&Profile::full());
+                for number in leaving..leaving + refused {
+                    ready.fixture.card().inject(CardFault::at(number).answer_status(status));
+                }
+                assert_eq!(ready.make(), Ok(()), "{call:?}");
+                assert!(!verified(&ready), "{call:?}");
+                let taken = ready.fixture.service().power_counts(Caller::Tested).unpowers;
+                assert_eq!(taken, unpowers, "{call:?}, {refused} refused");
+                ready.assert_session_works();
+            }
+        }
+    }
+}
+
+#[test]
 fn a_transaction_that_does_not_end_is_ended_without_power_and_the_result_stands() {
     for (call, leaving) in leaving_calls() {
         for card_leaves in [true, false] {
             let ready = call.ready(&Profile::full());
             if !card_leaves {
-                ready.fixture.card().inject(CardFault::at(leaving).answer_status(0x6985));
+                ready.fixture.card().inject(CardFault::at(leaving).answer(vec![]));
             }
             let fail = Fault::Fail(Code::COMM_ERROR);
             ready.fixture.service().inject(Function::EndTransaction, When::NEXT, fail);

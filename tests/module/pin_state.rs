@@ -107,26 +107,29 @@ fn a_change_that_failed_before_the_pin_was_sent_leaves_the_login() {
 }
 
 #[test]
-fn a_wrong_old_pin_leaves_the_login_and_the_next_signature_clears_the_flags() {
+fn a_wrong_old_pin_leaves_the_login_until_the_next_signature_finds_that_the_count_is_not_full() {
     let fixture = Fixture::new();
     let session = fixture.open_rw(fixture.auth_slot());
     fixture.login(session, AUTH_PIN).expect("the right PIN");
     assert_eq!(rv(fixture.set_pin(session, b"9999", b"4321")), ck::CKR_PIN_INCORRECT);
     assert!(is_logged_in(&fixture, session));
     assert_eq!(pin_flags(&fixture), ck::CKF_USER_PIN_COUNT_LOW);
-    // The card takes the PIN of the login, which sets its counter back.
+    let key = fixture.key(session);
+    fixture.sign_init(session, MECHANISM, key).expect("logged in");
+    assert_eq!(rv(fixture.finish_sign(session, b"data")), ck::CKR_USER_NOT_LOGGED_IN);
+    assert_eq!(fixture.tries_left(AUTH), 2);
+    // The right PIN sets the count back.
+    fixture.login(session, AUTH_PIN).expect("the right PIN");
     fixture.sign(session, MECHANISM, b"data").expect("a signature");
-    assert_eq!(fixture.tries_left(AUTH), 3);
-    assert_eq!(pin_flags(&fixture), 0);
+    assert_eq!((fixture.tries_left(AUTH), pin_flags(&fixture)), (3, 0));
 }
 
 #[test]
-fn the_right_pin_is_taken_again_after_a_reset_took_its_answer_away_and_somebody_else_mistyped() {
+fn the_right_pin_is_taken_again_after_its_answer_was_lost_and_another_program_had_mistyped_before() {
     for (name, lose) in LOSSES {
         let fixture = Fixture::new();
         let session = fixture.logged_in(AUTH);
         let key = fixture.key(session);
-        fixture.card().set_tries_left(AUTH, 2);
         fixture.card().inject(lose(Fault::when(sends_a_pin)));
         fixture.sign_init(session, MECHANISM, key).expect("logged in");
         let code = rv(fixture.finish_sign(session, b"data"));

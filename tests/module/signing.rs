@@ -141,10 +141,11 @@ fn pss_is_asked_for_once() {
 }
 
 #[test]
-fn keys_allow_the_mechanisms_of_the_card_from_the_beginning() {
+fn keys_allow_the_mechanisms_of_the_card_as_soon_as_it_was_asked() {
     for (profile, offered) in [(Profile::full(), true), (Profile::conservative(), false)] {
         let fixture = Fixture::with(profile);
         let session = fixture.logged_in(Credential::Authentication);
+        fixture.module().mechanism_list(fixture.auth_slot()).expect("mechanisms");
         let allowed = fixture.attribute(session, fixture.key(session), ck::CKA_ALLOWED_MECHANISMS);
         let allowed: Vec<u8> = allowed.expect("present");
         let has = |mechanism: ck::CK_MECHANISM_TYPE| {

@@ -69,6 +69,14 @@ fn a_reader_keeps_its_slots_and_a_new_one_gets_new_ids() {
 }
 
 #[test]
+fn what_tells_the_two_slots_of_a_reader_apart_comes_first() {
+    let fixture = Fixture::new();
+    let shown = |slot| fixture.module().slot_info(slot).expect("a slot").slotDescription;
+    assert!(text(&shown(fixture.auth_slot())).starts_with("Authentication, Virtual Reader"));
+    assert!(text(&shown(fixture.sign_slot())).starts_with("Signature, Virtual Reader"));
+}
+
+#[test]
 fn a_readers_name_is_blank_padded_and_not_cut_inside_a_character() {
     // 63, 64, 65 and 66 bytes; the last characters have three each.
     for name in
@@ -80,7 +88,8 @@ fn a_readers_name_is_blank_padded_and_not_cut_inside_a_character() {
         let slot = fixture.module().list_slots(false).expect("slots")[2];
         let description = fixture.module().slot_info(slot).expect("a slot").slotDescription;
         let shown = text(&description);
-        assert!(name.starts_with(shown) && name.len() - shown.len() <= 3, "{shown}");
+        let whole = format!("Authentication, {name}");
+        assert!(whole.starts_with(shown) && (61..=64).contains(&shown.len()), "{shown}");
         assert!(!description.contains(&0));
     }
 }
@@ -122,25 +131,26 @@ fn session_counts_are_told() {
     assert_eq!((info.ulSessionCount, info.ulRwSessionCount), (2, 1));
 }
 
+fn with_ca_certificates() -> Fixture {
+    Fixture::builder().config(Config::parse("ca_certificates = true")).build()
+}
+
 #[test]
 fn the_authentication_slot_shows_all_but_the_private_key_before_login() {
     let fixture = Fixture::new();
     let session = fixture.open(fixture.auth_slot());
-    let public = [
-        "User Authentication Certificate",
-        "User Authentication Certificate CA",
-        "User Authentication Public Key",
-    ];
+    // No CA's: ssh and sssd take each certificate here for one of the user's.
+    let public = ["User Authentication Certificate", "User Authentication Public Key"];
     assert_eq!(labels(&fixture, session), public);
     fixture.login(session, AUTH_PIN).expect("the right PIN");
     assert_eq!(labels(&fixture, session), [&public[..], &["User Authentication Key"]].concat());
 }
 
 #[test]
-fn the_signature_slot_shows_only_its_ca_before_login() {
+fn the_signature_slot_shows_nothing_before_login() {
     let fixture = Fixture::new();
     let session = fixture.open(fixture.sign_slot());
-    assert_eq!(labels(&fixture, session), ["Digital Signature Certificate CA"]);
+    assert_eq!(labels(&fixture, session), Vec::<String>::new());
     fixture.login(session, SIGN_PIN).expect("the right PIN");
     let all = [
         "Digital Signature Certificate",
@@ -150,13 +160,23 @@ fn the_signature_slot_shows_only_its_ca_before_login() {
     ];
     assert_eq!(labels(&fixture, session), all);
     fixture.module().logout(session).expect("logged in");
-    assert_eq!(labels(&fixture, session), ["Digital Signature Certificate CA"]);
+    assert_eq!(labels(&fixture, session), Vec::<String>::new());
+}
+
+#[test]
+fn with_ca_certificates_both_slots_show_them_before_login() {
+    let fixture = with_ca_certificates();
+    let certificates = |slot| {
+        let session = fixture.open(slot);
+        fixture.find(session, ck::CKO_CERTIFICATE).len()
+    };
+    assert_eq!((certificates(fixture.auth_slot()), certificates(fixture.sign_slot())), (2, 1));
 }
 
 #[test]
 fn ids_are_those_that_opensc_users_know_and_the_cas_have_their_own() {
     for (credential, id, ca_id) in [(Credential::Authentication, 1, 3), (Credential::Signature, 2, 4)] {
-        let fixture = Fixture::new();
+        let fixture = with_ca_certificates();
         let session = fixture.logged_in(credential);
         let ids: Vec<Vec<u8>> = fixture
             .find_by(session, &[])
@@ -321,7 +341,7 @@ fn what_no_object_has_is_no_match_and_no_error() {
 #[test]
 fn the_ca_certificate_is_that_of_the_own_slot() {
     for credential in Credential::ALL {
-        let fixture = Fixture::new();
+        let fixture = with_ca_certificates();
         let session = fixture.logged_in(credential);
         let [user, ca] = fixture.find(session, ck::CKO_CERTIFICATE)[..] else { panic!("two certificates") };
         let issuer = fixture.attribute(session, user, ck::CKA_ISSUER).expect("present");

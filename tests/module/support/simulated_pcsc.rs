@@ -7,6 +7,10 @@ use jpki_pkcs11::transport::calls::{Calls, Card, CardTransaction, Code, Context,
 use jpki_pkcs11::transport::{Disposition, MAX_ANSWER, ReaderName};
 use pcsc_stand_in::service::{self, CardHandle, ContextHandle, ReaderState, Service, ShareMode, protocol};
 
+/// A wait as short as this is a look: in these tests nothing changes by itself in the meantime, and hundreds of cases
+/// would spend most of their time in it.
+const LOOK: Duration = Duration::from_millis(600);
+
 const PROTOCOLS: u32 = protocol::T0 | protocol::T1;
 
 /// The library of the simulated service.
@@ -55,6 +59,7 @@ impl Context for SimulatedContext {
                 ReaderState { current: reader.current, ..unaware }
             })
             .collect();
+        let timeout = if timeout <= LOOK { Duration::ZERO } else { timeout };
         let result = self.service.get_status_change(self.handle, Some(timeout), &mut states);
         for (reader, state) in readers.iter_mut().zip(states) {
             reader.event = state.event;
