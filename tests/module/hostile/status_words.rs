@@ -33,7 +33,7 @@ fn may_go_on(ready: &Ready, command: &CommandRecord, status: u16) -> bool {
         // VERIFY without a PIN: any answer tells something, or nothing.
         Some(VERIFY) if !is_verify(command) => true,
         Some(VERIFY) => false,
-        Some(SIGN) if ready.call.signs() => repeats,
+        Some(SIGN) if ready.call.signs() => repeats || takes_the_other_form(status),
         // After a power-up the first command may be answered so once.
         Some(0xa4) if is_leaving(command) || is_select_of_application(command) => {
             is_leaving(command) || repeats || status == 0x6f00
@@ -96,6 +96,7 @@ fn contain(call: Call, command: &CommandRecord, number: usize, status: u16, prof
         ck::CKR_TOKEN_NOT_PRESENT | ck::CKR_TOKEN_NOT_RECOGNIZED => {
             assert!(call.meets_the_card(), "{case}");
         }
+        ck::CKR_MECHANISM_INVALID => assert!(matches!(status, 0x6a86 | 0x6b00) && !call.signs(), "{case}"),
         ck::CKR_PIN_INCORRECT => assert!(pin && (call.logs_in() || sets_pin(call)), "{case}"),
         ck::CKR_PIN_LOCKED => assert!(pin || command.instruction() == Some(VERIFY), "{case}"),
         // Also where the count before a PIN that was kept is not full.
@@ -105,7 +106,7 @@ fn contain(call: Call, command: &CommandRecord, number: usize, status: u16, prof
         _ => panic!("{case}"),
     }
     if is_verify(command) && status != 0x9000 && !sets_pin(call) {
-        assert!(!ready.is_logged_in() || matches!(call, Call::LoginForOperation), "{case}: logged in");
+        assert!(!ready.is_logged_in() || is_for_one_signature(call), "{case}: logged in");
     }
     if status == 0x9000 {
         // A card that says it has selected a file and has not: it is told the PIN all the same. One
@@ -120,6 +121,11 @@ fn contain(call: Call, command: &CommandRecord, number: usize, status: u16, prof
     for credential in Credential::ALL {
         assert_eq!(ready.fixture.card().failed_verifies(credential), 0, "{case}");
     }
+}
+
+/// Whether the PIN is that of one signature: the login of the token does not end with it.
+fn is_for_one_signature(call: Call) -> bool {
+    matches!(call, Call::LoginForOperation | Call::SignOnce)
 }
 
 fn sets_pin(call: Call) -> bool {
