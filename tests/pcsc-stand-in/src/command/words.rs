@@ -77,7 +77,7 @@ pub(super) fn number(text: &str) -> Result<u64, String> {
 pub(super) fn from_hex(text: &str) -> Result<Vec<u8>, String> {
     let digits: Vec<u32> =
         text.chars().map(|digit| digit.to_digit(16).ok_or("not hex")).collect::<Result<_, _>>()?;
-    if !digits.len().is_multiple_of(2) {
+    if digits.len() % 2 != 0 {
         return Err("an odd number of hex digits".to_owned());
     }
     digits
