@@ -18,7 +18,7 @@ const READ: u8 = 0xb0;
 /// The answer data and status word that some readers fail at.
 const LONGEST_SHORT_ANSWER: usize = 256 + 2;
 /// SCARD_E_NOT_TRANSACTED, which the reader's driver comes to when an exchange fails.
-const NOT_TRANSACTED: i32 = 0x8010_0016_u32.cast_signed();
+const NOT_TRANSACTED: i32 = i32::from_be_bytes([0x80, 0x10, 0x00, 0x16]);
 
 /// All there is to know of a card.
 #[derive(Debug)]
@@ -160,6 +160,11 @@ impl State {
             Effect::Mute => self.fall_silent(),
             Effect::LeaveField(absence) => self.be_absent(*absence),
             Effect::TransportError(code) => Reply::TransportError(*code),
+            Effect::Swap(card) => {
+                let (profile, identity) = *card.clone();
+                self.applet = Applet::new(profile, identity);
+                Reply::TransportError(NOT_TRANSACTED)
+            }
             Effect::Foreign(_) | Effect::Edit(_) | Effect::Delay(_) => {
                 if let Effect::Foreign(commands) = effect {
                     self.play_foreign(&commands);

@@ -225,7 +225,7 @@ fn set_availability(profile: &mut Profile, text: &str) -> Option<()> {
     } else {
         let pairs = text.as_bytes().chunks(2);
         let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        Some(pairs.map(byte).collect::<Option<_>>().filter(|_| text.len().is_multiple_of(2))?)
+        Some(pairs.map(byte).collect::<Option<_>>().filter(|_| text.len() % 2 == 0)?)
     };
     Some(())
 }
