@@ -13,8 +13,9 @@ readonly BUILD_PACKAGES=(
 )
 readonly RUST_TEST_PACKAGES=(openssl:openssl pkcs11-tool:opensc /usr/lib/gnupg/scdaemon:scdaemon)
 
-# Tools that are installed below the target directory, in the newest versions that Rust 1.85 builds.
-readonly CARGO_DEB=3.8.0 CARGO_GENERATE_RPM=0.16.1 CARGO_DENY=0.18.3 CARGO_FUZZ=0.13.2
+# Tools that are installed below the target directory, in the newest versions that Rust 1.85 builds (cargo-deb 3.8 says so, but
+# does not).
+readonly CARGO_DEB=3.6.3 CARGO_GENERATE_RPM=0.16.1 CARGO_DENY=0.18.3 CARGO_FUZZ=0.13.1
 
 usage() {
     cat <<END

@@ -11,3 +11,4 @@ pub mod identity;
 pub mod key;
 pub mod pin;
 pub mod recognition;
+pub mod remembered_pin;

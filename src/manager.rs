@@ -29,7 +29,7 @@ mod signing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::debug;
 use parking_lot::Mutex;
@@ -66,7 +66,7 @@ pub enum CaCertificates {
 }
 
 /// What the configuration says about every card.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// How many last tries of a PIN are not spent.
     pub reserve_tries: u8,
@@ -78,6 +78,21 @@ pub struct Settings {
     pub ca_certificates: CaCertificates,
     /// Whether extended length is never tried.
     pub no_extended_length: bool,
+    /// How long a count of tries serves for display once the card has told it. Decisions about a PIN ask anew.
+    pub count_reuse: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            reserve_tries: 0,
+            always_authenticate: false,
+            pss: None,
+            ca_certificates: CaCertificates::Auto,
+            no_extended_length: false,
+            count_reuse: Duration::from_secs(1),
+        }
+    }
 }
 
 impl Settings {

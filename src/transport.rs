@@ -105,6 +105,8 @@ impl ReaderState {
     const CHANGED: u32 = 0x0002;
     /// `SCARD_STATE_IGNORE`, `SCARD_STATE_UNKNOWN` and `SCARD_STATE_UNAVAILABLE`.
     const GONE: u32 = 0x0001 | 0x0004 | 0x0008;
+    /// `SCARD_STATE_EXCLUSIVE`.
+    const EXCLUSIVE: u32 = 0x0080;
     /// `SCARD_STATE_PRESENT`.
     const PRESENT: u32 = 0x0020;
 

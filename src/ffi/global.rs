@@ -17,7 +17,7 @@ use parking_lot::RwLock;
 use crate::error::Error;
 use crate::manager::memory::ProcessMemory;
 use crate::module::Module;
-use crate::os::ForkMarker;
+use crate::os::{ForkMarker, LockedMemory};
 
 /// The module of one process.
 struct Instance {
@@ -57,7 +57,7 @@ pub(super) fn initialize(make: impl FnOnce(Arc<ProcessMemory>) -> Module) -> Res
     if module.is_some() {
         return Err(Error::AlreadyInitialized);
     }
-    let memory = instance.memory.get_or_init(Arc::default).clone();
+    let memory = instance.memory.get_or_init(|| Arc::new(ProcessMemory::new(Arc::new(LockedMemory)))).clone();
     *module = Some(Arc::new(make(memory)));
     Ok(())
 }

@@ -240,11 +240,9 @@ fn refused(command: CommandKind, response: &Response) -> AppletError {
     AppletError::Refused { command, status: response.status() }
 }
 
-/// Whether a status word says that a command was refused before it did anything: no such file, parameter, length,
-/// instruction or class, no file selected, or not allowed. A form of the command that the card does not know is
-/// answered so.
+/// Whether a status word can mean that a card does not take a short identifier in P1 or P2: no such file, other
+/// parameters or instruction, or what is said where a file has to be selected first. The command has done nothing then.
 fn is_refused_form(status: StatusWord) -> bool {
-    let [sw1, _] = status.raw().to_be_bytes();
-    !matches!(status.classify(), Status::Ok | Status::EndOfFile)
-        && matches!(sw1, 0x67 | 0x68 | 0x69 | 0x6a | 0x6b | 0x6d | 0x6e)
+    matches!(status.classify(), Status::NotFound | Status::WrongParameters | Status::SecurityStatus)
+        || matches!(status.raw(), 0x6981 | 0x6985 | 0x6986 | 0x6d00)
 }

@@ -60,7 +60,7 @@ pub enum PinUse {
 }
 
 /// The most bytes of a PIN that the card takes.
-const MAX_PIN: usize = 16;
+pub(super) const MAX_PIN: usize = 16;
 
 /// VERIFY of the PIN whose file is selected (ISO/IEC 7816-4, 11.6.6): where it lies in the page, and its header.
 const VERIFY: usize = 0;
@@ -114,7 +114,7 @@ impl Pin {
     }
 
     /// The PIN. Empty in a forked child, where the kernel has emptied the page.
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         self.command(VERIFY).and_then(|command| command.get(BEFORE_PIN..)).unwrap_or_default()
     }
 
@@ -262,6 +262,7 @@ fn fold_password(bytes: &[u8], usage: PinUse, folded: &mut [u8]) -> Result<usize
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jpki::remembered_pin::RememberedPin;
 
     fn folded(text: &str, credential: Credential, usage: PinUse) -> Result<Vec<u8>, PinError> {
         let mut room = [0; MAX_PIN];
@@ -363,6 +364,16 @@ mod tests {
         one.0.bytes_mut().fill(0);
         two.0.bytes_mut().fill(0);
         assert!(one.verify_command().is_none() && one.change_command().is_none() && one != two);
+    }
+
+    #[test]
+    fn a_remembered_pin_is_known_again_and_leads_to_the_pin_as_long_as_that_is_kept() {
+        let [one, same, other] = ["ABC123", "abc123", "ABC1234"].map(|text| Arc::new(pin(text)));
+        let remembered = [&one, &same, &other].map(|pin| RememberedPin::of(pin, &Heap).unwrap());
+        assert!(remembered[0] == remembered[1] && remembered[0] != remembered[2]);
+        assert!(remembered[0].pin().is_some());
+        drop(one);
+        assert!(remembered[0].pin().is_none() && remembered[0] == remembered[1]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::jpki::credential::{CertificateRole, Credential, PerCredential};
 use crate::jpki::identity::Identity;
 use crate::jpki::pin::{MalformedEntry, SharedPin};
 use crate::jpki::recognition::{AuthenticationCertificate, RecognisedCard};
+use crate::jpki::remembered_pin::RememberedPin;
 
 /// A JPKI card in a reader, from its recognition to its removal.
 pub struct Card {
@@ -51,11 +52,19 @@ struct Certificates {
 
 /// What is known of one PIN.
 pub(super) struct PinRecord {
-    pub(super) state: PinState<SharedPin>,
+    pub(super) state: PinState<RememberedPin>,
+    /// The PIN of the login, if it is kept.
+    pub(super) kept: Option<SharedPin>,
     /// When the card last told its count.
     pub(super) counted_at: Option<Instant>,
     pub(super) malformed: Option<MalformedEntry>,
     pub(super) context_logins: Vec<std::sync::Weak<ContextLogin>>,
+}
+
+/// A PIN that a caller gave, and what will be remembered of it.
+pub(super) struct Entry {
+    pub(super) pin: SharedPin,
+    pub(super) remembered: RememberedPin,
 }
 
 impl Card {
@@ -128,8 +137,7 @@ impl Card {
     pub(super) fn log_out(&self, credential: Credential) {
         let mut pins = self.pins.lock();
         let record = pins.of_mut(credential);
-        record.state.log_out();
-        record.context_logins.drain(..).filter_map(|login| login.upgrade()).for_each(|login| login.revoke());
+        record.log_out();
         if self.is_private(credential) {
             self.certificates.lock().of_mut(credential).end_entity = None;
         }
@@ -139,11 +147,15 @@ impl Card {
     pub(super) fn with_pin<T>(
         &self,
         credential: Credential,
-        work: impl FnOnce(&mut PinRecord, &mut PinMemory<SharedPin>) -> T,
+        work: impl FnOnce(&mut PinRecord, &mut PinMemory<RememberedPin>) -> T,
     ) -> T {
         let mut pins = self.pins.lock();
         let mut memory = self.memory.lock();
-        work(pins.of_mut(credential), memory.of_mut(credential))
+        let result = work(pins.of_mut(credential), memory.of_mut(credential));
+        if pins.of(credential).state.tells() {
+            pins.of_mut(credential.other()).state.note_that_card_tells();
+        }
+        result
     }
 
     /// Whether the owner's certificate can be read only after a login.
@@ -223,9 +235,27 @@ impl Certificates {
 }
 
 impl PinRecord {
+    /// The user is logged in from now on, with a PIN to keep if there is one.
+    pub(super) fn log_in(&mut self, entry: Option<&Entry>) {
+        self.kept = entry.map(|entry| entry.pin.clone());
+        self.state.log_in(entry.map(|entry| entry.remembered.clone()));
+    }
+
+    fn log_out(&mut self) {
+        self.kept = None;
+        self.state.log_out();
+        self.end_context_logins();
+    }
+
+    /// Ends the logins for one signature.
+    pub(super) fn end_context_logins(&mut self) {
+        self.context_logins.drain(..).filter_map(|login| login.upgrade()).for_each(|login| login.revoke());
+    }
+
     fn new(credential: Credential) -> Self {
         Self {
             state: PinState::new(credential.facts().max_tries),
+            kept: None,
             counted_at: None,
             malformed: None,
             context_logins: Vec::new(),

@@ -1,21 +1,29 @@
 //! A login for one signature (PKCS #11, C_Login, `CKU_CONTEXT_SPECIFIC`).
 
+use std::fmt;
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 
-use crate::jpki::pin::SharedPin;
+use super::card::Entry;
 
 /// A PIN that was given for one signature. It is wiped with this, or before that when the login of the token ends.
-#[derive(Debug)]
-pub struct ContextLogin(Mutex<Option<SharedPin>>);
+pub struct ContextLogin(Mutex<Option<Arc<Entry>>>);
+
+impl fmt::Debug for ContextLogin {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("ContextLogin")
+    }
+}
 
 impl ContextLogin {
     /// A login with a PIN that the card has accepted.
-    pub(super) fn new(pin: SharedPin) -> Self {
-        Self(Mutex::new(Some(pin)))
+    pub(super) fn new(entry: Entry) -> Self {
+        Self(Mutex::new(Some(Arc::new(entry))))
     }
 
     /// The PIN, unless the login has ended since it was given.
-    pub(super) fn pin(&self) -> Option<SharedPin> {
+    pub(super) fn entry(&self) -> Option<Arc<Entry>> {
         self.0.lock().clone()
     }
 

@@ -18,6 +18,9 @@ pub enum CardError {
     /// There is a card, and it cannot be used: it has no power, or does not answer.
     #[error("the card cannot be used")]
     Unusable,
+    /// There is a card, and another program has it for itself, or the service does not let this user at it.
+    #[error("the card is held by another program, or access is refused")]
+    Held,
     /// The card has no such certificate: people under 15 get no signature certificate, for one.
     #[error("the card does not carry this certificate")]
     NoCredential,

@@ -8,21 +8,33 @@ use parking_lot::Mutex;
 use super::pin_state::PinMemory;
 use crate::jpki::capability::{Capability, CardCapabilities};
 use crate::jpki::credential::PerCredential;
-use crate::jpki::pin::SharedPin;
+use crate::jpki::remembered_pin::RememberedPin;
+use crate::os::SecretMemory;
 use crate::transport::ReaderName;
 
 /// What entries have taught about the PINs of one card.
-pub(super) type CardPinMemory = Arc<Mutex<PerCredential<PinMemory<SharedPin>>>>;
+pub(super) type CardPinMemory = Arc<Mutex<PerCredential<PinMemory<RememberedPin>>>>;
 
 /// The memory of one loaded copy of the library. A card is known by its serial number in whatever reader it is; cards
 /// without an identity share one entry.
-#[derive(Default)]
 pub struct ProcessMemory {
+    secrets: Arc<dyn SecretMemory>,
     cards: Mutex<HashMap<[u8; 8], CardPinMemory>>,
     readers: Mutex<HashMap<ReaderName, CardCapabilities>>,
 }
 
 impl ProcessMemory {
+    /// An empty memory, whose secrets lie in these pages.
+    #[must_use]
+    pub fn new(secrets: Arc<dyn SecretMemory>) -> Self {
+        Self { secrets, cards: Mutex::default(), readers: Mutex::default() }
+    }
+
+    /// Where what is remembered of PINs lies.
+    pub(super) fn secrets(&self) -> &dyn SecretMemory {
+        &*self.secrets
+    }
+
     /// What is remembered of a card's PINs.
     pub(super) fn card(&self, serial_number: [u8; 8]) -> CardPinMemory {
         self.cards.lock().entry(serial_number).or_default().clone()

@@ -189,11 +189,23 @@ impl<P: PartialEq + Clone> PinState<P> {
         self.wrong_entry = true;
     }
 
+    /// The card has told the count of another PIN: it is one that tells.
+    pub fn note_that_card_tells(&mut self) {
+        self.tells = true;
+    }
+
+    /// Whether the card has told a count since it was put in.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.tells
+    }
+
     /// Takes note of what the card says of its count, outside any decision.
     pub fn observe(&mut self, memory: &mut PinMemory<P>, answer: CountAnswer) {
         self.count = match answer {
             CountAnswer::Told(count) => {
                 self.tells = true;
+                let count = self.credible(count);
                 memory.observe(count);
                 Some(count)
             }
@@ -254,6 +266,7 @@ impl<P: PartialEq + Clone> PinState<P> {
             Sent::Answered(VerifyOutcome::Rejected(None)) => before.map(TriesLeft::one_less),
             Sent::Answered(VerifyOutcome::Rejected(tries)) => tries,
         };
+        let tries = tries.map(|tries| self.credible(tries));
         self.count = tries;
         self.wrong_entry = true;
         // Without a count there is nothing that could tell of a rise.
@@ -270,6 +283,11 @@ impl<P: PartialEq + Clone> PinState<P> {
     pub fn lose_change(&mut self) {
         self.count = None;
         self.log_out();
+    }
+
+    /// No more than there can be: a count that rises without end would free every refused entry.
+    fn credible(&self, count: TriesLeft) -> TriesLeft {
+        count.min(self.full)
     }
 
     /// A reserve of all tries would be a lock of our own.

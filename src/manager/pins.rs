@@ -6,23 +6,21 @@
 //! another program has changed since the login.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use log::warn;
 
 use super::CardManager;
-use super::card::{Card, CardCredential};
+use super::card::{Card, CardCredential, Entry};
 use super::context_login::ContextLogin;
 use super::error::CardError;
 use super::pin_state::{Decision, PinMemory, PinState, Refusal, Sent};
 use crate::iso7816::status::TriesLeft;
 use crate::jpki::applet::{Applet, AppletError, CommandKind, CountAnswer, VerifyOutcome};
 use crate::jpki::credential::{CertificateRole, Credential};
-use crate::jpki::pin::{MalformedEntry, Pin, PinEntry, PinError, PinUse, SharedPin};
+use crate::jpki::pin::{MalformedEntry, Pin, PinEntry, PinError, PinUse};
+use crate::jpki::remembered_pin::RememberedPin;
 use crate::transport::TransportError;
-
-/// How long a count serves for display after the card told it. It never serves for a decision about a PIN.
-const COUNT_FRESH: Duration = Duration::from_secs(1);
 
 /// What is known of a PIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +32,14 @@ pub struct PinStatus {
 }
 
 impl CardManager {
-    /// The state of a PIN, asked of the card unless it told within the last second. Costs no try.
+    /// The state of a PIN, asked of the card unless it told a moment ago. Costs no try.
     ///
     /// # Errors
     /// When the card does not answer.
     pub fn pin_status(&self, of: &CardCredential) -> Result<PinStatus, CardError> {
         let is_fresh = of.card.with_pin(of.credential, |record, _| {
-            record.state.count().is_some() && record.counted_at.is_some_and(|at| at.elapsed() < COUNT_FRESH)
+            let at = record.counted_at.take().filter(|_| record.state.count().is_some());
+            at.is_some_and(|at| at.elapsed() < self.settings.count_reuse)
         });
         if !is_fresh || !of.card.is_there() {
             self.with_card(&of.card, |applet| self.count_for_display(applet, &of.card, of.credential))?;
@@ -61,7 +60,6 @@ impl CardManager {
         let answer = applet.count_tries(credential)?;
         card.with_pin(credential, |record, memory| {
             record.state.observe(memory, answer);
-            record.counted_at = Some(Instant::now());
         });
         Ok(())
     }
@@ -72,13 +70,13 @@ impl CardManager {
     /// [`CardError::PinMalformed`], [`CardError::PinRepeated`], [`CardError::PinReserved`] and [`CardError::NoCount`]
     /// without a try spent; [`CardError::PinIncorrect`] and [`CardError::PinBlocked`] as the card says.
     pub fn log_in(&self, of: &CardCredential, entry: PinEntry<'_>) -> Result<(), CardError> {
-        let pin = self.well_formed(of, entry)?;
+        let entry = self.well_formed(of, entry)?;
         let mut io = self.io.lock();
         if of.is_logged_in() {
             return Err(CardError::AlreadyLoggedIn);
         }
         self.with_io(&mut io, &of.card, |applet| {
-            self.verify_entry(applet, of, &pin)?;
+            self.verify_entry(applet, of, &entry)?;
             if of.is_private() {
                 // The PIN is verified now: reading the certificate later would cost another VERIFY. If it cannot be
                 // read, it is asked for again when it is needed; only a card that is gone ends the login.
@@ -90,8 +88,8 @@ impl CardManager {
             }
             Ok(())
         })?;
-        let kept = (!self.settings.asks_each_time(of.credential)).then_some(pin);
-        of.card.with_pin(of.credential, |record, _| record.state.log_in(kept));
+        let kept = (!self.settings.asks_each_time(of.credential)).then_some(&entry);
+        of.card.with_pin(of.credential, |record, _| record.log_in(kept));
         // C_Finalize may have ended its wait for us, and another thread may have seen that the card is gone: both have
         // ended the logins that there were.
         let still_there = if of.card.is_there() { self.check_running() } else { Err(CardError::Removed) };
@@ -110,14 +108,14 @@ impl CardManager {
         if !of.is_logged_in() {
             return Err(CardError::NotLoggedIn);
         }
-        let pin = self.well_formed(of, entry)?;
-        self.with_card(&of.card, |applet| self.verify_entry(applet, of, &pin))?;
+        let entry = self.well_formed(of, entry)?;
+        self.with_card(&of.card, |applet| self.verify_entry(applet, of, &entry))?;
         of.card.with_pin(of.credential, |record, _| {
             // Another thread may have logged out while the card thought about the PIN.
             if !record.state.is_logged_in() {
                 return Err(CardError::NotLoggedIn);
             }
-            let login = Arc::new(ContextLogin::new(pin));
+            let login = Arc::new(ContextLogin::new(entry));
             record.context_logins.retain(|login| login.strong_count() > 0);
             record.context_logins.push(Arc::downgrade(&login));
             Ok(login)
@@ -135,27 +133,31 @@ impl CardManager {
         old: PinEntry<'_>,
         new: PinEntry<'_>,
     ) -> Result<(), CardError> {
-        let new = self.parse(of, new, PinUse::Set).map_err(|error| match error {
+        let new = self.entry(of, new, PinUse::Set).map_err(|error| match error {
             PinError::Length => CardError::NewPinLength,
             PinError::Characters => CardError::NewPinCharacters,
             PinError::Memory => CardError::SecretMemory,
         })?;
         let old = self.well_formed(of, old)?;
-        self.with_card(&of.card, |applet| {
+        // Held until the new PIN is the one that is kept: a signature in another thread must not send the old one.
+        let mut io = self.io.lock();
+        self.with_io(&mut io, &of.card, |applet| {
             self.verify_entry(applet, of, &old)?;
             self.confirm_before_pin(applet, &of.card)?;
             let failed = |error| {
                 self.note_failed_change(of, error);
                 CardError::from(error)
             };
-            applet.change_selected(&new).map_err(failed)?;
+            applet.change_selected(&new.pin).map_err(failed)?;
             self.confirm_before_pin(applet, &of.card)?;
-            applet.confirm_selected(&new).map_err(failed)
+            applet.confirm_selected(&new.pin).map_err(failed)
         })?;
-        let kept = (!self.settings.asks_each_time(of.credential)).then_some(new);
+        let kept = (!self.settings.asks_each_time(of.credential)).then_some(&new);
         of.card.with_pin(of.credential, |record, _| {
+            // A PIN that was given for one signature is not sent once it was changed.
+            record.end_context_logins();
             if record.state.is_logged_in() {
-                record.state.log_in(kept);
+                record.log_in(kept);
             }
         });
         Ok(())
@@ -181,11 +183,11 @@ impl CardManager {
         &self,
         applet: &mut Applet<'_, '_>,
         of: &CardCredential,
-        pin: &SharedPin,
+        entry: &Entry,
     ) -> Result<(), CardError> {
-        let reserve = self.settings.reserve_tries;
+        let (pin, reserve) = (&entry.remembered, self.settings.reserve_tries);
         self.permit(applet, of, |state, memory, answer| state.decide_entry(memory, pin, answer, reserve))?;
-        match self.send(applet, of, pin)? {
+        match self.send(applet, of, &entry.pin, &entry.remembered)? {
             VerifyOutcome::Accepted => Ok(()),
             VerifyOutcome::Blocked => {
                 self.warn_blocked(of.credential);
@@ -209,13 +211,10 @@ impl CardManager {
         applet: &mut Applet<'_, '_>,
         of: &CardCredential,
     ) -> Result<(), CardError> {
-        let pin = of.card.with_pin(of.credential, |record, _| record.state.stored());
-        let pin = pin.ok_or(CardError::NotLoggedIn)?;
-        self.verify_kept(applet, of, &pin).inspect_err(|error| {
-            if ends_login(*error) {
-                of.log_out();
-            }
-        })
+        let stored = of.card.with_pin(of.credential, |record, _| record.state.stored());
+        let stored = stored.and_then(|stored| Some(Entry { pin: stored.pin()?, remembered: stored }));
+        let entry = stored.ok_or(CardError::NotLoggedIn)?;
+        self.verify_kept(applet, of, &entry, || of.log_out())
     }
 
     /// Verifies the PIN that was given for one signature. Any answer but 9000 ends that login alone.
@@ -225,30 +224,41 @@ impl CardManager {
         of: &CardCredential,
         login: &ContextLogin,
     ) -> Result<(), CardError> {
-        let pin = login.pin().filter(|_| of.is_logged_in()).ok_or(CardError::NotLoggedIn)?;
-        self.verify_kept(applet, of, &pin).inspect_err(|error| {
-            if ends_login(*error) {
-                login.revoke();
-            }
-        })
+        let entry = login.entry().filter(|_| of.is_logged_in()).ok_or(CardError::NotLoggedIn)?;
+        self.verify_kept(applet, of, &entry, || login.revoke())
     }
 
+    /// Verifies a PIN that was right once, and ends the login that keeps it when it may not be right any more. A failure
+    /// before it was sent tells nothing about it.
     fn verify_kept(
         &self,
         applet: &mut Applet<'_, '_>,
         of: &CardCredential,
-        pin: &SharedPin,
+        entry: &Entry,
+        end_login: impl Fn(),
     ) -> Result<(), CardError> {
-        self.permit(applet, of, |state, memory, answer| state.decide_stored(memory, answer))?;
-        match self.send(applet, of, pin) {
+        self.permit(applet, of, |state, memory, answer| state.decide_stored(memory, answer)).inspect_err(
+            |error| {
+                if *error == CardError::NotLoggedIn {
+                    end_login();
+                }
+            },
+        )?;
+        match self.send(applet, of, &entry.pin, &entry.remembered) {
             Ok(VerifyOutcome::Accepted) => Ok(()),
             Ok(VerifyOutcome::Rejected(_) | VerifyOutcome::Blocked) => {
                 warn!("{}: the PIN does not hold any more; it was changed since the login", self.reader);
+                end_login();
                 Err(CardError::PinStale)
             }
             // The count tells what the answer was: it is asked before the PIN is sent again.
-            Err(CardError::Transport(TransportError::Reset)) => Err(CardError::Interrupted),
-            Err(error) => Err(error),
+            Err(CardError::Interrupted | CardError::Transport(TransportError::Reset)) => {
+                Err(CardError::Interrupted)
+            }
+            Err(error) => {
+                end_login();
+                Err(error)
+            }
         }
     }
 
@@ -257,7 +267,11 @@ impl CardManager {
         &self,
         applet: &mut Applet<'_, '_>,
         of: &CardCredential,
-        mut decide: impl FnMut(&mut PinState<SharedPin>, &mut PinMemory<SharedPin>, CountAnswer) -> Decision,
+        mut decide: impl FnMut(
+            &mut PinState<RememberedPin>,
+            &mut PinMemory<RememberedPin>,
+            CountAnswer,
+        ) -> Decision,
     ) -> Result<(), CardError> {
         applet.select_pin(of.credential)?;
         let mut decide = |answer| {
@@ -315,7 +329,8 @@ impl CardManager {
         &self,
         applet: &mut Applet<'_, '_>,
         of: &CardCredential,
-        pin: &SharedPin,
+        pin: &Pin,
+        remembered: &RememberedPin,
     ) -> Result<VerifyOutcome, CardError> {
         let answer = applet.verify_selected(pin);
         let sent = match answer {
@@ -326,7 +341,7 @@ impl CardManager {
             Err(_) => Sent::Lost,
         };
         of.card.with_pin(of.credential, |record, memory| {
-            record.state.learn(memory, pin, sent);
+            record.state.learn(memory, remembered, sent);
             record.counted_at = Some(Instant::now());
             if sent == Sent::Answered(VerifyOutcome::Accepted) {
                 record.malformed = None;
@@ -336,8 +351,8 @@ impl CardManager {
     }
 
     /// The form check. A malformed entry is remembered, so that a client that repeats it is stopped.
-    fn well_formed(&self, of: &CardCredential, entry: PinEntry<'_>) -> Result<SharedPin, CardError> {
-        self.parse(of, entry, PinUse::Verify).map_err(|error| {
+    fn well_formed(&self, of: &CardCredential, entry: PinEntry<'_>) -> Result<Entry, CardError> {
+        self.entry(of, entry, PinUse::Verify).map_err(|error| {
             if error == PinError::Memory {
                 return CardError::SecretMemory;
             }
@@ -345,15 +360,17 @@ impl CardManager {
                 if record.malformed.as_ref().is_some_and(|malformed| malformed.is(entry)) {
                     return CardError::PinRepeated;
                 }
-                record.malformed = MalformedEntry::keep(entry, &*self.secrets);
+                record.malformed = MalformedEntry::keep(entry, self.memory.secrets());
                 record.state.note_malformed();
                 CardError::PinMalformed
             })
         })
     }
 
-    fn parse(&self, of: &CardCredential, entry: PinEntry<'_>, usage: PinUse) -> Result<SharedPin, PinError> {
-        Pin::parse(entry, of.credential, usage, &*self.secrets).map(Arc::new)
+    fn entry(&self, of: &CardCredential, entry: PinEntry<'_>, usage: PinUse) -> Result<Entry, PinError> {
+        let pin = Pin::parse(entry, of.credential, usage, &*self.secrets).map(Arc::new)?;
+        let remembered = RememberedPin::of(&pin, self.memory.secrets()).ok_or(PinError::Memory)?;
+        Ok(Entry { pin, remembered })
     }
 
     fn warn_blocked(&self, credential: Credential) {
@@ -363,16 +380,5 @@ impl CardManager {
              know the PIN of {} ({}). The certificates can still be listed.",
             self.reader, blocked.name, blocked.japanese_name, other.name, other.japanese_name
         );
-    }
-}
-
-/// Whether a failure at a stored PIN ends the login: one that tells that the PIN does not hold, or that leaves open
-/// whether it does. A failure before the PIN was sent does not.
-fn ends_login(error: CardError) -> bool {
-    match error {
-        CardError::NotLoggedIn | CardError::PinStale | CardError::Removed => true,
-        CardError::Refused { command, .. } | CardError::Malformed(command) => command.carries_pin(),
-        CardError::Transport(TransportError::Failed(_) | TransportError::BadLength) => true,
-        _ => false,
     }
 }

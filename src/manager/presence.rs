@@ -16,7 +16,7 @@ use crate::jpki::credential::{CertificateRole, Credential};
 use crate::jpki::recognition::{CardKind, has_signature_certificate, recognise};
 use crate::transport::{Connection, ReaderState, TransportError};
 
-/// How long the finding holds that another program kept the card from being recognised.
+/// How long the finding holds that another program has the card for itself.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a card may stay away that a reader lost at an extended command. Seen: 0.7 s.
@@ -40,15 +40,16 @@ enum Found {
     Card(Arc<Card>),
     /// Something else. It is not asked again before the next insertion.
     Other(CardError),
-    /// A card that another program had for itself.
-    HeldByOthers(CardError, Instant),
+    /// A card that other programs keep from being recognised, or the service does.
+    HeldByOthers(Instant),
 }
 
 impl Snapshot {
     fn card(&self) -> Result<Arc<Card>, CardError> {
         match &self.found {
             Found::Card(card) => Ok(card.clone()),
-            Found::Other(error) | Found::HeldByOthers(error, _) => Err(*error),
+            Found::Other(error) => Err(*error),
+            Found::HeldByOthers(_) => Err(CardError::Held),
         }
     }
 
@@ -58,18 +59,18 @@ impl Snapshot {
             && match (&self.found, &other.found) {
                 (Found::Card(card), Found::Card(other)) => Arc::ptr_eq(card, other),
                 (Found::Other(_), Found::Other(_)) => true,
-                (Found::HeldByOthers(_, at), Found::HeldByOthers(_, other)) => at == other,
+                (Found::HeldByOthers(at), Found::HeldByOthers(other)) => at == other,
                 _ => false,
             }
     }
 
     /// Whether it still holds, when the service has counted so many changes.
-    fn holds(&self, changes: Option<u32>) -> bool {
-        let is_fresh = match &self.found {
-            Found::HeldByOthers(_, at) => at.elapsed() < RETRY_AFTER,
-            Found::Card(_) | Found::Other(_) => true,
-        };
-        is_fresh && Some(self.changes) == changes
+    fn holds(&self, changes: Option<u32>, is_exclusive: impl FnOnce() -> bool) -> bool {
+        Some(self.changes) == changes
+            && match &self.found {
+                Found::HeldByOthers(at) => at.elapsed() < RETRY_AFTER && is_exclusive(),
+                Found::Card(_) | Found::Other(_) => true,
+            }
     }
 }
 
@@ -131,7 +132,9 @@ impl CardManager {
         let state = self.service.reader_state(&self.reader);
         let changes = state.ok().flatten().filter(|state| state.card_present).map(|state| state.changes);
         match known {
-            Some(known) if known.holds(changes) => return Ok(Some(known)),
+            Some(known) if known.holds(changes, || self.service.is_exclusive(&self.reader)) => {
+                return Ok(Some(known));
+            }
             Some(Snapshot { found: Found::Card(card), .. }) => self.close_removed(&card),
             Some(outdated) => drop(self.snapshot.lock().take_if(|now| now.is(&outdated))),
             None => {}
@@ -165,8 +168,11 @@ impl CardManager {
             Err(CardError::Removed | CardError::NoCard) => return Err(CardError::NoCard),
             Err(error @ CardError::ShuttingDown) => return Err(error),
             Err(error @ CardError::NotJpki) => Found::Other(error),
-            Err(error @ CardError::Transport(TransportError::Busy | TransportError::Reset)) => {
-                Found::HeldByOthers(error, Instant::now())
+            Err(CardError::Transport(
+                error @ (TransportError::Busy | TransportError::Reset | TransportError::AccessDenied),
+            )) => {
+                debug!("{}: the card cannot be recognised now: {error}", self.reader);
+                Found::HeldByOthers(Instant::now())
             }
             Err(error) => {
                 warn!("{}: the card cannot be used: {error}", self.reader);
@@ -185,7 +191,13 @@ impl CardManager {
         let capabilities = self.reader_capabilities(&connection);
         let neutral = NeutralApplication::default();
         let mut line = Line { connection, capabilities, neutral, must_recheck: false };
-        let examined = self.transact(&mut line, None, |applet| self.examine(applet, changes, with_signature));
+        let mut examine =
+            || self.transact(&mut line, None, |applet| self.examine(applet, changes, with_signature));
+        let examined = match examine() {
+            // It may have been one bad answer. No PIN was sent; after this the card is not looked at again.
+            Err(CardError::Malformed(_) | CardError::Transport(TransportError::BadLength)) => examine(),
+            examined => examined,
+        };
         self.memory.note_reader(&self.reader, &line.capabilities);
         Ok(OpenCard { card: Arc::new(examined?), line })
     }
@@ -217,6 +229,7 @@ impl CardManager {
             let _ = card.present(Credential::DigitalSignature).set(present?);
         }
         self.count_for_display(applet, &card, authentication)?;
+        card.with_pin(authentication, |record, _| record.counted_at = Some(Instant::now()));
         Ok(card)
     }
 

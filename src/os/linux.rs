@@ -24,6 +24,14 @@ pub fn secure_execution() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
+/// Fills `bytes` with random numbers (getrandom(2)). `false` when the kernel has none.
+#[must_use]
+pub fn fill_random(bytes: &mut [u8]) -> bool {
+    // SAFETY: so many bytes may be written.
+    let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    usize::try_from(filled) == Ok(bytes.len())
+}
+
 /// The user whose rights the process has.
 #[must_use]
 pub fn effective_user() -> u32 {

@@ -207,13 +207,18 @@ impl Drop for Transaction<'_> {
 
 /// What the service knows of a reader; `None` when there is no such reader.
 pub(super) fn state_of(context: &dyn Context, reader: &ReaderName) -> Result<Option<ReaderState>, Code> {
+    Ok(event_of(context, reader)?.and_then(ReaderState::of))
+}
+
+/// The same as PC/SC has it: `dwEventState`.
+pub(super) fn event_of(context: &dyn Context, reader: &ReaderName) -> Result<Option<u32>, Code> {
     let mut events = [ReaderEvent::unaware(reader.clone())];
     match context.get_status_change(Duration::ZERO, &mut events) {
         Ok(()) | Err(Code::TIMEOUT) => {}
         Err(Code::UNKNOWN_READER | Code::READER_UNAVAILABLE) => return Ok(None),
         Err(code) => return Err(code),
     }
-    Ok(events.first().and_then(|event| ReaderState::of(event.event)))
+    Ok(events.first().map(|event| event.event))
 }
 
 /// Whether the card has left the reader: pcscd says only "not transacted" at first.

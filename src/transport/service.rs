@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::calls::{Calls, Code, Context, ReaderEvent};
-use super::connection::{Connection, state_of};
+use super::connection::{Connection, event_of, state_of};
 use super::{ReaderName, ReaderState, TransportError, transport_error};
 
 /// The name that stands for "a reader comes or goes" in SCardGetStatusChange.
@@ -74,6 +74,13 @@ impl Service {
     /// When the service cannot be asked.
     pub fn reader_state(&self, reader: &ReaderName) -> Result<Option<ReaderState>, TransportError> {
         self.look(|context| state_of(context, reader))
+    }
+
+    /// Whether another program has the card in a reader for itself.
+    #[must_use]
+    pub fn is_exclusive(&self, reader: &ReaderName) -> bool {
+        let event = self.look(|context| event_of(context, reader));
+        event.is_ok_and(|event| event.is_some_and(|event| event & ReaderState::EXCLUSIVE != 0))
     }
 
     /// Connects to the card in a reader.

@@ -8,6 +8,8 @@ use crate::support::by_handle::ByHandle;
 use crate::support::fixture::{Fixture, READER};
 use crate::support::signatures::assert_sha256_signature;
 use cryptoki_sys as ck;
+use jpki_pkcs11::error::Error;
+use jpki_pkcs11::handle::SessionHandle;
 use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
 use pcsc_stand_in::icc::{Exchange, Icc};
 use pcsc_stand_in::service::Code;
@@ -86,7 +88,8 @@ fn assert_works(fixture: &Fixture, with_pss: bool, case: &str) {
         let mechanisms = module.mechanism_list(slot).expect(case);
         assert_eq!(mechanisms.contains(&ck::CKM_RSA_PKCS_PSS), with_pss, "{case}");
         let session = fixture.logged_in(credential);
-        assert_eq!(fixture.find(session, ck::CKO_CERTIFICATE).len(), 2, "{case}");
+        let certificates = if credential == Credential::Signature { 2 } else { 1 };
+        assert_eq!(fixture.find(session, ck::CKO_CERTIFICATE).len(), certificates, "{case}");
         for certificate in fixture.find(session, ck::CKO_CERTIFICATE) {
             fixture.attribute(session, certificate, ck::CKA_VALUE).expect(case);
         }
@@ -108,13 +111,17 @@ fn assert_works(fixture: &Fixture, with_pss: bool, case: &str) {
 
 fn assert_makes_pss(fixture: &Fixture, credential: Credential, case: &str) {
     let session = fixture.open(fixture.slot_of(credential));
+    let signature = sign_pss(fixture, session).expect(case);
+    let key = fixture.card().identity().public_key(credential);
+    key.verify(Pss::new::<Sha256>(), &Sha256::digest(b"data"), &signature).expect(case);
+}
+
+fn sign_pss(fixture: &Fixture, session: SessionHandle) -> Result<Vec<u8>, Error> {
     let parameter = [ck::CKM_SHA256, ck::CKG_MGF1_SHA256, 32].map(ck::CK_ULONG::to_ne_bytes).concat();
     let request =
         MechanismRequest { kind: ck::CKM_SHA256_RSA_PKCS_PSS, parameter: Parameter::Bytes(&parameter) };
-    fixture.module().sign_init(session, Some(request), fixture.key(session)).expect(case);
-    let signature = fixture.finish_sign(session, b"data").expect(case);
-    let key = fixture.card().identity().public_key(credential);
-    key.verify(Pss::new::<Sha256>(), &Sha256::digest(b"data"), &signature).expect(case);
+    fixture.module().sign_init(session, Some(request), fixture.key(session))?;
+    fixture.finish_sign(session, b"data")
 }
 
 /// READ BINARY that names its file by a short identifier.
@@ -152,7 +159,7 @@ fn a_chip_may_take_short_identifiers_of_files_and_not_of_keys_and_pins() {
         let session = chip.open(chip.auth_slot());
         let mark = chip.card().mark();
         chip.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data").expect("a signature");
-        assert_eq!(chip.card().commands_since(mark), 6, "the form that failed is not tried again");
+        assert_eq!(chip.card().commands_since(mark), 7, "the form that failed is not tried again");
     }
 }
 
@@ -221,11 +228,18 @@ fn a_chip_may_lack_the_files_that_only_one_source_knows() {
 }
 
 #[test]
-fn a_chip_that_looks_for_the_pin_first_is_not_taken_for_one_that_makes_pss() {
+fn a_chip_that_does_not_say_whether_it_makes_pss_is_believed_until_it_fails() {
     let chip = fixture(Profile::conservative(), |card, command| {
         let verified = Credential::ALL.into_iter().any(|credential| card.verified(credential));
         status(0x6982).filter(|_| command[1] == SIGN && !verified)
     });
+    let pss = || chip.module().mechanism_list(chip.auth_slot()).unwrap().contains(&ck::CKM_RSA_PKCS_PSS);
+    assert!(pss());
+    let session = chip.logged_in(Credential::Authentication);
+    let refused = sign_pss(&chip, session).map_err(|error| error.return_value());
+    assert_eq!(refused, Err(ck::CKR_DEVICE_ERROR));
+    assert!(!pss());
+    chip.module().logout(session).expect("logged in");
     assert_works(&chip, false, "the PIN first");
 }
 

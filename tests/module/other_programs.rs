@@ -8,7 +8,7 @@ use crate::support::by_handle::ByHandle;
 use crate::support::calls::{Call, Ready, is_leaving, rv, sends_a_pin};
 use crate::support::fixture::{AUTH_PIN, Fixture, READER};
 use crate::support::logged::{count, logged};
-use crate::support::memory::TestMemory;
+use crate::support::memory::{TestMemory, process_memory};
 use crate::support::signatures::assert_sha256_signature;
 use crate::support::simulated_pcsc::SimulatedPcsc;
 use cryptoki_sys as ck;
@@ -437,7 +437,8 @@ fn without_a_service_there_are_no_slots_and_one_line_in_the_log() {
         service.insert(READER, Arc::new(VirtualCard::full()));
         service.inject(Function::EstablishContext, When::ALWAYS, Fault::Fail(code));
         let transport = Arc::new(SimulatedPcsc::new(service.clone()));
-        let module = Module::new(Config::default(), transport, Arc::<TestMemory>::default(), Arc::default());
+        let module =
+            Module::new(Config::default(), transport, Arc::<TestMemory>::default(), process_memory());
         let lines = logged(|| {
             for _ in 0..3 {
                 assert_eq!(module.count_slots(false), Ok(0));

@@ -32,8 +32,10 @@ type Loss = (&'static str, fn(Trigger) -> Fault);
 
 /// How an answer gets lost, before and after the card has counted.
 const LOSSES: [Loss; 6] = [
-    ("not transacted", |at| at.transport_error(0x8010_0016_u32.cast_signed())),
-    ("not transacted, counted", |at| at.after_processing().transport_error(0x8010_0016_u32.cast_signed())),
+    ("not transacted", |at| at.transport_error(i32::from_be_bytes([0x80, 0x10, 0x00, 0x16]))),
+    ("not transacted, counted", |at| {
+        at.after_processing().transport_error(i32::from_be_bytes([0x80, 0x10, 0x00, 0x16]))
+    }),
     ("no status word", |at| at.after_processing().answer(vec![0x90])),
     ("6F00", |at| at.after_processing().answer_status(0x6f00)),
     ("a reset", |at| at.reset()),

@@ -283,7 +283,7 @@ fn after_a_lost_answer_the_counter_is_asked_before_the_next_pin() {
         let fault = Fault::when(|command| command.len() > 5 && command[1] == VERIFY);
         let fault = if counted { fault.after_processing() } else { fault };
         // SCARD_E_NOT_TRANSACTED
-        fixture.card().inject(fault.transport_error(0x8010_0016_u32.cast_signed()));
+        fixture.card().inject(fault.transport_error(i32::from_be_bytes([0x80, 0x10, 0x00, 0x16])));
         assert_eq!(rv(fixture.login(session, b"9999")), ck::CKR_DEVICE_ERROR);
         let mark = fixture.card().mark();
         assert_eq!(rv(fixture.login(session, AUTH_PIN)), ck::CKR_OK);

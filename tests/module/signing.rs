@@ -13,7 +13,7 @@ use rsa::pkcs1v15::Pkcs1v15Sign;
 use rsa::{BigUint, Pss, RsaPublicKey};
 use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
-use virtual_card::{Credential, Fault as CardFault, Profile};
+use virtual_card::{Credential, Profile};
 
 const DATA: &[u8] = b"data to be signed";
 const LARGE: BufferSize = BufferSize::Bytes(4096);

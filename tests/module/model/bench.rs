@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
@@ -20,7 +21,7 @@ use virtual_card::{Credential, Identity, Profile, VirtualCard};
 use super::acts::{Act, Call, nth_last};
 use super::reference::{ALWAYS_AUTHENTICATES, Answer, Entry};
 use crate::support::by_handle::ByHandle;
-use crate::support::memory::TestMemory;
+use crate::support::memory::{TestMemory, process_memory};
 use crate::support::signatures::assert_sha256_signature;
 use crate::support::simulated_pcsc::SimulatedPcsc;
 
@@ -54,7 +55,9 @@ impl User {
         let memory = Arc::new(TestMemory::default());
         let transport = Arc::new(SimulatedPcsc::new(service.clone()));
         let always = if index == ALWAYS_AUTHENTICATES { "always_authenticate = true" } else { "" };
-        let module = Module::new(Config::parse(always), transport, memory.clone(), Arc::default());
+        let mut config = Config::parse(always);
+        config.settings.count_reuse = Duration::ZERO;
+        let module = Module::new(config, transport, memory.clone(), process_memory());
         module.count_slots(false).expect("counting slots never fails");
         Self { module, memory, sessions: Vec::new(), keys: BTreeMap::new() }
     }

@@ -245,13 +245,15 @@ impl Ready {
     /// That the session, or a new one after a call on a slot, is good for a signature, with a new
     /// login where the old one is over.
     pub fn assert_session_works(&self) {
-        let session = self.session.unwrap_or_else(|| self.fixture.open(self.slot()));
-        self.assert_works_on(session);
+        match self.session {
+            Some(session) => self.assert_works_on(session),
+            None => self.assert_slot_works(),
+        }
     }
 
     /// That a new session is good for a signature.
     pub fn assert_slot_works(&self) {
-        self.assert_works_on(self.fixture.open(self.slot()));
+        self.assert_works_on(self.fixture.open_after_failure(self.slot()));
     }
 
     fn slot(&self) -> jpki_pkcs11::handle::SlotId {

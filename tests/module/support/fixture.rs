@@ -5,6 +5,7 @@
 
 use std::ffi::CStr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
@@ -21,7 +22,7 @@ use virtual_card::{Credential, Identity, Profile, VirtualCard};
 
 use super::by_handle::ByHandle;
 use super::invariants::{Attempts, Expectations};
-use super::memory::TestMemory;
+use super::memory::{TestMemory, process_memory};
 use super::simulated_pcsc::SimulatedPcsc;
 
 /// The reader of every fixture.
@@ -54,6 +55,7 @@ pub struct Builder {
     identity: Identity,
     config: Config,
     inserted: bool,
+    reuses_counts: bool,
 }
 
 impl Builder {
@@ -75,6 +77,13 @@ impl Builder {
         self
     }
 
+    /// A count of tries serves for display for a moment after the card told it, as it does for users. In other tests it
+    /// does not, so that what they see does not depend on time.
+    pub fn reusing_counts(mut self) -> Self {
+        self.reuses_counts = true;
+        self
+    }
+
     /// The card lies beside the reader: see [`Fixture::insert_card`].
     pub fn without_card(mut self) -> Self {
         self.inserted = false;
@@ -82,7 +91,10 @@ impl Builder {
     }
 
     /// The fixture. The module knows the reader already.
-    pub fn build(self) -> Fixture {
+    pub fn build(mut self) -> Fixture {
+        if !self.reuses_counts {
+            self.config.settings.count_reuse = Duration::ZERO;
+        }
         let service = Service::new();
         let card = VirtualCard::new(self.profile, self.identity);
         service.add_reader(READER);
@@ -91,7 +103,7 @@ impl Builder {
         }
         let memory = Arc::new(TestMemory::default());
         let transport = Arc::new(SimulatedPcsc::new(service.clone()));
-        let module = Module::new(self.config, transport, memory.clone(), Arc::default());
+        let module = Module::new(self.config, transport, memory.clone(), process_memory());
         module.count_slots(false).expect("counting slots never fails");
         Fixture {
             service,
@@ -119,7 +131,7 @@ impl Fixture {
     /// Anything else.
     pub fn builder() -> Builder {
         let (profile, identity) = (Profile::full(), Identity::shared());
-        Builder { profile, identity, config: Config::default(), inserted: true }
+        Builder { profile, identity, config: Config::default(), inserted: true, reuses_counts: false }
     }
 
     /// The module under test.
@@ -173,6 +185,17 @@ impl Fixture {
     /// A read-only session.
     pub fn open(&self, slot: SlotId) -> SessionHandle {
         self.module().open_session(slot, ck::CKF_SERIAL_SESSION).expect("a session")
+    }
+
+    /// A read-only session. A card that could not be recognised is not looked at again before it was out: so it goes out
+    /// and comes back, without its faults.
+    pub fn open_after_failure(&self, slot: SlotId) -> SessionHandle {
+        if self.module().token_info(slot).is_err() {
+            self.card.clear_faults();
+            self.service.clear_faults();
+            self.service.out_and_in(READER);
+        }
+        self.open(slot)
     }
 
     /// A read-write session.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use jpki_pkcs11::manager::memory::ProcessMemory;
 use jpki_pkcs11::os::{SecretMemory, SecretPage};
 
 /// As long as a page of a real system.
@@ -37,6 +38,11 @@ impl TestMemory {
     pub fn is_wiped(&self) -> bool {
         self.given_back.lock().unwrap().iter().flatten().all(|&byte| byte == 0)
     }
+}
+
+/// What a copy of the library remembers, in pages that [`TestMemory`] of the module does not count.
+pub fn process_memory() -> Arc<ProcessMemory> {
+    Arc::new(ProcessMemory::new(Arc::new(TestMemory::default())))
 }
 
 impl SecretMemory for TestMemory {
