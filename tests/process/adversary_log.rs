@@ -60,9 +60,8 @@ fn a_full_pipe_that_is_never_read_stops_no_call() {
     let [_reader, mut writer] = pipe();
     set_blocking(&writer, false);
     let full = loop {
-        match writer.write(&[b'\n']) {
-            Ok(_) => {}
-            Err(error) => break error,
+        if let Err(error) = writer.write_all(b"\n") {
+            break error;
         }
     };
     assert_eq!(full.kind(), ErrorKind::WouldBlock);

@@ -90,7 +90,7 @@ impl User {
     pub fn new(reader: &Reader, config: Config) -> Self {
         let memory = Memory::default();
         let (calls, secrets) = (Arc::new(reader.clone()), Arc::new(memory.clone()));
-        let module = Module::new(config, calls, secrets, Arc::new(ProcessMemory::default()));
+        let module = Module::new(config, calls, secrets.clone(), Arc::new(ProcessMemory::new(secrets)));
         Self {
             module,
             reader: reader.clone(),
