@@ -2,7 +2,7 @@
 //!
 //! # Layers
 //!
-//! Imports point down only; `tests/layers.rs` checks it.
+//! Imports point down only; `tests/rules/layers.rs` checks it.
 //!
 //! ```text
 //! ffi ─► module ─► token, error ─► manager ─► jpki ─► transport ─► iso7816

@@ -129,6 +129,19 @@ impl Mechanism {
         matches!(self.function, Function::Sign(..))
     }
 
+    /// Whether it takes this parameter.
+    fn check(&self, parameter: Parameter<'_>) -> Result<(), Error> {
+        let fits = match (&self.parameter, parameter) {
+            (ParameterRule::Empty, Parameter::None | Parameter::Bytes([])) => true,
+            (ParameterRule::Pss(hash, mask, salt), Parameter::Bytes(bytes)) => {
+                let salt = ck::CK_ULONG::try_from(*salt).map_err(|_| Error::Internal)?;
+                bytes == [*hash, *mask, salt].map(ck::CK_ULONG::to_ne_bytes).concat()
+            }
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(Error::MechanismParamInvalid) }
+    }
+
     /// What `C_GetMechanismInfo` says of it.
     pub(super) fn info(&self) -> ck::CK_MECHANISM_INFO {
         match self.function {
@@ -150,10 +163,10 @@ impl MechanismRequest<'_> {
     /// # Errors
     /// [`Error::MechanismInvalid`], or [`Error::MechanismParamInvalid`] for a parameter that the card cannot do.
     pub fn signature(self) -> Result<(Scheme, Option<Hash>), Error> {
-        match self.mechanism()? {
-            Function::Sign(scheme, hash) => Ok((scheme, hash)),
-            Function::Digest(_) => Err(Error::MechanismInvalid),
-        }
+        let mechanism = Mechanism::find(self.kind)?;
+        let Function::Sign(scheme, hash) = mechanism.function else { return Err(Error::MechanismInvalid) };
+        mechanism.check(self.parameter)?;
+        Ok((scheme, hash))
     }
 
     /// Reads a request to hash.
@@ -161,23 +174,10 @@ impl MechanismRequest<'_> {
     /// # Errors
     /// [`Error::MechanismInvalid`] or [`Error::MechanismParamInvalid`].
     pub fn digest(self) -> Result<Hash, Error> {
-        match self.mechanism()? {
-            Function::Digest(hash) => Ok(hash),
-            Function::Sign(..) => Err(Error::MechanismInvalid),
-        }
-    }
-
-    fn mechanism(self) -> Result<Function, Error> {
         let mechanism = Mechanism::find(self.kind)?;
-        let fits = match (&mechanism.parameter, self.parameter) {
-            (ParameterRule::Empty, Parameter::None | Parameter::Bytes([])) => true,
-            (ParameterRule::Pss(hash, mask, salt), Parameter::Bytes(bytes)) => {
-                let salt = ck::CK_ULONG::try_from(*salt).map_err(|_| Error::Internal)?;
-                bytes == [*hash, *mask, salt].map(ck::CK_ULONG::to_ne_bytes).concat()
-            }
-            _ => false,
-        };
-        if fits { Ok(mechanism.function) } else { Err(Error::MechanismParamInvalid) }
+        let Function::Digest(hash) = mechanism.function else { return Err(Error::MechanismInvalid) };
+        mechanism.check(self.parameter)?;
+        Ok(hash)
     }
 }
 
@@ -270,7 +270,10 @@ mod tests {
 
     #[test]
     fn a_mechanism_that_hashes_does_not_sign_and_the_other_way_round() {
-        assert_eq!(parse(ck::CKM_SHA256, Parameter::None), Err(Error::MechanismInvalid));
+        // Whatever the parameter.
+        for parameter in [Parameter::None, Parameter::Bytes(&[0; 24]), Parameter::Unreadable] {
+            assert_eq!(parse(ck::CKM_SHA256, parameter), Err(Error::MechanismInvalid));
+        }
         let request = MechanismRequest { kind: ck::CKM_RSA_PKCS, parameter: Parameter::None };
         assert_eq!(request.digest(), Err(Error::MechanismInvalid));
     }

@@ -143,9 +143,8 @@ impl Transaction<'_> {
     pub fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
         let calls = self.calls.as_mut().ok_or(TransportError::Removed)?;
         match calls.transmit(command) {
-            Ok(Some(answer)) if answer.is_empty() && has_left(self.context, self.reader) => {
-                Err(TransportError::Removed)
-            }
+            // Some drivers say so where others fail.
+            Ok(Some(answer)) if answer.is_empty() => Err(self.unanswered(Code::NOT_TRANSACTED)),
             Ok(Some(answer)) => Ok(answer),
             Ok(None) => {
                 self.link.renewal_due = true;
@@ -157,16 +156,19 @@ impl Transaction<'_> {
                 Err(TransportError::NotSent)
             }
             Err(code) => match transport_error(code) {
-                TransportError::Failed(_) if has_left(self.context, self.reader) => {
-                    Err(TransportError::Removed)
-                }
-                error @ TransportError::Failed(_) => {
-                    self.link.power_off_due = true;
-                    Err(error)
-                }
+                TransportError::Failed(_) => Err(self.unanswered(code)),
                 error => Err(error),
             },
         }
+    }
+
+    /// Why a command got no answer: the card has left, or it may be mute until its power is taken.
+    fn unanswered(&mut self, code: Code) -> TransportError {
+        if has_left(self.context, self.reader) {
+            return TransportError::Removed;
+        }
+        self.link.power_off_due = true;
+        transport_error(code)
     }
 
     /// Ends the transaction, and takes the power of a card that may have fallen mute.

@@ -84,7 +84,8 @@ fn a_child_may_unload_the_library_without_a_pcsc_call() {
 
 /// Pages that a fork wipes and that hold this PIN.
 fn pages_with(pin: &[u8]) -> Vec<Mapping> {
-    wiped_on_fork().into_iter().filter(|page| page.read().starts_with(pin)).collect()
+    let holds = |page: &Mapping| page.read().windows(pin.len()).any(|bytes| bytes == pin);
+    wiped_on_fork().iter().flat_map(Mapping::pages).filter(holds).collect()
 }
 
 #[test]

@@ -64,7 +64,10 @@ fn events(host: &Host) -> Vec<CK_SLOT_ID> {
     std::iter::from_fn(|| wait(host, ck::CKF_DONT_BLOCK).ok()).collect()
 }
 
-/// The name of a reader as C_GetSlotInfo gives it.
+/// What stands before the name of a reader in the description of its first slot.
+const FIRST_SLOT: &str = "Authentication, ";
+
+/// The description of a reader's first slot as C_GetSlotInfo gives it.
 fn description(stand_in: StandIn, reader: &[u8]) -> String {
     stand_in.add_reader(reader);
     let host = without_readers(stand_in);
@@ -74,36 +77,53 @@ fn description(stand_in: StandIn, reader: &[u8]) -> String {
 }
 
 #[test]
-fn a_reader_name_of_63_bytes_is_padded() {
+fn a_description_of_63_bytes_is_padded() {
     isolated!(|stand_in| {
-        let name = "読".repeat(21);
-        assert_eq!(name.len(), 63);
-        assert_eq!(description(stand_in, name.as_bytes()), name);
+        let name = format!("aa{}", "読".repeat(15));
+        assert_eq!(FIRST_SLOT.len() + name.len(), 63);
+        assert_eq!(description(stand_in, name.as_bytes()), format!("{FIRST_SLOT}{name}"));
     });
 }
 
 #[test]
-fn a_reader_name_of_64_bytes_fits() {
+fn a_description_of_64_bytes_fits() {
     isolated!(|stand_in| {
-        let name = format!("a{}", "読".repeat(21));
-        assert_eq!(name.len(), 64);
-        assert_eq!(description(stand_in, name.as_bytes()), name);
+        let name = "読".repeat(16);
+        assert_eq!(FIRST_SLOT.len() + name.len(), 64);
+        assert_eq!(description(stand_in, name.as_bytes()), format!("{FIRST_SLOT}{name}"));
     });
 }
 
 #[test]
-fn a_reader_name_of_65_bytes_is_not_cut_inside_a_character() {
+fn a_description_of_65_bytes_is_not_cut_inside_a_character() {
     isolated!(|stand_in| {
-        let name = format!("aa{}", "読".repeat(21));
-        assert_eq!(name.len(), 65);
-        assert_eq!(description(stand_in, name.as_bytes()), format!("aa{}", "読".repeat(20)));
+        let name = format!("a{}", "読".repeat(16));
+        assert_eq!(FIRST_SLOT.len() + name.len(), 65);
+        let cut = "読".repeat(15);
+        assert_eq!(description(stand_in, name.as_bytes()), format!("{FIRST_SLOT}a{cut}"));
     });
 }
 
 #[test]
 fn a_reader_name_that_is_not_text_becomes_text() {
     isolated!(|stand_in| {
-        assert!(description(stand_in, b"reader \xff\xfe").starts_with("reader "));
+        let description = description(stand_in, b"reader \xff\xfe");
+        assert!(description.starts_with("Authentication, reader "), "{description}");
+    });
+}
+
+#[test]
+fn what_tells_the_two_slots_of_a_reader_apart_comes_first() {
+    isolated!(|stand_in| {
+        stand_in.add_reader("One Reader");
+        let host = without_readers(stand_in);
+        let described = |slot| {
+            let mut info = ck::CK_SLOT_INFO::default();
+            c!(host.p11, C_GetSlotInfo(slot, &raw mut info)).ok();
+            text_of(&info.slotDescription).to_owned()
+        };
+        let described: Vec<_> = host.slots(false).into_iter().map(described).collect();
+        assert_eq!(described, ["Authentication, One Reader", "Signature, One Reader"]);
     });
 }
 

@@ -2,8 +2,8 @@
 //!
 //! It needs the feature `process-tests`: `./pkcs11-tests.sh` unpacks pcscd and turns the feature
 //! on. `JPKI_TEST_SEED` gives the random tests their seed again. `JPKI_SOAK=full` makes [`soak`]
-//! long, `JPKI_THREAD_SIGNATURES` makes [`threads`] long, and `JPKI_ISOLATION_SECONDS` makes
-//! [`isolation`] long.
+//! long, `JPKI_THREAD_SIGNATURES` makes [`threads`] long, `JPKI_ISOLATION_SECONDS` makes [`isolation`]
+//! long, and `JPKI_ENDS` makes [`adversary_left_open`] long.
 
 #![allow(unreachable_pub, reason = "a test program has no users")]
 #![allow(
@@ -16,6 +16,22 @@
 
 mod support;
 
+/// Threads that pthread_cancel ends in the middle of a call.
+mod adversary_cancelled_threads;
+/// Forked children that have their parent's process id.
+mod adversary_forked_child;
+/// Programs that leave while their threads sign.
+mod adversary_left_open;
+/// Logs without a reader, and logs at their limit.
+mod adversary_log;
+/// PINs that are changed while other programs are logged in with them.
+mod adversary_pin_changes;
+/// Wrong PINs that a client repeats.
+mod adversary_refused_pins;
+/// Cards of two persons that change places faster than pcscd looks.
+mod adversary_swapped_cards;
+/// The configuration file in /etc.
+mod adversary_system_file;
 /// Hosts with low limits, with bad configuration, or with other rights than their user; and what
 /// the log never says.
 mod environment;

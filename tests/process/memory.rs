@@ -46,11 +46,17 @@ impl Scene {
         self.canary.find_in_process(self.host.pid())
     }
 
-    /// The one place where the PIN is.
+    /// The one page where the PIN is, in the two commands that carry it.
     fn page(&self) -> usize {
-        let finds = self.finds();
-        let [Find { address, length: 16, .. }] = finds[..] else { panic!("not in one place: {finds:#?}") };
-        address
+        memory::only_page(&self.finds())
+    }
+
+    /// Checks that the page with the PIN is locked, and neither dumped nor inherited.
+    fn assert_protected(&self) {
+        let flags = memory::flags(self.host.pid(), self.page());
+        for (flag, meaning) in [("lo", "locked"), ("dd", "not dumped"), ("wf", "wiped on fork")] {
+            assert!(flags.iter().any(|own| own == flag), "{meaning}: {flags:?}");
+        }
     }
 
     fn assert_gone(&self, after: &str) {
@@ -61,11 +67,7 @@ impl Scene {
 
 #[test]
 fn the_pin_of_a_login_is_in_one_page_that_is_locked_not_dumped_and_not_inherited() {
-    let scene = Scene::new();
-    let flags = memory::flags(scene.host.pid(), scene.page());
-    for (flag, meaning) in [("lo", "locked"), ("dd", "not dumped"), ("wf", "wiped on fork")] {
-        assert!(flags.iter().any(|own| own == flag), "{meaning}: {flags:?}");
-    }
+    Scene::new().assert_protected();
 }
 
 #[test]
@@ -137,7 +139,7 @@ fn a_forked_child_finds_zeros_where_the_pin_is() {
     let fork: u32 = scene.host.ask("fork-pid").parse().unwrap();
     let finds = scene.canary.find_in_process(fork);
     assert!(finds.is_empty(), "in the fork: {finds:#?}");
-    assert_eq!(memory::read(fork, page, 16), [0; 16]);
+    assert_eq!(memory::read(fork, page, memory::PAGE), [0; memory::PAGE]);
     assert_eq!(scene.page(), page, "the parent keeps it");
     scene.host.expect("sign signature", "CKR_OK");
     scene.host.expect("fork-end", "ended");

@@ -90,7 +90,7 @@ fn a_daemon_that_dies_during_a_signature_costs_no_try() {
     let mut stack = stack(true);
     let mut host = Child::start(&stack);
     host.expect_ok(&["initialize"]);
-    for number in 1..=4 {
+    for number in 1..=5 {
         host.expect_ok(&["open signature", "login signature"]);
         kill_daemon_in(&mut stack, &mut host, "sign signature", number);
     }
@@ -229,7 +229,9 @@ fn a_foreign_transaction_without_end_stops_only_what_needs_the_card() {
     ] {
         let (given, took) = time(|| host.ask(question));
         assert_eq!(given, answer, "{question}");
-        assert!(took < SECOND, "{question}: {took:?}");
+        // C_Finalize waits two seconds for operations under way.
+        let most = if question == "finalize" { 3 * SECOND } else { SECOND };
+        assert!(took < most, "{question}: {took:?}");
     }
     foreign.expect("info", "released");
     let late = host.ask("join");
@@ -289,19 +291,21 @@ fn gnupg_that_looks_for_its_own_card_before_and_after_stops_no_signature() {
 
 #[test]
 fn a_card_pulled_during_a_signature_is_told_and_the_next_one_works_within_two_seconds() {
+    /// Of a signature: SELECT of the application and of the PIN, the count, VERIFY, SIGN, SELECT.
+    const COMMANDS: usize = 6;
     let stack = stack(true);
     let card = stack.card(0);
     let mut host = Child::start(&stack);
     host.expect_ok(&["initialize"]);
-    for number in 1..=5 {
+    for number in 1..=COMMANDS {
         host.expect_ok(&["open signature", "login signature", "session-info signature"]);
         card.inject(Fault::at(number).remove());
         let told = host.ask("sign signature");
         // With the last command, which makes the card forget, the signature is there already.
-        let expected = if number == 5 { "CKR_OK" } else { "CKR_DEVICE_REMOVED" };
+        let expected = if number == COMMANDS { "CKR_OK" } else { "CKR_DEVICE_REMOVED" };
         assert_eq!(told, expected, "pulled at {number}");
         stack.remove(0).unwrap();
-        if number == 5 {
+        if number == COMMANDS {
             host.expect("session-info signature", "CKR_DEVICE_REMOVED");
         }
         assert_without_token(&mut host);

@@ -3,9 +3,9 @@
 use std::ffi::c_void;
 use std::io::Error as IoError;
 use std::process;
-use std::ptr::{NonNull, null_mut};
+use std::ptr::{NonNull, from_ref, null_mut};
 use std::slice;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
 use log::{debug, warn};
 use zeroize::Zeroize;
@@ -31,6 +31,17 @@ pub struct ForkMarker {
     /// The mark; null until the first question. It is never given back: other threads may read it.
     mark: AtomicPtr<AtomicU32>,
 }
+
+/// As long as the largest page of any kernel, and aligned to it.
+#[repr(C, align(65536))]
+struct LargestPage([AtomicU32; 16384]);
+
+/// The page of the first mark. It is zero-initialised memory of the library, which the loader maps without a file, and
+/// which goes when the library is unloaded.
+static FIRST_PAGE: LargestPage = LargestPage([const { AtomicU32::new(0) }; 16384]);
+
+/// Whether a marker has [`FIRST_PAGE`].
+static FIRST_PAGE_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The value of a mark on a page that the kernel would not empty: then the process id is compared.
 const NOT_WIPED: u32 = 1 << 31;
@@ -98,9 +109,7 @@ impl Page {
     fn wipe_on_fork(&self) -> bool {
         let start = self.start.as_ptr().cast::<c_void>();
         // SAFETY: the mapping is this page's own; a child finds zeros, and every bit pattern is a valid `u8`.
-        let result = unsafe { libc::madvise(start, self.length, libc::MADV_WIPEONFORK) };
-        log_failure("MADV_WIPEONFORK", result);
-        result == 0
+        unsafe { wipe_on_fork(start, self.length) }
     }
 }
 
@@ -132,6 +141,13 @@ impl ForkMarker {
 
     /// Sets the mark, unless another thread was faster. Lock-free: a fork may happen at any instruction.
     fn set(&self) -> *mut AtomicU32 {
+        if let ([mark, ..], false) = (&FIRST_PAGE.0, FIRST_PAGE_TAKEN.swap(true, Ordering::AcqRel)) {
+            let start = (&raw const FIRST_PAGE).cast_mut().cast::<c_void>();
+            // SAFETY: nothing else lies on these pages, and a child finds the zeros that they began with.
+            let wiped = unsafe { wipe_on_fork(start, size_of::<LargestPage>()) };
+            mark.store(if wiped { 1 } else { own_number() | NOT_WIPED }, Ordering::Relaxed);
+            return self.publish(from_ref(mark).cast_mut()).unwrap_or_else(|other| other);
+        }
         let Some(page) = Page::map() else { return null_mut() };
         let value = if page.wipe_on_fork() { 1 } else { own_number() | NOT_WIPED };
         let mark = page.start.as_ptr().cast::<AtomicU32>();
@@ -139,13 +155,13 @@ impl ForkMarker {
         if let Some(mark) = unsafe { mark.as_ref() } {
             mark.store(value, Ordering::Relaxed);
         }
-        match self.mark.compare_exchange(null_mut(), mark, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => {
-                std::mem::forget(page);
-                mark
-            }
-            Err(other) => other,
-        }
+        self.publish(mark).inspect(|_| std::mem::forget(page)).unwrap_or_else(|other| other)
+    }
+
+    /// Makes this the mark. An error gives that of a thread that was faster.
+    fn publish(&self, mark: *mut AtomicU32) -> Result<*mut AtomicU32, *mut AtomicU32> {
+        let set = self.mark.compare_exchange(null_mut(), mark, Ordering::AcqRel, Ordering::Acquire);
+        set.map(|_| mark)
     }
 }
 
@@ -158,6 +174,17 @@ impl Default for ForkMarker {
 /// The process id, in the bits beside [`NOT_WIPED`].
 fn own_number() -> u32 {
     process::id() & !NOT_WIPED
+}
+
+/// Has the kernel empty memory in children. `false` where it cannot.
+///
+/// # Safety
+/// The memory belongs to the caller, and zeros are valid in it.
+unsafe fn wipe_on_fork(start: *mut c_void, length: usize) -> bool {
+    // SAFETY: as this function's caller promises.
+    let result = unsafe { libc::madvise(start, length, libc::MADV_WIPEONFORK) };
+    log_failure("MADV_WIPEONFORK", result);
+    result == 0
 }
 
 /// Logs that a protection is missing.
@@ -173,18 +200,29 @@ mod tests {
 
     #[test]
     fn a_marker_belongs_to_the_process_that_asks_first() {
-        let marker = ForkMarker::new();
-        assert!(marker.is_ours() && marker.is_ours());
+        // The first has its page in the library, the second one of its own.
+        let markers = [ForkMarker::new(), ForkMarker::new()];
+        assert!(markers.iter().all(|marker| marker.is_ours() && marker.is_ours()));
         // SAFETY: the child calls nothing but `_exit`.
         match unsafe { libc::fork() } {
             // SAFETY: ends the child at once, without running what the parent registered.
-            0 => unsafe { libc::_exit(i32::from(marker.is_ours())) },
+            0 => unsafe { libc::_exit(i32::from(markers.iter().any(ForkMarker::is_ours))) },
             child => {
                 let mut status = -1;
                 // SAFETY: `status` may be written.
                 assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
                 assert_eq!(status, 0, "the child took itself for its parent");
             }
+        }
+    }
+
+    #[test]
+    fn a_mark_is_wiped_by_the_kernel_and_not_compared_with_a_process_id() {
+        for marker in [ForkMarker::new(), ForkMarker::new()] {
+            assert!(marker.is_ours());
+            // SAFETY: a mark that was set leads to a page that stays.
+            let mark = unsafe { &*marker.mark.load(Ordering::Acquire) };
+            assert_eq!(mark.load(Ordering::Relaxed) & NOT_WIPED, 0);
         }
     }
 

@@ -97,7 +97,16 @@ pub fn wiped_on_fork() -> Vec<Mapping> {
     found
 }
 
+/// Bytes of a page for a secret.
+const PAGE: usize = 4096;
+
 impl Mapping {
+    /// Its pages: the kernel makes one mapping of neighbours.
+    pub fn pages(&self) -> Vec<Self> {
+        let starts = (self.start..self.start + self.length).step_by(PAGE);
+        starts.map(|start| Self { start, length: PAGE, flags: self.flags.clone() }).collect()
+    }
+
     /// Its bytes as they are now.
     pub fn read(&self) -> Vec<u8> {
         let place = std::ptr::with_exposed_provenance::<u8>(self.start);

@@ -113,8 +113,8 @@ pub fn row(name: &str) -> Option<Row> {
         "C_VerifyUpdate" => ok(&[Session, input(), Count]),
         "C_VerifyFinal" => but(ck::CKR_SIGNATURE_INVALID, &[Session, signature(), Count]),
 
-        "C_SeedRandom" => ok(&[Session, input(), Count]),
-        "C_GenerateRandom" => ok(&[Session, List(8, 1), Count]),
+        "C_SeedRandom" => but(ck::CKR_RANDOM_NO_RNG, &[Session, input(), Count]),
+        "C_GenerateRandom" => but(ck::CKR_RANDOM_NO_RNG, &[Session, List(8, 1), Count]),
         "C_GetFunctionStatus" | "C_CancelFunction" => but(ck::CKR_FUNCTION_NOT_PARALLEL, &[Session]),
         _ => None,
     }

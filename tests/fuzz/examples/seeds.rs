@@ -61,7 +61,7 @@ fn answers() -> io::Result<()> {
     let pss = [[0, 2].as_slice(), &LOG_IN_AND_SIGN[..3], &[0x03, 0x04, 6, 0x04, 7]].concat();
     write("answers", "pss", &pss)?;
     write("answers", "change-pin", &[0, 0, 0x05, 0, 0, 0x85, 1, 1, 0x01, 2, 0x01, 2, 0x05, 2, 0])?;
-    write("answers", "random-and-removal", &[0, 0, 0x06, 200, 0x01, 0, 0x07, 0x03, 0x07, 0x08, 0x03])?;
+    write("answers", "removal", &[0, 0, 0x06, 0x01, 0, 0x07, 0x03, 0x07, 0x08, 0x03])?;
     let lost_verify = [0, 0, 0x03, 0x0f, 2, 5, 6, 0x01, 0, 0x01, 0, 0x0f, 3, 1, 0x69, 0x84, 0x81, 1];
     write("answers", "lost-verify", &lost_verify)?;
     write(

@@ -8,10 +8,8 @@ use std::ffi::CString;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use jpki_pkcs11::transport::{
-    Connection, Continuity, Leave, MAX_ANSWER, ReaderName, ReaderState, Transaction, Transport,
-    TransportError,
-};
+use jpki_pkcs11::transport::calls::{Calls, Card, CardTransaction, Code, Context, ReaderEvent};
+use jpki_pkcs11::transport::{Disposition, MAX_ANSWER, ReaderName};
 use virtual_card::{CertificateFile, Credential, Identity, Profile, Reply, VirtualCard};
 
 use crate::input::Input;
@@ -25,16 +23,23 @@ const SELECT_APPLICATION: [u8; 3] = [0x00, 0xa4, 0x04];
 const SELECT_JPKI: [u8; 10] = [0x00, 0xa4, 0x04, 0x0c, 0x0a, 0xd3, 0x92, 0xf0, 0x00, 0x26];
 const OK: [u8; 2] = [0x90, 0x00];
 
+/// SCARD_STATE_EMPTY and SCARD_STATE_PRESENT.
+const EMPTY: u32 = 0x10;
+const PRESENT: u32 = 0x20;
+
+/// SCARD_E_NOT_TRANSACTED.
+pub(crate) const NOT_TRANSACTED: Code = Code::new(0x8010_0016);
+
 /// The last one is for a command that was not passed on.
-const ERRORS: [TransportError; 8] = [
-    TransportError::Removed,
-    TransportError::Reset,
-    TransportError::Busy,
-    TransportError::NoService,
-    TransportError::AccessDenied,
-    TransportError::BadLength,
-    TransportError::Failed(0x8010_002f),
-    TransportError::NotSent,
+const ERRORS: [Code; 8] = [
+    Code::REMOVED_CARD,
+    Code::RESET_CARD,
+    Code::SHARING_VIOLATION,
+    Code::NO_SERVICE,
+    Code::NO_ACCESS,
+    Code::INSUFFICIENT_BUFFER,
+    NOT_TRANSACTED,
+    Code::PROTO_MISMATCH,
 ];
 
 /// What happens to one command.
@@ -49,9 +54,9 @@ pub enum Twist {
     /// One byte of the answer is another one.
     Byte(u16, u8),
     /// The card does not see it.
-    FailBefore(TransportError),
+    FailBefore(Code),
     /// The card has carried it out.
-    FailAfter(TransportError),
+    FailAfter(Code),
 }
 
 /// The reader. Clones are the same reader.
@@ -140,7 +145,7 @@ impl Reader {
     }
 
     /// One command, as the card in its slot gets it.
-    pub(crate) fn exchange(&self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
+    pub(crate) fn exchange(&self, command: &[u8]) -> Result<Vec<u8>, Code> {
         let mut state = self.state();
         if command.starts_with(&SELECT_JPKI) {
             // A transaction begins so.
@@ -160,7 +165,7 @@ impl Reader {
 }
 
 impl State {
-    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, Code> {
         self.in_transaction += 1;
         assert!(self.in_transaction <= MAX_COMMANDS, "a transaction without an end");
         let twist = self.script.remove(&self.commands);
@@ -175,14 +180,15 @@ impl State {
         let refused = match &result {
             Ok(answer) => answer.as_slice() != OK,
             // After a reset the card's count tells what became of the PIN.
-            Err(TransportError::Reset | TransportError::NotSent) => self.wrong_pins() > wrong_before,
+            Err(Code::RESET_CARD | Code::PROTO_MISMATCH) => self.wrong_pins() > wrong_before,
             Err(_) => true,
         };
         self.refused_verifies += usize::from(verify && refused);
+        self.was_reset |= matches!(result, Err(Code::RESET_CARD));
         result
     }
 
-    fn twisted(&mut self, twist: Option<Twist>, command: &[u8]) -> Result<Vec<u8>, TransportError> {
+    fn twisted(&mut self, twist: Option<Twist>, command: &[u8]) -> Result<Vec<u8>, Code> {
         let mut answer = match &twist {
             Some(Twist::Answer(bytes)) => return Ok(bytes.clone()),
             Some(Twist::FailBefore(error)) => return Err(*error),
@@ -199,11 +205,11 @@ impl State {
             Some(Twist::FailAfter(error)) => return Err(error),
             _ => {}
         }
-        if answer.len() > MAX_ANSWER { Err(TransportError::BadLength) } else { Ok(answer) }
+        if answer.len() > MAX_ANSWER { Err(Code::INSUFFICIENT_BUFFER) } else { Ok(answer) }
     }
 
     /// The card's own answer. It signs each message once in the life of the process: that takes the most time.
-    fn carry_out(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
+    fn carry_out(&mut self, command: &[u8]) -> Result<Vec<u8>, Code> {
         static SIGNATURES: Mutex<Option<HashMap<Vec<u8>, Vec<u8>>>> = Mutex::new(None);
         let signs = command.get(1) == Some(&SIGN) && self.is_verified();
         let mut signatures = SIGNATURES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -221,10 +227,10 @@ impl State {
                 }
                 Ok(answer)
             }
-            Reply::Removed => Err(TransportError::Removed),
-            Reply::Reset => Err(TransportError::Reset),
-            Reply::Mute => Err(TransportError::Failed(0x8010_0066)),
-            Reply::TransportError(code) => Err(TransportError::Failed(code.cast_unsigned())),
+            Reply::Removed => Err(Code::REMOVED_CARD),
+            Reply::Reset => Err(Code::RESET_CARD),
+            Reply::Mute => Err(Code::UNRESPONSIVE_CARD),
+            Reply::TransportError(code) => Err(Code::new(code.cast_unsigned())),
         }
     }
 
@@ -236,11 +242,15 @@ impl State {
         Credential::ALL.into_iter().any(|credential| self.card.verified(credential))
     }
 
-    fn end(&mut self, leave: Leave) {
-        if leave == Leave::Unpowered {
+    fn dispose(&mut self, disposition: Disposition) {
+        if disposition == Disposition::UnpowerCard {
             self.card.power_off();
             self.card.power_on();
         }
+    }
+
+    fn end(&mut self, disposition: Disposition) {
+        self.dispose(disposition);
         self.must_be_closed();
         self.in_transaction = 0;
     }
@@ -257,70 +267,103 @@ impl State {
     }
 }
 
-impl Transport for Reader {
-    fn readers(&self) -> Result<Vec<ReaderName>, TransportError> {
+impl Calls for Reader {
+    fn establish_context(&self) -> Result<Box<dyn Context>, Code> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Context for Reader {
+    fn list_readers(&self) -> Result<Vec<ReaderName>, Code> {
         Ok(vec![ReaderName::from(CString::from(c"Reader"))])
     }
 
-    fn reader_state(&self, _: &ReaderName) -> Result<Option<ReaderState>, TransportError> {
+    /// Without a wait: the script alone changes anything.
+    fn get_status_change(&self, _: Duration, readers: &mut [ReaderEvent]) -> Result<(), Code> {
         let state = self.state();
-        Ok(Some(ReaderState { card_present: state.present, changes: state.changes }))
+        let event = (state.changes << 16) | if state.present { PRESENT } else { EMPTY };
+        readers.iter_mut().for_each(|reader| reader.event = event);
+        if readers.iter().any(|reader| reader.current != event) { Ok(()) } else { Err(Code::TIMEOUT) }
     }
 
-    fn connect(&self, _: &ReaderName) -> Result<Box<dyn Connection>, TransportError> {
-        let state = self.state();
+    fn cancel(&self) -> Result<(), Code> {
+        Ok(())
+    }
+
+    fn connect(&self, _: &ReaderName) -> Result<Box<dyn Card>, Code> {
+        let mut state = self.state();
         if !state.present {
-            return Err(TransportError::Removed);
+            return Err(Code::NO_SMARTCARD);
         }
+        state.was_reset = false;
         Ok(Box::new(Wire { reader: self.clone(), changes: state.changes }))
     }
-
-    fn wait_for_change(&self, _: &[(ReaderName, ReaderState)], _: Duration) {}
-
-    fn interrupt(&self) {}
 }
 
-/// A connection, good for one insertion, and a transaction on it.
+/// A connection, good for one insertion.
 struct Wire {
     reader: Reader,
     changes: u32,
 }
 
-impl Connection for Wire {
-    fn begin(&mut self) -> Result<(Box<dyn Transaction + '_>, Continuity), TransportError> {
+/// A transaction on it.
+struct Exchange<'a>(&'a mut Wire);
+
+impl Card for Wire {
+    fn begin_transaction<'a>(
+        &'a mut self,
+    ) -> Result<Box<dyn CardTransaction + 'a>, (&'a mut dyn Card, Code)> {
+        let (changes, was_reset) = {
+            let state = self.reader.state();
+            (state.changes, state.was_reset)
+        };
+        if changes != self.changes {
+            return Err((self, Code::REMOVED_CARD));
+        }
+        if was_reset {
+            return Err((self, Code::RESET_CARD));
+        }
+        Ok(Box::new(Exchange(self)))
+    }
+
+    fn reconnect(&mut self, initialization: Disposition) -> Result<(), Code> {
         let mut state = self.reader.state();
         if state.changes != self.changes {
-            return Err(TransportError::Removed);
+            return Err(Code::REMOVED_CARD);
         }
-        let was_reset = std::mem::take(&mut state.was_reset);
-        drop(state);
-        let continuity = if was_reset { Continuity::WasReset } else { Continuity::Undisturbed };
-        Ok((Box::new(Exchange { reader: &self.reader, open: true }), continuity))
-    }
-}
-
-struct Exchange<'a> {
-    reader: &'a Reader,
-    open: bool,
-}
-
-impl Transaction for Exchange<'_> {
-    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
-        self.reader.state().transmit(command)
-    }
-
-    fn end(mut self: Box<Self>, leave: Leave) -> Result<(), TransportError> {
-        self.open = false;
-        self.reader.state().end(leave);
+        state.was_reset = false;
+        state.dispose(initialization);
         Ok(())
     }
+
+    fn control(&self, _: u32, _: &[u8]) -> Result<Vec<u8>, Code> {
+        Err(Code::INVALID_HANDLE)
+    }
+
+    fn disconnect(self: Box<Self>, disposition: Disposition) {
+        self.reader.state().dispose(disposition);
+    }
 }
 
-impl Drop for Exchange<'_> {
-    fn drop(&mut self) {
-        if self.open && !std::thread::panicking() {
-            self.reader.state().end(Leave::Unpowered);
+impl CardTransaction for Exchange<'_> {
+    fn transmit(&mut self, command: &[u8]) -> Result<Option<Vec<u8>>, Code> {
+        self.0.reader.state().transmit(command).map(Some)
+    }
+
+    fn reconnect(&mut self, initialization: Disposition) -> Result<(), Code> {
+        self.0.reconnect(initialization)
+    }
+
+    fn end<'a>(self: Box<Self>, disposition: Disposition) -> Result<(), (Box<dyn CardTransaction + 'a>, Code)>
+    where
+        Self: 'a,
+    {
+        let was_reset = self.0.reader.state().was_reset;
+        if was_reset {
+            return Err((self, Code::RESET_CARD));
         }
+        self.0.reader.state().end(disposition);
+        Ok(())
     }
 }
 

@@ -4,12 +4,12 @@
 use std::ffi::CStr;
 use std::sync::Arc;
 
-use jpki_pkcs11::transport::TransportError;
+use jpki_pkcs11::transport::calls;
 use pcsc_stand_in::command::Console;
 use pcsc_stand_in::icc::{Exchange, Icc};
 use pcsc_stand_in::service::{Code, Service};
 
-use crate::card::Reader;
+use crate::card::{NOT_TRANSACTED, Reader};
 
 const READER: &CStr = c"Reader";
 
@@ -73,22 +73,17 @@ impl Icc for Reader {
             // The transport waits to see whether a card that answers nothing is being pulled.
             Ok(answer) if answer.is_empty() => Exchange::Answer(vec![0x90]),
             Ok(answer) => Exchange::Answer(answer),
-            Err(TransportError::Removed) => {
+            Err(calls::Code::REMOVED_CARD) => {
                 self.card().remove();
                 Exchange::Removed
             }
-            Err(TransportError::Reset) => {
+            Err(calls::Code::RESET_CARD) => {
                 self.card().warm_reset();
                 Exchange::Reset
             }
-            Err(TransportError::NotSent) => Exchange::Failed(Code::PROTO_MISMATCH),
-            Err(TransportError::NoService) => Exchange::Failed(Code::NO_SERVICE),
-            Err(TransportError::AccessDenied) => Exchange::Failed(Code::SECURITY_VIOLATION),
-            Err(TransportError::BadLength) => Exchange::Failed(Code::INSUFFICIENT_BUFFER),
-            // After any other error the transport waits as well.
-            Err(TransportError::Busy | TransportError::Failed(_)) => {
-                Exchange::Failed(Code::SHARING_VIOLATION)
-            }
+            // After this the transport waits as well.
+            Err(NOT_TRANSACTED) => Exchange::Failed(Code::SHARING_VIOLATION),
+            Err(code) => Exchange::Failed(Code::new(code.raw())),
         }
     }
 

@@ -7,12 +7,15 @@ use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
 use jpki_pkcs11::error::Error;
 use jpki_pkcs11::handle::{ObjectHandle, SessionHandle, SlotId};
-use jpki_pkcs11::jpki::pin::{PinEntry, SecretMemory, SecretPage};
+use jpki_pkcs11::jpki::pin::PinEntry;
+use jpki_pkcs11::manager::memory::ProcessMemory;
 use jpki_pkcs11::module::Module;
+use jpki_pkcs11::os::{SecretMemory, SecretPage};
 use jpki_pkcs11::token::attribute::{AttributeAnswer, AttributeQuery};
 use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
 use jpki_pkcs11::token::output::{BufferSize, Output};
 
+use crate::by_handle::ByHandle;
 use crate::card::Reader;
 
 /// Every attribute that an object of this module may have, and some that none has.
@@ -70,12 +73,15 @@ pub struct User {
     objects: [Vec<ObjectHandle>; 2],
 }
 
+/// Bytes of a page.
+const PAGE: usize = 4096;
+
 /// Memory that counts its pages.
 #[derive(Clone, Default)]
 struct Memory(Arc<AtomicUsize>);
 
 struct Page {
-    bytes: [u8; 64],
+    bytes: Box<[u8; PAGE]>,
     live: Arc<AtomicUsize>,
 }
 
@@ -83,7 +89,8 @@ impl User {
     /// Somebody at this reader.
     pub fn new(reader: &Reader, config: Config) -> Self {
         let memory = Memory::default();
-        let module = Module::new(config, Arc::new(reader.clone()), Arc::new(memory.clone()));
+        let (calls, secrets) = (Arc::new(reader.clone()), Arc::new(memory.clone()));
+        let module = Module::new(config, calls, secrets.clone(), Arc::new(ProcessMemory::new(secrets)));
         Self {
             module,
             reader: reader.clone(),
@@ -149,7 +156,9 @@ impl User {
         self.must_have_cost(1);
         let queries = |room| ATTRIBUTES.map(|kind| AttributeQuery { kind, buffer: room });
         for &object in &self.objects[slot] {
-            for room in [BufferSize::Query, BufferSize::Bytes(0), BufferSize::Bytes(8), BufferSize::Bytes(65_536)] {
+            for room in
+                [BufferSize::Query, BufferSize::Bytes(0), BufferSize::Bytes(8), BufferSize::Bytes(65_536)]
+            {
                 let Ok(result) = self.module.attributes(session, object, &queries(room)) else { continue };
                 assert_eq!(result.answers.len(), ATTRIBUTES.len());
                 for answer in result.answers {
@@ -202,15 +211,6 @@ impl User {
         }
     }
 
-    /// Random bytes of the card.
-    pub fn random(&mut self, slot: usize, length: u8) {
-        let session = self.session(slot);
-        if let Ok(bytes) = self.module.generate_random(session, usize::from(length)) {
-            assert_eq!(bytes.len(), usize::from(length));
-        }
-        self.must_have_cost(0);
-    }
-
     /// The end: nothing of any PIN is left.
     pub fn finish(self) {
         self.module.shut_down();
@@ -228,17 +228,17 @@ impl User {
 impl SecretMemory for Memory {
     fn page(&self) -> Option<Box<dyn SecretPage>> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Some(Box::new(Page { bytes: [0; 64], live: self.0.clone() }))
+        Some(Box::new(Page { bytes: Box::new([0; PAGE]), live: self.0.clone() }))
     }
 }
 
 impl SecretPage for Page {
     fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &*self.bytes
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        &mut *self.bytes
     }
 }
 
@@ -251,7 +251,7 @@ impl Drop for Page {
 
 /// An answer fits where it goes.
 pub fn check_room(buffer: BufferSize, answer: &AttributeAnswer) {
-    match (room, answer) {
+    match (buffer, answer) {
         (BufferSize::Query, AttributeAnswer::Length(_)) | (_, AttributeAnswer::Unavailable) => {}
         (BufferSize::Bytes(room), AttributeAnswer::Value(value)) => assert!(value.len() <= room),
         other => panic!("an answer that does not fit: {other:?}"),

@@ -35,13 +35,12 @@ fn step(input: &mut Input<'_>, reader: &Reader, user: &mut User) -> Option<()> {
     let kind = input.byte()?;
     let slot = usize::from(kind >> 7);
     match kind & 0x0f {
-        0 => user.list(),
+        0 | 6 => user.list(),
         1 => user.login(slot, input.choice(&PINS)?),
         2 => user.logout(slot),
         3 => user.look(slot),
         4 => user.sign(slot, input.choice(&MECHANISMS)?, Parameter::None),
         5 => user.set_pin(slot, input.choice(&PINS)?, input.choice(&PINS)?),
-        6 => user.random(slot, input.byte()?),
         7 => reader.turn(),
         8 => reader.reset(),
         9 => user.verify(slot, input.choice(&MECHANISMS)?, input.bytes()?),

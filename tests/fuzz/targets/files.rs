@@ -5,7 +5,7 @@
 use jpki_pkcs11::config::Config;
 use jpki_pkcs11::iso7816::der;
 use jpki_pkcs11::jpki::certificate::Certificate;
-use jpki_pkcs11::jpki::public_key::ToBeSigned;
+use jpki_pkcs11::jpki::key::{Scheme, ToBeSigned};
 use jpki_pkcs11::token::mechanism::Parameter;
 use jpki_pkcs11_fuzz::card::Reader;
 use jpki_pkcs11_fuzz::input::Input;
@@ -42,14 +42,15 @@ fn parse(content: &[u8]) -> bool {
     if let Some(length) = der::sequence_length(content) {
         assert!(length >= 2);
     }
-    let Some(certificate) = Certificate::parse(content.to_vec()) else { return false };
+    let Some(certificate) = Certificate::parse(content.to_vec().into()) else { return false };
     assert_eq!(certificate.der(), content);
     for part in [certificate.subject(), certificate.issuer(), certificate.public_key_info()] {
         assert!(content.windows(part.len().max(1)).any(|window| window == part));
     }
     if let Some(key) = certificate.public_key() {
-        assert!(!key.verifies(ToBeSigned::Pkcs1(b"data"), &[0; 256]));
-        assert!(!key.verifies(ToBeSigned::Pss(&[7; 32]), content));
+        let message = |scheme, input| ToBeSigned { scheme, input };
+        assert!(!key.verifies(message(Scheme::Pkcs1, b"data"), &[0; 256]));
+        assert!(!key.verifies(message(Scheme::PssSha256, &[7; 32]), content));
     }
     true
 }

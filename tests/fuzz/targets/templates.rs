@@ -11,6 +11,7 @@ use jpki_pkcs11::token::attribute::{AttributeAnswer, AttributeQuery};
 use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
 use jpki_pkcs11::token::output::BufferSize;
 use jpki_pkcs11::token::template::TemplateEntry;
+use jpki_pkcs11_fuzz::by_handle::ByHandle;
 use jpki_pkcs11_fuzz::card::Reader;
 use jpki_pkcs11_fuzz::input::Input;
 use jpki_pkcs11_fuzz::program::number;
@@ -53,16 +54,19 @@ fn query(input: &mut Input<'_>, user: &mut User, slot: usize) -> Option<()> {
     let object = ObjectHandle::new(u64::from(input.byte()?));
     let mut queries = Vec::new();
     for _ in 0..usize::from(input.byte()?) % MAX_ENTRIES {
-        let room =
-            if input.byte()? & 1 == 0 { BufferSize::Query } else { BufferSize::Bytes(usize::from(input.number()?)) };
-        queries.push(AttributeQuery { kind: number(input, &ATTRIBUTES)?, room });
+        let room = if input.byte()? & 1 == 0 {
+            BufferSize::Query
+        } else {
+            BufferSize::Bytes(usize::from(input.number()?))
+        };
+        queries.push(AttributeQuery { kind: number(input, &ATTRIBUTES)?, buffer: room });
     }
     let Ok(result) = user.module.attributes(session, object, &queries) else { return Some(()) };
     assert_eq!(result.answers.len(), queries.len());
     let refused = result.answers.contains(&AttributeAnswer::Unavailable);
     assert_eq!(refused, result.result.is_err(), "{result:?}");
     for (query, answer) in queries.iter().zip(&result.answers) {
-        check_room(query.room, answer);
+        check_room(query.buffer, answer);
     }
     Some(())
 }
@@ -80,7 +84,7 @@ fn search(input: &mut Input<'_>, user: &mut User, slot: usize) -> Option<()> {
         for entry in &template {
             let query = AttributeQuery { kind: entry.kind, buffer: BufferSize::Bytes(65_536) };
             let result = user.module.attributes(session, object, &[query]).expect("an object that was found");
-            assert_eq!(result.answers, [AttributeAnswer::Value(entry.value.to_vec())]);
+            assert_eq!(result.answers, [AttributeAnswer::Value(entry.value.to_vec().into())]);
         }
     }
     Some(())

@@ -1,5 +1,7 @@
 //! What a reader asks of the chip in it (an ICC, in the words of PC/SC).
 
+use std::time::Duration;
+
 use virtual_card::{Reply, VirtualCard};
 
 use crate::service::Code;
@@ -28,6 +30,11 @@ pub trait Icc: Send + Sync {
     fn taken_out(&self) {
         self.power_off();
     }
+
+    /// How long until a chip that left the reader's field by itself is back. `None`: it stays away.
+    fn returns_in(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// What came of one exchange.
@@ -35,7 +42,7 @@ pub trait Icc: Send + Sync {
 pub enum Exchange {
     /// The response APDU.
     Answer(Vec<u8>),
-    /// The card was pulled out instead.
+    /// The card was pulled out instead, or left the field by itself ([`Icc::returns_in`]).
     Removed,
     /// Another program reset the card instead.
     Reset,
@@ -100,6 +107,10 @@ impl Icc for VirtualCard {
 
     fn taken_out(&self) {
         self.remove();
+    }
+
+    fn returns_in(&self) -> Option<Duration> {
+        Self::returns_in(self)
     }
 }
 

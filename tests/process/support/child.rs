@@ -142,6 +142,18 @@ impl Child {
         let _ = self.process.wait();
     }
 
+    /// Waits until the process has ended, and leaves its standard input open.
+    pub fn wait_for_exit(&mut self) -> ExitStatus {
+        let end = Instant::now() + TIMEOUT;
+        loop {
+            if let Some(status) = self.process.try_wait().expect("it is a child") {
+                return status;
+            }
+            assert!(Instant::now() < end, "the process goes on");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Waits until the process has ended by itself.
     pub fn wait(&mut self) -> ExitStatus {
         drop(self.input.take());

@@ -120,6 +120,14 @@ impl Host {
         c!(self.client.p11, C_CloseSession(session)).result()
     }
 
+    /// Logs in on the slot with this id, in a session that stays open.
+    pub fn login_at(&self, slot: CK_SLOT_ID, pin: &[u8]) -> Rv {
+        match self.client.open_on(slot) {
+            Ok(session) => self.client.login(session, pin),
+            Err(value) => value,
+        }
+    }
+
     pub fn wait_for_slot_event(&self) -> Rv {
         c!(self.client.p11, C_WaitForSlotEvent(0, &mut 0, ptr::null_mut()))
     }

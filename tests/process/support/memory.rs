@@ -123,6 +123,18 @@ fn bounds(mapping: &str) -> Option<(usize, usize)> {
     rest.starts_with('r').then_some((number(start)?, number(end)?))
 }
 
+/// Bytes of a page for a secret.
+pub const PAGE: usize = 4096;
+
+/// The one page where a secret was found, and all of it each time.
+pub fn only_page(finds: &[Find]) -> usize {
+    let page = |find: &Find| find.address / PAGE * PAGE;
+    let first = finds.first().map_or(0, page);
+    let whole = |find: &Find| find.length == 16 && page(find) == first;
+    assert!(!finds.is_empty() && finds.iter().all(whole), "not in one page: {finds:#?}");
+    first
+}
+
 /// The flags that the kernel shows for the mapping of an address (proc(5), `VmFlags`).
 pub fn flags(pid: u32, address: usize) -> Vec<String> {
     let smaps = fs::read_to_string(format!("/proc/{pid}/smaps")).expect("the process is there");

@@ -10,9 +10,11 @@
 //! - [`host`]: the library's function table, as a PKCS#11 host uses it;
 //! - [`foreign`]: a program that speaks PC/SC and means no good;
 //! - [`breakpoint`]: stops the card in front of a command;
+//! - [`cancel`]: a thread that is cancelled with pthread_cancel;
 //! - [`memory`]: looks for a secret in another process.
 
 pub mod breakpoint;
+pub mod cancel;
 pub mod child;
 pub mod foreign;
 pub mod host;

@@ -9,6 +9,7 @@ use std::{env, io};
 
 use zeroize::Zeroizing;
 
+use super::cancel::Cancellable;
 use super::foreign::Foreign;
 use test_support::Rv;
 
@@ -34,6 +35,7 @@ struct Player {
     foreign: Option<Foreign>,
     threads: Vec<JoinHandle<String>>,
     children: Vec<Fork>,
+    cancellable: Option<Cancellable>,
 }
 
 /// A fork of this process.
@@ -114,6 +116,18 @@ impl Player {
             self.children.push(fork(rest));
             return "forked".to_owned();
         }
+        if let Some(rest) = line.strip_prefix("fork-as-first ") {
+            // SAFETY: the call has no preconditions; the next child is process 1 of a new namespace.
+            if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
+                return io::Error::last_os_error().to_string();
+            }
+            self.children.push(fork(rest));
+            return "forked".to_owned();
+        }
+        if let Some(rest) = line.strip_prefix("cancellable ") {
+            self.cancellable = Some(Cancellable::start(rest));
+            return "started".to_owned();
+        }
         if let Some(rest) = line.strip_prefix("spawn ") {
             let rest = rest.to_owned();
             self.threads.push(thread::spawn(move || call(&rest.split(' ').collect::<Vec<_>>())));
@@ -121,6 +135,8 @@ impl Player {
         }
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
+            ["cancel"] => self.cancellable.as_ref().expect("started").cancel(),
+            ["join", "cancelled"] => self.cancellable.take().expect("started").join(),
             ["join"] => self.threads.remove(0).join().expect("no panic"),
             ["join", "fork"] => self.children.remove(0).join(),
             ["fork-and-pause"] => {
@@ -178,7 +194,7 @@ impl Fork {
 }
 
 /// Runs one line of a host.
-fn call(words: &[&str]) -> String {
+pub fn call(words: &[&str]) -> String {
     let named = Token::named;
     let value = match *words {
         ["load"] => {
@@ -193,6 +209,7 @@ fn call(words: &[&str]) -> String {
         ["token-info", token] => host().token_info(named(token)),
         // The authentication token of that reader.
         ["reader", number] => host().reader(number.parse().expect("a number")),
+        ["login-at", slot, pin] => host().login_at(slot.parse().expect("a number"), pin.as_bytes()),
         ["wait"] => host().wait_for_slot_event(),
         ["open", token] => host().open(named(token)),
         ["close", token] => host().close(named(token)),
@@ -205,6 +222,10 @@ fn call(words: &[&str]) -> String {
         ["logout", token] => host().logout(named(token)),
         ["set-pin", token, "secret"] => {
             let (mut old, mut new) = (read_secret(), read_secret());
+            host().set_pin(named(token), &mut old, &mut new)
+        }
+        ["set-pin", token, old, new] => {
+            let [mut old, mut new] = [old, new].map(|pin| pin.as_bytes().to_vec());
             host().set_pin(named(token), &mut old, &mut new)
         }
         ["sign", token] => host().sign(named(token)),
@@ -254,6 +275,18 @@ fn surroundings(words: &[&str]) -> String {
         ["pause"] => {
             // SAFETY: the call has no preconditions.
             unsafe { libc::pause() }
+        }
+        ["user", id] => {
+            let id = id.parse().expect("a number");
+            // SAFETY: the call has no preconditions.
+            unsafe { libc::setresuid(id, id, id) }
+        }
+        ["default-signals"] => {
+            for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+                // SAFETY: the default is what every program begins with.
+                unsafe { libc::signal(signal, libc::SIG_DFL) };
+            }
+            0
         }
         ["pid"] => return std::process::id().to_string(),
         ["remember", text] => {

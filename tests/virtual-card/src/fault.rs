@@ -13,6 +13,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::{Identity, Profile};
+
 type Predicate = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
 type Edit = Arc<dyn Fn(Vec<u8>) -> Vec<u8> + Send + Sync>;
 
@@ -51,6 +53,8 @@ pub(crate) enum Effect {
     Mute,
     LeaveField(Duration),
     TransportError(i32),
+    /// Another card, too fast for the reader to tell.
+    Swap(Box<(Profile, Identity)>),
     /// Commands of another program just before.
     Foreign(Vec<Vec<u8>>),
     Delay(Duration),
@@ -151,6 +155,12 @@ impl Trigger {
         self.effect(Effect::TransportError(code))
     }
 
+    /// Another card takes the place of this one, too fast for the reader to tell. The command
+    /// reaches neither. What the card was told before is in the same ledger.
+    pub fn swap(self, profile: Profile, identity: Identity) -> Fault {
+        self.effect(Effect::Swap(Box::new((profile, identity))))
+    }
+
     /// Another program selects the application `aid` just before.
     pub fn foreign_select(self, aid: &[u8]) -> Fault {
         let length = u8::try_from(aid.len()).expect("an application id is short");
@@ -219,6 +229,7 @@ impl fmt::Debug for Fault {
             Effect::Mute => "mute",
             Effect::LeaveField(_) => "leave field",
             Effect::TransportError(_) => "transport error",
+            Effect::Swap(_) => "swap",
             Effect::Foreign(_) => "another program",
             Effect::Delay(_) => "delay",
         };

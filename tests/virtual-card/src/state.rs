@@ -160,6 +160,11 @@ impl State {
             Effect::Mute => self.fall_silent(),
             Effect::LeaveField(absence) => self.be_absent(*absence),
             Effect::TransportError(code) => Reply::TransportError(*code),
+            Effect::Swap(card) => {
+                let (profile, identity) = *card.clone();
+                self.applet = Applet::new(profile, identity);
+                Reply::TransportError(NOT_TRANSACTED)
+            }
             Effect::Foreign(_) | Effect::Edit(_) | Effect::Delay(_) => {
                 if let Effect::Foreign(commands) = effect {
                     self.play_foreign(&commands);

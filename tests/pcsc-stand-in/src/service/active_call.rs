@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::panic::resume_unwind;
 use std::sync::{Arc, MutexGuard};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::code::{Code, protocol};
 use super::fault::Fault;
@@ -328,6 +328,16 @@ impl ActiveCall<'_> {
         }
         self.announce();
         result
+    }
+
+    /// Has a card that left by itself come back after some time, unless the reader is gone or has
+    /// another card by then.
+    pub(super) fn bring_back(&self, id: ReaderId, icc: Arc<dyn Icc>, absence: Duration) {
+        let service = self.service.clone();
+        thread::spawn(move || {
+            thread::sleep(absence);
+            service.put_into(id, icc);
+        });
     }
 
     /// Whether the service has died since the call began.

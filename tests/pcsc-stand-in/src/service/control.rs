@@ -50,14 +50,24 @@ impl Service {
     /// # Panics
     /// When there is no such reader.
     pub fn insert(&self, name: &CStr, icc: Arc<dyn Icc>) {
-        self.remove_card(name);
+        loop {
+            self.remove_card(name);
+            let id = self.lock().reader_named(name).map(|reader| reader.id);
+            let id = id.unwrap_or_else(|| panic!("no reader {}", name.to_string_lossy()));
+            // A card that left by itself may come back in between.
+            if self.put_into(id, icc.clone()) {
+                return;
+            }
+        }
+    }
+
+    /// Puts a card into a reader that is there and empty. `false` when it is not.
+    pub(super) fn put_into(&self, id: ReaderId, icc: Arc<dyn Icc>) -> bool {
         let mut state = self.lock();
-        while state.reader_named(name).is_some_and(|reader| reader.busy) {
+        while state.reader(id).is_some_and(|reader| reader.busy) {
             state = self.wait(state);
         }
-        let reader =
-            state.reader_named(name).unwrap_or_else(|| panic!("no reader {}", name.to_string_lossy()));
-        let id = reader.id;
+        let Some(reader) = state.reader_mut(id).filter(|reader| reader.card.is_none()) else { return false };
         reader.busy = true;
         drop(state);
         let power = Power::from(icc.put_in());
@@ -69,6 +79,7 @@ impl Service {
             reader.count_event();
         }
         self.inner.changed.notify_all();
+        true
     }
 
     /// Takes the card out; a transaction on it is over. Returns the card.

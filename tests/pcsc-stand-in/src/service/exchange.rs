@@ -7,7 +7,7 @@ use super::active_call::{ActiveCall, PowerChange};
 use super::code::{Code, Disposition, protocol};
 use super::connection::wait_for_others;
 use super::journal::Function;
-use super::reader::{Latched, ReaderId};
+use super::reader::{Inserted, Latched, ReaderId};
 use super::{CardHandle, Service};
 use crate::icc::Exchange;
 
@@ -226,13 +226,17 @@ fn exchange(call: &mut ActiveCall<'_>, id: ReaderId, command: &[u8]) -> Result<V
             Err(Code::RESET_CARD)
         }
         Some(Exchange::Removed) => {
-            if let Some(reader) = call.reader_mut(id).filter(|reader| reader.card.is_some()) {
-                reader.card = None;
+            if let Some(reader) = call.reader_mut(id)
+                && let Some(Inserted { icc, .. }) = reader.card.take()
+            {
                 reader.count_event();
                 reader.transaction = None;
                 reader.protocol = protocol::UNDEFINED;
                 call.latch(id, Latched::Removed);
                 call.announce();
+                if let Some(absence) = icc.returns_in() {
+                    call.bring_back(id, icc, absence);
+                }
             }
             Err(removed)
         }

@@ -6,6 +6,7 @@ mod sharing;
 
 use std::ffi::CStr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::{CardHandle, ContextHandle, Disposition, Service, ShareMode, protocol};
 use crate::icc::{Exchange, Icc};

@@ -3,7 +3,7 @@
 use std::thread;
 
 use super::*;
-use crate::service::{Caller, Code, Fault, Function, PowerCounts, Quirks, When};
+use crate::service::{Caller, Code, Fault, Function, PowerCounts, Quirks, ReaderState, When, state};
 
 fn send(service: &Service, card: CardHandle) -> Result<Vec<u8>, Code> {
     service.transmit(card, protocol::T1, COMMAND, 256).map(|sent| sent.answer)
@@ -216,4 +216,66 @@ fn a_hanging_call_returns_when_it_is_released() {
         assert_eq!(sent.join().unwrap(), Err(Code::NOT_TRANSACTED));
     });
     assert_eq!(witness.events(), [""; 0]);
+}
+
+/// A chip that leaves the field at every command.
+struct Leaving(Option<Duration>);
+
+impl Icc for Leaving {
+    fn power_on(&self) -> Option<Vec<u8>> {
+        Some(vec![0x3b, 0x00])
+    }
+
+    fn power_off(&self) {}
+
+    fn warm_reset(&self) -> Option<Vec<u8>> {
+        Some(vec![0x3b, 0x00])
+    }
+
+    fn transmit(&self, _command: &[u8]) -> Exchange {
+        Exchange::Removed
+    }
+
+    fn returns_in(&self) -> Option<Duration> {
+        self.0
+    }
+}
+
+/// Whether a card is there, and how many insertions and removals there were.
+fn presence(service: &Service) -> (bool, u32) {
+    let context = service.establish_context().unwrap();
+    let mut states = [ReaderState::unaware(READER)];
+    service.get_status_change(context, Some(Duration::ZERO), &mut states).unwrap();
+    service.release_context(context).unwrap();
+    (states[0].event & state::PRESENT != 0, states[0].events())
+}
+
+#[test]
+fn a_card_that_leaves_by_itself_comes_back_after_its_time() {
+    let absence = Duration::from_millis(50);
+    for (returns_in, back) in [(Some(absence), true), (None, false)] {
+        let service = Service::new();
+        service.add_reader(READER);
+        service.insert(READER, Arc::new(Leaving(returns_in)));
+        let (_, card) = client(&service);
+        assert_eq!(send(&service, card), Err(Code::REMOVED_CARD));
+        let before = presence(&service);
+        assert!(!before.0);
+        thread::sleep(4 * absence);
+        assert_eq!(presence(&service), (back, before.1 + u32::from(back)));
+        assert_eq!(send(&service, card), Err(Code::REMOVED_CARD), "the connection is dead");
+    }
+}
+
+#[test]
+fn a_card_that_leaves_by_itself_does_not_push_another_one_out() {
+    let service = Service::new();
+    service.add_reader(READER);
+    service.insert(READER, Arc::new(Leaving(Some(Duration::from_millis(50)))));
+    let (_, card) = client(&service);
+    assert_eq!(send(&service, card), Err(Code::REMOVED_CARD));
+    service.insert(READER, Arc::new(Witness::default()));
+    thread::sleep(Duration::from_millis(200));
+    let (_, card) = client(&service);
+    send(&service, card).unwrap();
 }

@@ -1,0 +1,132 @@
+//! A setting that protects is never dropped in silence: `/etc/jpki-pkcs11.toml` counts in every
+//! program, beside the user's file.
+//!
+//! Each program sees an `/etc` and a `/run` of its own, in a mount namespace, which only root can make
+//! everywhere. The PC/SC service stands where a program with more rights than its user looks for it.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::child::Child;
+use crate::support::stack;
+use test_support::library::Library;
+use virtual_card::Credential;
+use virtual_card::stack::Stack;
+
+/// A user without rights, and another one.
+const NOBODY: &str = "65534";
+const OTHER_USER: u32 = 65_533;
+
+/// Mounts, gives up rights and becomes the program.
+const SCRIPT: &str = "mount --bind \"$1\" /etc && mount -t tmpfs none /run && mkdir /run/pcscd && \
+    ln -s \"$2\" /run/pcscd/pcscd.comm && user=$3 && shift 3 && \
+    exec setpriv --reuid $user --regid $user --clear-groups \"$@\"";
+
+struct Scene {
+    stack: Stack,
+    etc: PathBuf,
+    program: PathBuf,
+}
+
+impl Scene {
+    /// A stack, a copy of `/etc` with this file, and a copy of the test program that all may run.
+    fn new(text: &str) -> Option<Self> {
+        // SAFETY: the call has no preconditions.
+        if unsafe { libc::geteuid() } != 0 {
+            println!("skipped: only root makes namespaces everywhere");
+            return None;
+        }
+        let stack = stack(true);
+        fs::set_permissions(stack.directory(), Permissions::from_mode(0o755)).unwrap();
+        let etc = stack.directory().join("etc");
+        assert!(Command::new("cp").arg("-a").arg("/etc").arg(&etc).status().unwrap().success());
+        fs::write(etc.join("jpki-pkcs11.toml"), text).unwrap();
+        fs::set_permissions(etc.join("jpki-pkcs11.toml"), Permissions::from_mode(0o644)).unwrap();
+        let program = stack.directory().join("program");
+        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        fs::copy(Library::path(), stack.directory().join("libjpki_pkcs11.so")).unwrap();
+        Some(Self { stack, etc, program })
+    }
+
+    fn start(&self, user: &str, change: impl FnOnce(&mut Command)) -> Child {
+        let mut command = self.stack.command("unshare");
+        command.args(["--mount", "sh", "-c"]).arg(SCRIPT);
+        command.arg("sh").arg(&self.etc).arg(self.stack.socket()).arg(user).arg(&self.program);
+        change(&mut command);
+        Child::spawn(command)
+    }
+
+    /// Two wrong PINs cost a try each, and the third is held back.
+    fn assert_one_try_is_kept(&self, host: &mut Child, what: &str) {
+        let credential = Credential::Authentication;
+        self.stack.card(0).set_tries_left(credential, 3);
+        host.expect_ok(&["initialize", "open authentication"]);
+        for (pin, answer) in
+            [("1111", "CKR_PIN_INCORRECT"), ("2222", "CKR_PIN_INCORRECT"), ("3333", "CKR_PIN_LOCKED")]
+        {
+            assert_eq!(host.ask(&format!("login authentication {pin}")), answer, "{what}: {pin}");
+        }
+        assert_eq!(self.stack.card(0).tries_left(credential), 1, "{what}");
+    }
+}
+
+const RESERVE: &str = "reserve_tries = 1\n";
+
+#[test]
+fn the_system_file_counts_for_a_user_whose_home_may_not_be_entered() {
+    let Some(scene) = Scene::new(RESERVE) else { return };
+    let home = scene.stack.directory().join("home");
+    fs::create_dir(&home).unwrap();
+    fs::set_permissions(&home, Permissions::from_mode(0o700)).unwrap();
+    let mut host = scene.start(NOBODY, |command| {
+        command.env("HOME", &home).env_remove("XDG_CONFIG_HOME");
+    });
+    scene.assert_one_try_is_kept(&mut host, "a home of another user");
+}
+
+#[test]
+fn the_system_file_counts_in_a_program_with_more_rights_than_its_user() {
+    let Some(scene) = Scene::new(RESERVE) else { return };
+    chown(&scene.program, Some(OTHER_USER), None).unwrap();
+    fs::set_permissions(&scene.program, Permissions::from_mode(0o4755)).unwrap();
+    let mut host = scene.start(NOBODY, |_| {});
+    if host.ask("secure") != "1" {
+        println!("skipped: the file system of {} gives no such rights", scene.program.display());
+        return;
+    }
+    scene.assert_one_try_is_kept(&mut host, "set-uid");
+}
+
+fn user_file(scene: &Scene, text: &str) -> PathBuf {
+    let path: &Path = &scene.stack.directory().join("user.toml");
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+    path.to_owned()
+}
+
+#[test]
+fn of_the_systems_value_and_the_users_the_stricter_one_holds() {
+    for (system, user) in [(RESERVE, "reserve_tries = 0\n"), ("reserve_tries = 0\n", RESERVE), (RESERVE, "")]
+    {
+        let Some(scene) = Scene::new(system) else { return };
+        let file = user_file(&scene, user);
+        let mut host = scene.start("0", |command| {
+            command.env("JPKI_PKCS11_CONF", &file);
+        });
+        scene.assert_one_try_is_kept(&mut host, &format!("{system} beside {user}"));
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_taken_keeps_one_try() {
+    let Some(scene) = Scene::new("# nothing\n") else { return };
+    for text in ["reserve_tries = \"one\"\n", "[[["] {
+        let file = user_file(&scene, text);
+        let mut host = scene.start("0", |command| {
+            command.env("JPKI_PKCS11_CONF", &file);
+        });
+        scene.assert_one_try_is_kept(&mut host, text);
+    }
+}
