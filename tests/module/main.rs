@@ -30,6 +30,8 @@ mod fixture_selftest;
 mod hostile;
 /// Logins among threads.
 mod logins;
+/// Chips drawn at random work in full.
+mod lottery;
 /// Random sequences of calls against a model of what must happen.
 mod model;
 /// Other programs at the same card, and a PC/SC service that fails.

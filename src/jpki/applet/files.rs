@@ -127,6 +127,7 @@ impl Applet<'_, '_> {
                 ..
             }) if !self.can(Capability::FullLength) => {
                 self.capabilities.learn(Capability::FullLength, Evidence::Disproven);
+                self.capabilities.learn(Capability::ExtendedLength, Evidence::Disproven);
             }
             Ok(_) | Err(_) => {}
         }

@@ -1,0 +1,144 @@
+//! Chips drawn at random over all that is known or possible of them: each must work in full.
+//!
+//! `JPKI_LOTTERY` sets how many are drawn; the full size is 10,000.
+
+use std::env;
+
+use cryptoki_sys as ck;
+use jpki_pkcs11::error::Error;
+use jpki_pkcs11::handle::SessionHandle;
+use jpki_pkcs11::manager::error::CardError;
+use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
+use jpki_pkcs11::token::template::TemplateEntry;
+use rsa::Pss;
+use sha2::{Digest, Sha256};
+use virtual_card::{Credential, Profile, lottery};
+
+use crate::support::by_handle::ByHandle;
+use crate::support::fixture::Fixture;
+use crate::support::signatures::assert_sha256_signature;
+
+/// How many chips are drawn unless `JPKI_LOTTERY` says otherwise.
+const CHIPS: u64 = 30;
+
+/// Goes through all that a program does with one chip.
+fn assert_works_in_full(profile: &Profile) {
+    let chip = format!("{} ({profile})", profile.name);
+    let fixture = Fixture::with(profile.clone());
+    let expected = if profile.has_signature_token() { 2 } else { 1 };
+    assert_eq!(fixture.module().count_slots(true), Ok(expected), "{chip}: tokens");
+    let mut signatures = 0;
+    for &credential in Credential::ALL.iter().take(expected) {
+        let mut made = token_works(&fixture, profile, credential, &chip);
+        if hides_its_identity(profile) && made == Err(Error::Card(CardError::Removed)) {
+            made = token_works(&fixture, profile, credential, &chip);
+        }
+        signatures += made.unwrap_or_else(|error| panic!("{chip}: {error}"));
+    }
+    let ledger = fixture.card().ledger();
+    for credential in Credential::ALL {
+        assert_eq!(ledger.tries_lost(credential), 0, "{chip}: tries\n{ledger}");
+    }
+    assert_eq!(ledger.unwanted_signatures(signatures), 0, "{chip}: signatures\n{ledger}");
+    if profile.another_application_is_selectable() {
+        assert!(ledger.power_offs() <= 1, "{chip}: {} power-offs\n{ledger}", ledger.power_offs());
+    }
+    fixture.check_card();
+}
+
+/// One token: certificate, login, signatures. Returns how many were asked for.
+fn token_works(
+    fixture: &Fixture,
+    profile: &Profile,
+    credential: Credential,
+    chip: &str,
+) -> Result<usize, Error> {
+    let slot = fixture.slot_of(credential);
+    let info = fixture.module().token_info(slot)?;
+    assert_eq!(info.flags & ck::CKF_USER_PIN_LOCKED, 0, "{chip}");
+    let session = fixture.open(slot);
+    let pin = profile.pin(credential).expect("the credential has a PIN");
+    fixture.login(session, pin.as_bytes())?;
+    let class = ck::CKO_CERTIFICATE.to_ne_bytes();
+    let certificates = fixture.find_by(session, &[TemplateEntry { kind: ck::CKA_CLASS, value: &class }])?;
+    let own = *certificates.first().unwrap_or_else(|| panic!("{chip}: no certificate"));
+    assert!(fixture.attribute(session, own, ck::CKA_VALUE)?.len() > 1000, "{chip}: the certificate");
+    for _ in 0..2 {
+        let signature = fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data")?;
+        assert_sha256_signature(fixture.card(), credential, b"data", &signature);
+    }
+    Ok(2 + assert_pss_is_honest(fixture, profile, session, credential, chip))
+}
+
+/// Whether a card that another program left open shows a certificate which it hides later, so that it counts as another
+/// card once: a PIN goes to no card whose identity cannot be read.
+fn hides_its_identity(profile: &Profile) -> bool {
+    let certificate = profile.credential(Credential::Authentication);
+    profile.left_verified && certificate.is_some_and(|authentication| authentication.certificate_needs_pin)
+}
+
+/// A chip that makes PSS signatures offers them; one that does not loses the offer after one failure. Returns how many
+/// the card was asked for.
+fn assert_pss_is_honest(
+    fixture: &Fixture,
+    profile: &Profile,
+    session: SessionHandle,
+    credential: Credential,
+    chip: &str,
+) -> usize {
+    let offered = || {
+        let mechanisms = fixture.module().mechanism_list(fixture.slot_of(credential)).expect(chip);
+        mechanisms.contains(&ck::CKM_RSA_PKCS_PSS)
+    };
+    if profile.can_pss() {
+        assert!(offered(), "{chip}: PSS is not offered");
+        let signature = sign_pss(fixture, session).unwrap_or_else(|error| panic!("{chip}: PSS: {error}"));
+        let key = fixture.card().identity().public_key(credential);
+        key.verify(Pss::new::<Sha256>(), &Sha256::digest(b"data"), &signature).expect(chip);
+        return 1;
+    }
+    let before = fixture.card().ledger().signatures();
+    if offered() {
+        let code = sign_pss(fixture, session).map_err(|error| error.return_value());
+        assert_eq!(code, Err(ck::CKR_DEVICE_ERROR), "{chip}: a false PSS signature");
+        assert!(!offered(), "{chip}: PSS is still offered");
+    }
+    fixture.card().ledger().signatures() - before
+}
+
+fn sign_pss(fixture: &Fixture, session: SessionHandle) -> Result<Vec<u8>, Error> {
+    let parameter = [ck::CKM_SHA256, ck::CKG_MGF1_SHA256, 32].map(ck::CK_ULONG::to_ne_bytes).concat();
+    let request =
+        MechanismRequest { kind: ck::CKM_SHA256_RSA_PKCS_PSS, parameter: Parameter::Bytes(&parameter) };
+    fixture.module().sign_init(session, Some(request), fixture.key(session))?;
+    fixture.finish_sign(session, b"data")
+}
+
+#[test]
+fn chips_drawn_at_random_work_in_full() {
+    let count = env::var("JPKI_LOTTERY").ok().and_then(|count| count.parse().ok()).unwrap_or(CHIPS);
+    let mut failures = Vec::new();
+    for profile in lottery::sample(count) {
+        if std::panic::catch_unwind(|| assert_works_in_full(&profile)).is_err() {
+            failures.push(profile.to_string());
+        }
+    }
+    assert!(failures.is_empty(), "{} of {count} chips fail:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn inputs_that_once_failed_work_in_full() {
+    for traits in [
+        "ef-0008-content=010100",
+        "ef-0008=6A86",
+        "isd=6A82",
+        "extended-length=leaves-700",
+        "long-read=6CFF",
+        "ef-0008-content=8F8F+ef-0008=warning",
+        "authentication-certificate=pin+ef-0006=6A82",
+        "p1=ignored+left-verified=yes",
+    ] {
+        let profile = Profile::described_by(&format!("full+{traits}")).expect(traits);
+        assert_works_in_full(&profile);
+    }
+}
