@@ -45,6 +45,7 @@ pub use self::signing::Authorization;
 use crate::jpki::applet::{Applet, AppletError, NeutralApplication};
 use crate::jpki::capability::CardCapabilities;
 use crate::jpki::credential::Credential;
+use crate::jpki::identity::Identity;
 use crate::jpki::recognition::is_same_card;
 use crate::os::SecretMemory;
 use crate::transport::{Connection, Disposition, ReaderName, Service, TransportError};
@@ -128,6 +129,9 @@ struct Line {
     neutral: NeutralApplication,
     /// Another card may be at the end by now: the identity is read before the next PIN.
     must_recheck: bool,
+    /// The last transaction took the card's power to make it forget, and nothing else has happened: the reset that the
+    /// service tells of is our own.
+    took_power: bool,
 }
 
 impl CardManager {
@@ -246,13 +250,21 @@ impl CardManager {
             }
             other => CardError::from(other),
         })?;
+        let own_reset = std::mem::take(&mut line.took_power);
         line.must_recheck |= transaction.was_reset();
         let mut applet = Applet::new(&mut transaction, &mut line.capabilities, &mut line.neutral);
+        if card.is_none() {
+            applet = applet.experimenting();
+        }
         // The wait for the transaction may have been long.
         let result = self
             .check_running()
             .and_then(|()| select(&mut applet, card.is_some()))
             .and_then(|()| match card.filter(|_| line.must_recheck) {
+                // A card without an identity can be used at all only if our own power-off does not end it.
+                Some(card) if own_reset && *card.identity() == Identity::None => {
+                    self.confirm_insertion(&applet, card)
+                }
                 Some(card) => self.confirm_identity(&mut applet, card),
                 None => Ok(()),
             })
@@ -262,9 +274,11 @@ impl CardManager {
         line.must_recheck |= applet.is_disturbed();
         let disposition = if forgotten { Disposition::LeaveCard } else { Disposition::UnpowerCard };
         line.must_recheck |= !forgotten;
+        line.took_power = !forgotten && !applet.is_disturbed();
         if let Err(error) = transaction.end(disposition) {
             // The work is done or not done all the same; what it did stands. Another program may have reset the card.
             line.must_recheck = true;
+            line.took_power = false;
             debug!("{}: the transaction did not end well: {error}", self.reader);
         }
         self.memory.note_reader(&self.reader, &line.capabilities);

@@ -82,6 +82,8 @@ pub struct Applet<'a, 'b> {
     exchanges: u8,
     /// A command with a PIN went out, so that the card may hold a verified state that is to be cleared.
     pin_sent: bool,
+    /// What may lose the card can be tried: it is being recognised, and no session depends on it yet.
+    may_experiment: bool,
     /// An exchange did not go as it should: another card may be answering by now.
     disturbed: bool,
 }
@@ -108,7 +110,21 @@ impl<'a, 'b> Applet<'a, 'b> {
         capabilities: &'a mut CardCapabilities,
         neutral: &'a mut NeutralApplication,
     ) -> Self {
-        Self { transaction, capabilities, neutral, exchanges: 0, pin_sent: false, disturbed: false }
+        Self {
+            transaction,
+            capabilities,
+            neutral,
+            exchanges: 0,
+            pin_sent: false,
+            may_experiment: false,
+            disturbed: false,
+        }
+    }
+
+    /// The same, with leave to try what may lose the card: it is being recognised.
+    #[must_use]
+    pub fn experimenting(self) -> Self {
+        Self { may_experiment: true, ..self }
     }
 
     /// Whether a PIN was sent since the card was last made to forget.

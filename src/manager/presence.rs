@@ -190,7 +190,7 @@ impl CardManager {
         let connection = self.service.connect(&self.reader)?;
         let capabilities = self.reader_capabilities(&connection);
         let neutral = NeutralApplication::default();
-        let mut line = Line { connection, capabilities, neutral, must_recheck: false };
+        let mut line = Line { connection, capabilities, neutral, must_recheck: false, took_power: false };
         let mut examine =
             || self.transact(&mut line, None, |applet| self.examine(applet, changes, with_signature));
         let examined = match examine() {

@@ -141,7 +141,7 @@ impl Applet<'_, '_> {
     }
 
     /// Reads what is left in one exchange, where card and reader can. A card without short file identifiers is an old
-    /// one and not asked. Some readers lose the card at the first try: it is never made after a PIN was sent.
+    /// one and not asked. Some readers lose the card at the first try: it is made while the card is recognised, or never.
     fn read_rest_extended(
         &mut self,
         bytes: &mut Zeroizing<Vec<u8>>,
@@ -151,7 +151,7 @@ impl Applet<'_, '_> {
         let Ok(wanted @ 257..) = u16::try_from(rest) else { return Ok(()) };
         let proven = self.capabilities.evidence(Capability::ExtendedLength) == Some(Evidence::Proven);
         let worth_a_try = self.can(Capability::ShortFileIds) && self.may(Capability::ExtendedLength);
-        if !proven && (!worth_a_try || self.pin_sent) {
+        if !proven && (!worth_a_try || !self.may_experiment) {
             return Ok(());
         }
         let [high, low] = position(bytes.len())?;
