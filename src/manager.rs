@@ -199,6 +199,8 @@ impl CardManager {
         card: &Arc<Card>,
         work: impl FnMut(&mut Applet<'_, '_>) -> Result<T, CardError>,
     ) -> Result<T, CardError> {
+        // C_Finalize has closed the connection: the card is not gone.
+        self.check_running()?;
         let open = io.as_mut().filter(|open| Arc::ptr_eq(&open.card, card) && card.is_there());
         let open = open.ok_or(CardError::Removed)?;
         let result = self.transact(&mut open.line, Some(card), work);

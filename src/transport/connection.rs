@@ -227,8 +227,11 @@ fn has_left(context: &dyn Context, reader: &ReaderName) -> bool {
     let end = Instant::now() + REMOVAL_NOTICE;
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        if context.get_status_change(left, &mut events).is_err() {
-            return false;
+        match context.get_status_change(left, &mut events) {
+            Ok(()) => {}
+            // The reader has left with it.
+            Err(Code::UNKNOWN_READER | Code::READER_UNAVAILABLE) => return true,
+            Err(_) => return false,
         }
         for event in &mut events {
             if !ReaderState::of(event.event).is_some_and(|state| state.card_present) {

@@ -12,7 +12,7 @@ mod reference;
 use std::env;
 
 use acts::{Act, Call, runs};
-use bench::Bench;
+use bench::{Bench, Tries};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use reference::{CardPin, Model};
@@ -33,14 +33,15 @@ fn config() -> ProptestConfig {
 }
 
 /// What must be true between any two calls, whatever the reference says.
-fn check(bench: &Bench, model: &mut Model, act: Act, before: [[usize; 2]; 3]) {
+fn check(bench: &Bench, model: &mut Model, act: Act, before: [[Tries; 2]; 3]) {
     for (index, card) in bench.cards.iter().enumerate() {
         for credential in Credential::ALL {
             assert!(!card.verified(credential), "the card is left verified\n{}", card.ledger());
             let failed = card.failed_verifies(credential);
-            let spent = failed - before[index][credential as usize];
+            let before = before[index][credential as usize];
+            let spent = failed - before.failed;
             assert!(
-                spent <= usize::from(act.may_cost_a_try()),
+                spent <= act.most_lost_tries(before.is_full),
                 "{act:?} cost {spent} tries\n{}",
                 card.ledger()
             );
@@ -62,7 +63,7 @@ fn follow(run: impl IntoIterator<Item = Act>) {
     let mut model = Model::new();
     let mut bench = Bench::new();
     for (step, act) in run.into_iter().enumerate() {
-        let before = bench.failed_verifies();
+        let before = bench.tries();
         let expected = act.predict(&mut model);
         assert_eq!(bench.perform(act), expected, "step {step}: {act:?}");
         check(&bench, &mut model, act, before);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 
 use crate::support::by_handle::ByHandle;
-use crate::support::calls::{Call, rv};
+use crate::support::calls::{Call, rv, sends_a_pin};
 use crate::support::fixture::{Fixture, READER};
 use crate::support::signatures::assert_sha256_signature;
 use cryptoki_sys as ck;
@@ -149,43 +149,89 @@ fn a_login_may_end_at_any_moment_of_a_signature_in_another_thread() {
     }
 }
 
+/// When an operation goes on that was at one of its commands when the module began to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GoesOn {
+    /// While C_Finalize waits for it.
+    InTime,
+    /// After C_Finalize has given it up.
+    TooLate,
+}
+
+/// Ends the module while a call in another thread is at this command.
+fn end_at(call: Call, number: usize, goes_on: GoesOn) {
+    let case = format!("{call:?}, command {number}, {goes_on:?}");
+    let ready = call.ready(&Profile::full());
+    let (module, service, card) = (ready.fixture.module(), ready.fixture.service(), ready.fixture.card());
+    let (reached, at_command) = mpsc::channel();
+    let (go_on, released) = mpsc::channel();
+    let released = Mutex::new(released);
+    let pause = Fault::before(move |_| {
+        reached.send(()).unwrap();
+        released.lock().unwrap().recv().unwrap();
+    });
+    service.inject(Function::Transmit, When::nth(u64::try_from(number).unwrap()), pause);
+    thread::scope(|scope| {
+        let caller = scope.spawn(|| ready.make());
+        at_command.recv().unwrap();
+        let mark = card.mark();
+        match goes_on {
+            GoesOn::InTime => {
+                // The end of the module ends this wait when it has ended all logins.
+                let waiter = scope.spawn(|| {
+                    let ended = module.wait_for_slot_event(true);
+                    go_on.send(()).unwrap();
+                    ended
+                });
+                service.await_blocked(Function::GetStatusChange, 1);
+                module.shut_down();
+                assert_eq!(rv(waiter.join().unwrap()), ck::CKR_CRYPTOKI_NOT_INITIALIZED, "{case}");
+                assert!(!card.verified(call.credential()), "{case}: C_Finalize leaves a login on the card");
+            }
+            GoesOn::TooLate => {
+                module.shut_down();
+                go_on.send(()).unwrap();
+            }
+        }
+        let code = rv(caller.join().unwrap());
+        let allowed = [
+            ck::CKR_OK,
+            ck::CKR_CRYPTOKI_NOT_INITIALIZED,
+            ck::CKR_USER_NOT_LOGGED_IN,
+            ck::CKR_SESSION_HANDLE_INVALID,
+            ck::CKR_TOKEN_NOT_PRESENT,
+        ];
+        assert!(allowed.contains(&code), "{case}: {code:#x}");
+        // The command that it was at may carry one.
+        let ledger = card.ledger_since(mark);
+        let pins = ledger.commands().skip(1).filter(|command| sends_a_pin(command)).count();
+        assert_eq!(pins, 0, "{case}: a PIN is sent after the end");
+    });
+    assert_eq!(ready.fixture.memory().live_pages(), 0, "{case}");
+    assert!(!card.verified(call.credential()), "{case}");
+}
+
+/// Every command of every call.
+fn all_commands() -> impl Iterator<Item = (Call, usize)> {
+    let profile = Profile::full();
+    let calls: Vec<_> = Call::all_on(&profile).map(|call| (call, call.commands(&profile).len())).collect();
+    calls.into_iter().flat_map(|(call, count)| (1..=count).map(move |number| (call, number)))
+}
+
 #[test]
 fn the_module_may_end_at_any_moment_of_any_call_in_another_thread() {
-    let profile = Profile::full();
-    for call in Call::all_on(&profile) {
-        for number in 1..=call.commands(&profile).len() {
-            let ready = call.ready(&profile);
-            let (reached, at_command) = mpsc::channel();
-            let (go_on, ended) = mpsc::channel();
-            let ended = Mutex::new(ended);
-            let pause = Fault::before(move |_| {
-                reached.send(()).unwrap();
-                ended.lock().unwrap().recv().unwrap();
-            });
-            ready.fixture.service().inject(
-                Function::Transmit,
-                When::nth(u64::try_from(number).unwrap()),
-                pause,
-            );
-            thread::scope(|scope| {
-                let caller = scope.spawn(|| ready.make());
-                at_command.recv().unwrap();
-                // C_Finalize does not wait for the card.
-                ready.fixture.module().shut_down();
-                go_on.send(()).unwrap();
-                let code = rv(caller.join().unwrap());
-                let allowed = [
-                    ck::CKR_OK,
-                    ck::CKR_CRYPTOKI_NOT_INITIALIZED,
-                    ck::CKR_USER_NOT_LOGGED_IN,
-                    ck::CKR_SESSION_HANDLE_INVALID,
-                    ck::CKR_TOKEN_NOT_PRESENT,
-                ];
-                assert!(allowed.contains(&code), "{call:?}, command {number}: {code:#x}");
-            });
-            assert_eq!(ready.fixture.memory().live_pages(), 0, "{call:?}, command {number}");
+    all_commands().for_each(|(call, number)| end_at(call, number, GoesOn::InTime));
+}
+
+#[test]
+fn a_call_that_outlasts_the_end_of_the_module_sends_no_pin_afterwards() {
+    // Each case takes as long as C_Finalize waits, so that all of them wait at once.
+    let cases: Vec<_> = all_commands().collect();
+    thread::scope(|scope| {
+        for (call, number) in cases {
+            scope.spawn(move || end_at(call, number, GoesOn::TooLate));
         }
-    }
+    });
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => Just(Act::Disturb),
         1 => Just(Act::ForeignSelect),
         1 => credential().prop_map(Act::ForeignWrongPin),
-        2 => (credential(), 0..=3_u8).prop_map(|(credential, left)| Act::ForeignTries(credential, left)),
+        2 => (credential(), 0..=5_u8).prop_map(|(credential, left)| Act::ForeignTries(credential, left)),
         1 => (credential(), 0..2_usize).prop_map(|(credential, entry)| Act::ForeignPinChange(credential, entry)),
     ]
 }
@@ -119,21 +119,18 @@ pub fn runs() -> impl Strategy<Value = Vec<Act>> {
 }
 
 impl Act {
-    /// Whether a user entered a PIN, or a PIN that was right once may have been changed since:
-    /// nothing else may ever cost a try, and these cost one at most.
-    pub fn may_cost_a_try(self) -> bool {
-        matches!(
-            self,
-            Self::Call(
-                _,
-                Call::Login(..)
-                    | Call::SetPin(..)
-                    | Call::Sign(_)
-                    | Call::SignAtOnce(_)
-                    | Call::Authorize(..)
-                    | Call::SignOnce(..)
-            ) | Self::ForeignWrongPin(_)
-        )
+    /// How many tries of a PIN it may cost. An entry may be wrong, also that of another program.
+    /// The PIN of a login may have been changed: it is sent only while the count is full.
+    pub fn most_lost_tries(self, is_full: bool) -> usize {
+        match self {
+            Self::Call(_, call) => match call {
+                Call::Login(..) | Call::SetPin(..) | Call::Authorize(..) | Call::SignOnce(..) => 1,
+                Call::Sign(_) | Call::SignAtOnce(_) => usize::from(is_full),
+                _ => 0,
+            },
+            Self::ForeignWrongPin(_) => 1,
+            _ => 0,
+        }
     }
 
     /// What the reference says.
@@ -151,7 +148,7 @@ impl Act {
             }
             Self::ForeignTries(credential, left) => {
                 if let Some(pin) = model.inserted.and_then(|card| model.pin(card, credential)) {
-                    pin.left = left;
+                    pin.left = left.min(pin.full);
                 }
             }
             Self::ForeignPinChange(credential, entry) => {

@@ -11,6 +11,7 @@ use jpki_pkcs11::config::Config;
 use jpki_pkcs11::error::Error;
 use jpki_pkcs11::handle::{ObjectHandle, SessionHandle, SlotId};
 use jpki_pkcs11::jpki::pin::PinEntry;
+use jpki_pkcs11::manager::memory::ProcessMemory;
 use jpki_pkcs11::module::Module;
 use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
 use jpki_pkcs11::token::output::{BufferSize, Output};
@@ -37,9 +38,19 @@ const PIN_FLAGS: ck::CK_FLAGS =
 pub struct User {
     module: Module,
     pub memory: Arc<TestMemory>,
+    /// What outlives C_Finalize.
+    process: Arc<ProcessMemory>,
     sessions: Vec<(SessionHandle, Credential)>,
     /// The private keys found last.
     keys: BTreeMap<Credential, ObjectHandle>,
+}
+
+/// One PIN of one card.
+#[derive(Debug, Clone, Copy)]
+pub struct Tries {
+    /// VERIFYs that the card refused so far.
+    pub failed: usize,
+    pub is_full: bool,
 }
 
 /// The reader, the cards and the two users.
@@ -51,15 +62,15 @@ pub struct Bench {
 }
 
 impl User {
-    fn new(service: &Service, index: usize) -> Self {
+    fn new(service: &Service, index: usize, process: Arc<ProcessMemory>) -> Self {
         let memory = Arc::new(TestMemory::default());
         let transport = Arc::new(SimulatedPcsc::new(service.clone()));
         let always = if index == ALWAYS_AUTHENTICATES { "always_authenticate = true" } else { "" };
         let mut config = Config::parse(always);
         config.settings.count_reuse = Duration::ZERO;
-        let module = Module::new(config, transport, memory.clone(), process_memory());
+        let module = Module::new(config, transport, memory.clone(), process.clone());
         module.count_slots(false).expect("counting slots never fails");
-        Self { module, memory, sessions: Vec::new(), keys: BTreeMap::new() }
+        Self { module, memory, process, sessions: Vec::new(), keys: BTreeMap::new() }
     }
 
     /// A session, counted backwards; a handle of nothing when there are too few.
@@ -176,21 +187,26 @@ impl Bench {
             VirtualCard::new(Profile::not_jpki(), Identity::shared()),
         ];
         service.insert(READER, Arc::new(cards[0].clone()));
-        let modules = [0, 1].map(|index| User::new(&service, index));
+        let modules = [0, 1].map(|index| User::new(&service, index, process_memory()));
         Self { service, cards, modules, inserted: Some(0) }
     }
 
-    /// VERIFYs that each card refused so far.
-    pub fn failed_verifies(&self) -> [[usize; 2]; 3] {
-        self.cards.each_ref().map(|card| Credential::ALL.map(|credential| card.failed_verifies(credential)))
+    /// The PINs of all cards as they are now.
+    pub fn tries(&self) -> [[Tries; 2]; 3] {
+        let of = |card: &VirtualCard, credential| Tries {
+            failed: card.failed_verifies(credential),
+            is_full: card.tries_left(credential) == full(credential),
+        };
+        self.cards.each_ref().map(|card| Credential::ALL.map(|credential| of(card, credential)))
     }
 
     /// Does it.
     pub fn perform(&mut self, act: Act) -> Answer {
         match act {
             Act::Call(module, Call::Restart) => {
-                self.modules[module].module.shut_down();
-                self.modules[module] = User::new(&self.service, module);
+                let user = &mut self.modules[module];
+                user.module.shut_down();
+                *user = User::new(&self.service, module, user.process.clone());
             }
             Act::Call(module, call) => {
                 let card = self.inserted.map(|card| &self.cards[card]);
@@ -209,7 +225,7 @@ impl Bench {
             Act::ForeignReset | Act::ForeignSelect | Act::ForeignWrongPin(_) => self.foreign(act),
             Act::ForeignTries(credential, left) => {
                 if let Some(card) = self.inserted.map(|card| &self.cards[card]) {
-                    card.set_tries_left(credential, left);
+                    card.set_tries_left(credential, left.min(full(credential)));
                 }
             }
             Act::ForeignPinChange(credential, entry) => {

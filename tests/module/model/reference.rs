@@ -28,8 +28,8 @@ const AUTHENTICATION: [Entry; 6] = [
     entry("4321", Some("4321"), ck::CKR_OK),
     entry("9999", Some("9999"), ck::CKR_OK),
     entry("8888", Some("8888"), ck::CKR_OK),
-    entry("12a4", None, ck::CKR_PIN_INVALID),
-    entry("ABC123", None, ck::CKR_PIN_LEN_RANGE),
+    entry("ABC123", None, ck::CKR_PIN_INVALID),
+    entry("12345", None, ck::CKR_PIN_LEN_RANGE),
 ];
 
 const SIGNATURE: [Entry; 6] = [
@@ -50,11 +50,6 @@ impl Entry {
             Credential::Authentication => AUTHENTICATION[index],
             Credential::Signature => SIGNATURE[index],
         }
-    }
-
-    /// What a module remembers of a refused entry.
-    fn print(self) -> &'static str {
-        self.means.unwrap_or(self.text)
     }
 }
 
@@ -91,17 +86,21 @@ fn asks_each_time(module: usize, credential: Credential) -> bool {
     module == ALWAYS_AUTHENTICATES && credential == Credential::Signature
 }
 
+/// What ends with the removal of the card.
 #[derive(Debug, Clone, Default)]
 struct Login {
     /// The PIN of the user who is logged in.
     pin: Option<&'static str>,
     /// Changes with each login, logout and change of the PIN.
     generation: usize,
-    refused: Option<(&'static str, Option<u8>)>,
+    /// The malformed entry that was made last.
+    malformed: Option<&'static str>,
     wrong_entry: bool,
-    /// The count that the module believes in.
-    left: Option<u8>,
 }
+
+/// The PINs that one card refused, each with the tries left after it. They outlive a removal.
+#[derive(Debug, Clone, Default)]
+struct Refused(Vec<(&'static str, u8)>);
 
 #[derive(Debug, Clone)]
 struct Session {
@@ -120,6 +119,8 @@ struct Module {
     /// Every session there ever was; `None` when it is closed.
     sessions: Vec<Option<Session>>,
     logins: [Login; 2],
+    /// Of each card, whether or not it is in the reader.
+    refused: [[Refused; 2]; 3],
     /// Of which insertion the private keys are that were found last.
     keys: [Option<usize>; 2],
 }
@@ -154,14 +155,63 @@ impl CardPin {
     }
 }
 
-impl Login {
+impl Refused {
+    /// The module sees the tries left. A PIN that left fewer when it was refused may be right now.
     fn observe(&mut self, left: u8) {
-        if self.refused.is_some_and(|(_, then)| then.is_some_and(|then| then != left)) {
-            self.refused = None;
-        }
-        self.left = Some(left);
+        self.0.retain(|(_, then)| left <= *then);
     }
 
+    fn contains(&self, pin: &str) -> bool {
+        self.0.iter().any(|(refused, _)| *refused == pin)
+    }
+
+    /// VERIFY with a PIN that is sent, and what is learned from the answer.
+    fn verify(&mut self, pin: &'static str, login: &mut Login, card: &mut CardPin) -> Result<(), u8> {
+        let verified = card.verify(pin);
+        match verified {
+            Ok(()) => {
+                self.0.clear();
+                login.malformed = None;
+            }
+            Err(left) => self.0.push((pin, left)),
+        }
+        login.wrong_entry = verified.is_err();
+        verified
+    }
+
+    /// An entry on its way to the card. `Err` when it does not get there, or is wrong.
+    fn enter(&mut self, entry: Entry, login: &mut Login, card: &mut CardPin) -> Result<(), ck::CK_RV> {
+        let Some(pin) = entry.means else {
+            if login.malformed.replace(entry.text) == Some(entry.text) {
+                return Err(ck::CKR_FUNCTION_CANCELED);
+            }
+            login.wrong_entry = true;
+            return Err(ck::CKR_PIN_INCORRECT);
+        };
+        self.observe(card.left);
+        if card.left == 0 {
+            return Err(ck::CKR_PIN_LOCKED);
+        }
+        if self.contains(pin) {
+            return Err(ck::CKR_FUNCTION_CANCELED);
+        }
+        self.verify(pin, login, card).map_err(|left| match left {
+            0 => ck::CKR_PIN_LOCKED,
+            _ => ck::CKR_PIN_INCORRECT,
+        })
+    }
+
+    /// The PIN of a login, before a signature. `Err` when it is not sent, or is wrong by now.
+    fn repeat(&mut self, pin: &'static str, login: &mut Login, card: &mut CardPin) -> Result<(), ck::CK_RV> {
+        self.observe(card.left);
+        if card.left < card.full {
+            return Err(ck::CKR_USER_NOT_LOGGED_IN);
+        }
+        self.verify(pin, login, card).map_err(|_| ck::CKR_USER_NOT_LOGGED_IN)
+    }
+}
+
+impl Login {
     fn set(&mut self, pin: Option<&'static str>) {
         self.pin = pin;
         self.generation += 1;
@@ -170,33 +220,6 @@ impl Login {
     /// Whether a PIN that was given for one signature still serves.
     fn honours(&self, ticket: &(&'static str, usize)) -> bool {
         self.pin.is_some() && ticket.1 == self.generation
-    }
-
-    fn refuse(&mut self, print: &'static str, left: Option<u8>) {
-        (self.refused, self.wrong_entry, self.left) = (Some((print, left)), true, left);
-    }
-
-    /// An entry on its way to the card. `Err` when it does not get there, or is wrong.
-    fn enter(&mut self, entry: Entry, card: &mut CardPin) -> Result<(), ck::CK_RV> {
-        if self.refused.is_some_and(|(refused, _)| refused == entry.print()) {
-            return Err(ck::CKR_FUNCTION_CANCELED);
-        }
-        let Some(pin) = entry.means else {
-            self.refuse(entry.print(), self.left);
-            return Err(ck::CKR_PIN_INCORRECT);
-        };
-        if self.left.unwrap_or(0) == 0 {
-            self.observe(card.left);
-            if card.left == 0 {
-                return Err(ck::CKR_PIN_LOCKED);
-            }
-        }
-        card.verify(pin).map_err(|left| {
-            self.refuse(entry.print(), Some(left));
-            if left == 0 { ck::CKR_PIN_LOCKED } else { ck::CKR_PIN_INCORRECT }
-        })?;
-        (self.refused, self.wrong_entry, self.left) = (None, false, Some(card.full));
-        Ok(())
     }
 }
 
@@ -271,12 +294,29 @@ impl Model {
         self.inserted.map(|_| self.insertion)
     }
 
-    /// The insertion of a JPKI card, recognised by a module now if need be.
+    /// The PINs that a module knows as refused, its login, and the PIN of the card in the reader.
+    fn at_card(&mut self, module: usize, credential: Credential) -> (&mut Refused, &mut Login, &mut CardPin) {
+        let card = self.inserted.expect("a live session");
+        let (module, index) = (&mut self.modules[module], credential as usize);
+        let pins = self.cards[card].pins.as_mut().expect("a JPKI card");
+        (&mut module.refused[card][index], &mut module.logins[index], &mut pins[index])
+    }
+
+    /// The insertion of a JPKI card, recognised by a module now if need be. A new card is asked for
+    /// the tries left.
     fn recognise(&mut self, module: usize) -> Result<usize, ck::CK_RV> {
-        let (insertion, jpki) = (self.insertion(), |card: usize| self.cards[card].pins.is_some());
-        self.modules[module].look(insertion);
-        self.modules[module].known = insertion;
-        insertion.filter(|_| self.inserted.is_some_and(jpki)).ok_or(ck::CKR_TOKEN_NOT_PRESENT)
+        let (insertion, inserted) = (self.insertion(), self.inserted);
+        let known = &mut self.modules[module];
+        known.look(insertion);
+        let is_new = known.known != insertion;
+        known.known = insertion;
+        let is_jpki = inserted.is_some_and(|card| self.cards[card].pins.is_some());
+        let insertion = insertion.filter(|_| is_jpki).ok_or(ck::CKR_TOKEN_NOT_PRESENT)?;
+        if is_new {
+            let (refused, _, pin) = self.at_card(module, Credential::Authentication);
+            refused.observe(pin.left);
+        }
+        Ok(insertion)
     }
 
     pub fn open(&mut self, module: usize, credential: Credential, read_write: bool) -> Result<(), ck::CK_RV> {
@@ -303,9 +343,10 @@ impl Model {
         module.logins[credential as usize].set(None);
     }
 
-    /// C_Finalize and C_Initialize.
+    /// C_Finalize and C_Initialize: what was refused stays known.
     pub fn restart(&mut self, module: usize) {
-        self.modules[module] = Module::default();
+        let refused = std::mem::take(&mut self.modules[module].refused);
+        self.modules[module] = Module { refused, ..Module::default() };
     }
 
     pub fn session_state(&mut self, module: usize, session: usize) -> Result<ck::CK_STATE, ck::CK_RV> {
@@ -322,17 +363,14 @@ impl Model {
 
     pub fn token_info(&mut self, module: usize, credential: Credential) -> Result<Answer, ck::CK_RV> {
         self.recognise(module)?;
-        let card = self.inserted.and_then(|card| self.cards[card].pins.as_ref());
-        let CardPin { left, full, .. } =
-            card.map(|pins| &pins[credential as usize]).expect("a JPKI card").clone();
-        let module = &mut self.modules[module];
-        let login = &mut module.logins[credential as usize];
-        login.observe(left);
+        let (refused, login, &mut CardPin { left, full, .. }) = self.at_card(module, credential);
+        refused.observe(left);
         let mut flags = 0;
         let mut set = |flag, on| flags |= if on { flag } else { 0 };
         set(ck::CKF_USER_PIN_COUNT_LOW, left < full || login.wrong_entry);
         set(ck::CKF_USER_PIN_FINAL_TRY, left == 1);
         set(ck::CKF_USER_PIN_LOCKED, left == 0);
+        let module = &self.modules[module];
         let read_write = module.of(credential).filter(|session| session.read_write).count() as u64;
         Ok(Answer::Token { flags, sessions: module.of(credential).count() as u64, read_write })
     }
@@ -341,12 +379,11 @@ impl Model {
         let insertion = self.insertion();
         let credential = self.modules[module].live(session, insertion)?.credential;
         let entry = Entry::of(credential, entry);
-        let card = self.cards[self.inserted.expect("a live session")].pins.as_mut().expect("a JPKI card");
-        let login = &mut self.modules[module].logins[credential as usize];
+        let (refused, login, card) = self.at_card(module, credential);
         if login.pin.is_some() {
             return Err(ck::CKR_USER_ALREADY_LOGGED_IN);
         }
-        login.enter(entry, &mut card[credential as usize])?;
+        refused.enter(entry, login, card)?;
         login.set(entry.means);
         self.modules[module].keys[credential as usize] = insertion;
         Ok(())
@@ -376,10 +413,9 @@ impl Model {
         if new.as_new != ck::CKR_OK {
             return Err(new.as_new);
         }
-        let card = self.cards[self.inserted.expect("a live session")].pins.as_mut().expect("a JPKI card");
-        let login = &mut self.modules[module].logins[credential as usize];
-        login.enter(old, &mut card[credential as usize])?;
-        card[credential as usize].value = new.means.expect("a PIN");
+        let (refused, login, card) = self.at_card(module, credential);
+        refused.enter(old, login, card)?;
+        card.value = new.means.expect("a PIN");
         login.set(login.pin.and(new.means));
         Ok(())
     }
@@ -410,10 +446,9 @@ impl Model {
             return Err(ck::CKR_OPERATION_NOT_INITIALIZED);
         }
         let entry = Entry::of(credential, entry);
-        let card = self.cards[self.inserted.expect("a live session")].pins.as_mut().expect("a JPKI card");
-        let login = &mut self.modules[module].logins[credential as usize];
+        let (refused, login, card) = self.at_card(module, credential);
         login.pin.ok_or(ck::CKR_USER_NOT_LOGGED_IN)?;
-        login.enter(entry, &mut card[credential as usize])?;
+        refused.enter(entry, login, card)?;
         let ticket = (entry.means.expect("a PIN"), login.generation);
         self.modules[module].session(session)?.ticket = Some(ticket);
         Ok(())
@@ -421,37 +456,33 @@ impl Model {
 
     pub fn sign(&mut self, module: usize, session: usize) -> Result<(), ck::CK_RV> {
         let insertion = self.insertion();
-        let number = module;
-        let module = &mut self.modules[module];
-        let session = module.session(session)?;
+        let known = &mut self.modules[module];
+        let session = known.session(session)?;
         let credential = session.credential;
         if !std::mem::take(&mut session.signing) {
             return Err(ck::CKR_OPERATION_NOT_INITIALIZED);
         }
         let ticket = session.ticket.take();
-        let login = &module.logins[credential as usize];
-        let mut pin = login.pin;
-        if asks_each_time(number, credential) {
-            let ticket = ticket.ok_or(ck::CKR_USER_NOT_LOGGED_IN)?;
-            pin = pin.map(|_| ticket.0);
-        }
+        let login = &known.logins[credential as usize];
+        let asks_each_time = asks_each_time(module, credential);
+        let given = if asks_each_time { ticket.map(|ticket| ticket.0) } else { login.pin };
+        let pin = login.pin.and(given).ok_or(ck::CKR_USER_NOT_LOGGED_IN)?;
         let holds = ticket.is_none_or(|ticket| login.honours(&ticket));
-        let pin = pin.ok_or(ck::CKR_USER_NOT_LOGGED_IN)?;
-        module.look(insertion);
-        let card = &mut self.cards
-            [self.inserted.filter(|_| module.known.is_some()).ok_or(ck::CKR_DEVICE_REMOVED)?];
+        known.look(insertion);
+        if known.known.is_none() {
+            return Err(ck::CKR_DEVICE_REMOVED);
+        }
         if !holds {
             return Err(ck::CKR_USER_NOT_LOGGED_IN);
         }
-        let card_pin = &mut card.pins.as_mut().expect("a JPKI card")[credential as usize];
-        let login = &mut module.logins[credential as usize];
-        card_pin.verify(pin).map_err(|left| {
-            login.set(None);
-            login.refuse(pin, Some(left));
-            ck::CKR_USER_NOT_LOGGED_IN
+        let (refused, login, card) = self.at_card(module, credential);
+        refused.repeat(pin, login, card).inspect_err(|_| {
+            // The PIN that was given for one signature is spent; the login stays.
+            if !asks_each_time {
+                login.set(None);
+            }
         })?;
-        (login.wrong_entry, login.left) = (false, Some(card_pin.full));
-        card.signatures += 1;
+        self.cards[self.inserted.expect("a live session")].signatures += 1;
         Ok(())
     }
 }

@@ -1,26 +1,30 @@
 //! What the module writes to its log, thread by thread.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Once;
 
 use log::{LevelFilter, Log, Metadata, Record};
 
+/// What a test does with a line: level and text.
+type Listener = Box<dyn FnMut(String)>;
+
 thread_local! {
     /// `None` while no test listens on this thread.
-    static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+    static LISTENER: RefCell<Option<Listener>> = const { RefCell::new(None) };
 }
 
-struct Listener;
+struct ThreadLog;
 
-impl Log for Listener {
+impl Log for ThreadLog {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
-        LINES.with_borrow(Option::is_some)
+        LISTENER.with_borrow(Option::is_some)
     }
 
     fn log(&self, record: &Record<'_>) {
-        LINES.with_borrow_mut(|lines| {
-            if let Some(lines) = lines {
-                lines.push(format!("{} {}", record.level(), record.args()));
+        LISTENER.with_borrow_mut(|listener| {
+            if let Some(listener) = listener {
+                listener(format!("{} {}", record.level(), record.args()));
             }
         });
     }
@@ -28,16 +32,28 @@ impl Log for Listener {
     fn flush(&self) {}
 }
 
-/// What is logged on this thread while `work` runs: level and text of each line.
-pub fn logged(work: impl FnOnce()) -> Vec<String> {
+/// Runs `work`, and `listener` at each line that it logs on this thread. The work waits meanwhile.
+pub fn listened<T>(listener: impl FnMut(String) + 'static, work: impl FnOnce() -> T) -> T {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        log::set_logger(&Listener).expect("no other logger");
+        log::set_logger(&ThreadLog).expect("no other logger");
         log::set_max_level(LevelFilter::Trace);
     });
-    LINES.set(Some(Vec::new()));
-    work();
-    LINES.take().unwrap_or_default()
+    LISTENER.set(Some(Box::new(listener)));
+    let result = work();
+    LISTENER.set(None);
+    result
+}
+
+/// What is logged on this thread while `work` runs: level and text of each line.
+pub fn logged(work: impl FnOnce()) -> Vec<String> {
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let listener = {
+        let lines = lines.clone();
+        move |line| lines.borrow_mut().push(line)
+    };
+    listened(listener, work);
+    lines.take()
 }
 
 /// How many of the lines have this level and this text in them.
