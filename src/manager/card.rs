@@ -129,7 +129,7 @@ impl Card {
         let mut pins = self.pins.lock();
         let record = pins.of_mut(credential);
         record.state.log_out();
-        record.context_logins.drain(..).filter_map(|login| login.upgrade()).for_each(|login| login.revoke());
+        record.end_context_logins();
         if self.is_private(credential) {
             self.certificates.lock().of_mut(credential).end_entity = None;
         }
@@ -230,5 +230,10 @@ impl PinRecord {
             malformed: None,
             context_logins: Vec::new(),
         }
+    }
+
+    /// Ends every context login.
+    pub(super) fn end_context_logins(&mut self) {
+        self.context_logins.drain(..).filter_map(|login| login.upgrade()).for_each(|login| login.revoke());
     }
 }

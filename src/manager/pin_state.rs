@@ -27,22 +27,22 @@ const SENDS_WITHOUT_ANSWER: u8 = 2;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PinMemory<P> {
     refused: Vec<Refused<P>>,
-    lost: Option<Lost<P>>,
+    lost: Vec<Lost<P>>,
 }
 
 /// An entry that the card refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Refused<P> {
     entry: P,
-    /// The count right after the refusal; `None` where the card tells none.
-    tries: Option<TriesLeft>,
+    /// The count right after the refusal. Where the card told none it is the highest that it can be.
+    tries: TriesLeft,
 }
 
-/// An entry whose answer was lost.
+/// An entry whose answer was lost. It is kept until a count tells what the answer was.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Lost<P> {
     entry: P,
-    /// The count right before it was sent; `None` where the card tells none.
+    /// The count right before it was sent first; `None` where the card told none.
     before: Option<TriesLeft>,
     /// How often it was sent.
     sent: u8,
@@ -108,35 +108,57 @@ pub enum Sent {
 
 impl<P> Default for PinMemory<P> {
     fn default() -> Self {
-        Self { refused: Vec::new(), lost: None }
+        Self { refused: Vec::new(), lost: Vec::new() }
+    }
+}
+
+impl<P> Lost<P> {
+    /// What is left of it when the card tells this count. If the count is not lower than before, the last answer was
+    /// no refusal.
+    fn after(self, count: TriesLeft) -> Self {
+        match self.before {
+            Some(before) if count >= before => {
+                Self { before: None, sent: self.sent.saturating_sub(1), ..self }
+            }
+            _ => self,
+        }
     }
 }
 
 impl<P: PartialEq + Clone> PinMemory<P> {
     /// Takes note of a count. What was refused before the count rose may be right now.
-    fn observe(&mut self, count: TriesLeft) {
-        if let Some(lost) = self.lost.take() {
-            if lost.before.is_some_and(|before| count < before) {
-                self.refuse(lost.entry, Some(count));
+    fn observe(&mut self, count: TriesLeft, full: TriesLeft) {
+        for lost in std::mem::take(&mut self.lost) {
+            match lost.after(count) {
+                Lost { sent: 0, .. } => {}
+                // No try is missing: the card has not compared it, or has had a success since.
+                Lost { before: None, .. } if count >= full => {}
+                lost @ Lost { before: None, sent: 1, .. } => self.lost.push(lost),
+                Lost { entry, .. } => self.refuse(entry, count),
             }
         }
-        self.refused.retain(|refused| refused.tries.is_none_or(|tries| count <= tries));
+        self.refused.retain(|refused| count <= refused.tries);
     }
 
-    fn refuse(&mut self, entry: P, tries: Option<TriesLeft>) {
+    fn refuse(&mut self, entry: P, tries: TriesLeft) {
+        self.lost.retain(|lost| lost.entry != entry);
         self.refused.retain(|refused| refused.entry != entry);
         self.refused.push(Refused { entry, tries });
     }
 
     fn is_refused(&self, entry: &P) -> bool {
         let lost_too_often = |lost: &Lost<P>| lost.entry == *entry && lost.sent >= SENDS_WITHOUT_ANSWER;
-        self.refused.iter().any(|refused| refused.entry == *entry)
-            || self.lost.as_ref().is_some_and(lost_too_often)
+        self.refused.iter().any(|refused| refused.entry == *entry) || self.lost.iter().any(lost_too_often)
     }
 
     fn lose(&mut self, entry: P, before: Option<TriesLeft>) {
-        let again = self.lost.take().filter(|lost| lost.entry == entry).map_or(0, |lost| lost.sent);
-        self.lost = Some(Lost { entry, before, sent: again.saturating_add(1) });
+        match self.lost.iter_mut().find(|lost| lost.entry == entry) {
+            Some(lost) => {
+                lost.before = lost.before.or(before);
+                lost.sent = lost.sent.saturating_add(1);
+            }
+            None => self.lost.push(Lost { entry, before, sent: 1 }),
+        }
     }
 
     /// A PIN of ours was right.
@@ -194,7 +216,7 @@ impl<P: PartialEq + Clone> PinState<P> {
         self.count = match answer {
             CountAnswer::Told(count) => {
                 self.tells = true;
-                memory.observe(count);
+                memory.observe(count, self.full);
                 Some(count)
             }
             CountAnswer::Verified | CountAnswer::NotTold => None,
@@ -222,15 +244,17 @@ impl<P: PartialEq + Clone> PinState<P> {
         }
     }
 
-    /// Whether a stored PIN may be sent. `NotFull` ends the login; the caller says so with [`PinState::log_out`] unless
-    /// the PIN is that of one signature.
-    pub fn decide_stored(&mut self, memory: &mut PinMemory<P>, answer: CountAnswer) -> Decision {
+    /// Whether a stored PIN may be sent. `NotFull` and `Repeated` end the login; the caller says so with
+    /// [`PinState::log_out`] unless the PIN is that of one signature.
+    pub fn decide_stored(&mut self, memory: &mut PinMemory<P>, pin: &P, answer: CountAnswer) -> Decision {
         self.observe(memory, answer);
         match answer {
             CountAnswer::Told(count) if count >= self.full => Decision::Send,
             CountAnswer::Told(_) => Decision::Refuse(Refusal::NotFull),
             CountAnswer::Verified => Decision::ForgetAndAsk,
             CountAnswer::NotTold if self.tells => Decision::Refuse(Refusal::NoCount),
+            // The same PIN was entered again, or is kept twice, and the card has refused it.
+            CountAnswer::NotTold if memory.is_refused(pin) => Decision::Refuse(Refusal::Repeated),
             CountAnswer::NotTold => Decision::Send,
         }
     }
@@ -256,9 +280,8 @@ impl<P: PartialEq + Clone> PinState<P> {
         };
         self.count = tries;
         self.wrong_entry = true;
-        // Without a count there is nothing that could tell of a rise.
-        memory.lost = None;
-        memory.refuse(pin.clone(), tries.filter(|_| self.tells));
+        let most = self.full.one_less();
+        memory.refuse(pin.clone(), tries.map_or(most, |tries| tries.min(most)));
     }
 
     /// The user is logged in from now on, with a PIN to keep if there is one.
@@ -294,9 +317,9 @@ mod tests {
 
     #[test]
     fn a_stored_pin_is_sent_only_while_the_count_is_full() {
-        let (mut state, mut memory) = (PinState::<u8>::new(FULL), PinMemory::default());
-        assert_eq!(state.decide_stored(&mut memory, told(3)), Decision::Send);
-        assert_eq!(state.decide_stored(&mut memory, told(2)), Decision::Refuse(Refusal::NotFull));
+        let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
+        assert_eq!(state.decide_stored(&mut memory, &7, told(3)), Decision::Send);
+        assert_eq!(state.decide_stored(&mut memory, &7, told(2)), Decision::Refuse(Refusal::NotFull));
     }
 
     #[test]
@@ -340,6 +363,40 @@ mod tests {
                 state.learn(&mut memory, &7, Sent::Lost);
             }
         }
+    }
+
+    #[test]
+    fn without_a_count_lost_answers_to_other_entries_do_not_make_room_for_a_third_time() {
+        let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
+        for entry in [7, 8, 7] {
+            assert_eq!(state.decide_entry(&mut memory, &entry, CountAnswer::NotTold, 0), Decision::Send);
+            state.learn(&mut memory, &entry, Sent::Lost);
+        }
+        for answer in [CountAnswer::NotTold, told(1)] {
+            let third = state.decide_entry(&mut memory, &7, answer, 0);
+            assert_eq!(third, Decision::Refuse(Refusal::Repeated), "{answer:?}");
+        }
+        assert_eq!(state.decide_entry(&mut memory, &7, told(3), 0), Decision::Send);
+    }
+
+    #[test]
+    fn what_was_refused_without_a_count_waits_for_a_full_one() {
+        let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
+        state.decide_entry(&mut memory, &7, CountAnswer::NotTold, 0);
+        state.learn(&mut memory, &7, Sent::Answered(VerifyOutcome::Rejected(None)));
+        let again = state.decide_entry(&mut memory, &7, told(2), 0);
+        assert_eq!(again, Decision::Refuse(Refusal::Repeated));
+        assert_eq!(state.decide_entry(&mut memory, &7, told(3), 0), Decision::Send);
+    }
+
+    #[test]
+    fn without_a_count_a_stored_pin_that_was_refused_as_an_entry_is_not_sent() {
+        let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
+        state.log_in(Some(7));
+        state.decide_entry(&mut memory, &7, CountAnswer::NotTold, 0);
+        state.learn(&mut memory, &7, Sent::Answered(VerifyOutcome::Rejected(None)));
+        let stored = state.decide_stored(&mut memory, &7, CountAnswer::NotTold);
+        assert_eq!(stored, Decision::Refuse(Refusal::Repeated));
     }
 
     #[test]

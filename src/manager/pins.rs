@@ -124,7 +124,7 @@ impl CardManager {
         })
     }
 
-    /// Changes a PIN. A user who is logged in stays so, with the new PIN.
+    /// Changes a PIN. A user who is logged in stays so, with the new PIN. Context logins end.
     ///
     /// # Errors
     /// [`CardError::NewPinLength`] and [`CardError::NewPinCharacters`] without an exchange; for the old PIN as
@@ -157,6 +157,8 @@ impl CardManager {
             if record.state.is_logged_in() {
                 record.state.log_in(kept);
             }
+            // They have the old PIN, which would cost a try.
+            record.end_context_logins();
         });
         Ok(())
     }
@@ -239,7 +241,12 @@ impl CardManager {
         of: &CardCredential,
         pin: &SharedPin,
     ) -> Result<(), CardError> {
-        self.permit(applet, of, |state, memory, answer| state.decide_stored(memory, answer))?;
+        let permitted =
+            self.permit(applet, of, |state, memory, answer| state.decide_stored(memory, pin, answer));
+        permitted.map_err(|error| match error {
+            CardError::PinRepeated => CardError::PinStale,
+            other => other,
+        })?;
         match self.send(applet, of, pin) {
             Ok(VerifyOutcome::Accepted) => Ok(()),
             Ok(VerifyOutcome::Rejected(_) | VerifyOutcome::Blocked) => {
