@@ -70,8 +70,9 @@ pub struct Page {
     pub told: bool,
     /// Another program has changed the PIN since a PIN that is kept was accepted.
     pub changed_elsewhere: bool,
-    /// Another program has failed since the count last rose.
-    pub foreign_failure: [bool; CARDS],
+    /// Since the count last rose there was a failure that this program cannot set against a count: another program's,
+    /// or its own without the net.
+    pub unknown_failure: [bool; CARDS],
 }
 
 /// What an attempt did to the card.
@@ -96,7 +97,7 @@ impl Page {
     /// The count rose.
     pub fn rise(&mut self, card: usize) {
         self.marks[card].iter_mut().for_each(|mark| mark.counted = Counted::No);
-        self.foreign_failure[card] = false;
+        self.unknown_failure[card] = false;
     }
 
     /// Checks one action of this program, and enters it.
@@ -139,7 +140,7 @@ impl Page {
         } else if attempt.source == Source::Stored {
             card.tries < full
         } else {
-            refusal == Refusal::Repeated && card.tries < full && (self.foreign_failure[at] || was_lost)
+            refusal == Refusal::Repeated && card.tries < full && (self.unknown_failure[at] || was_lost)
         };
         match attempt.source {
             _ if is_held_back_rightly => Ok(()),
@@ -163,6 +164,7 @@ impl Page {
                 Counted::UnheardWithoutNet => Counted::Twice,
                 Counted::Once | Counted::Unheard | Counted::Twice => return Err(Violation::CountedAgain),
             };
+            self.unknown_failure[at] |= !attempt.told;
             if attempt.source == Source::Stored {
                 if attempt.told && after.tries < full - 1 {
                     return Err(Violation::StoredBelow);

@@ -29,9 +29,8 @@ pub trait Machine: Clone + Eq + Hash {
     }
 
     fn decide_stored(&mut self, pin: Pin, answer: CountAnswer) -> Decision {
-        let _ = pin;
         let real = self.real_mut();
-        real.state.decide_stored(&mut real.memories[real.card], answer)
+        real.state.decide_stored(&mut real.memories[real.card], &pin, answer)
     }
 
     fn learn(&mut self, pin: Pin, sent: Sent, _source: Source) {

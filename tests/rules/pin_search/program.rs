@@ -161,7 +161,7 @@ impl<M: Machine> Program<M> {
             if !self.is_logged_in() {
                 self.context = None;
             }
-        } else if attempt.decision == Decision::Refuse(Refusal::NotFull) {
+        } else if matches!(attempt.decision, Decision::Refuse(Refusal::NotFull | Refusal::Repeated)) {
             self.log_out();
         }
         Some(())

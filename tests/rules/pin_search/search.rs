@@ -1,6 +1,6 @@
 //! The search: breadth first over all histories, until no new state appears.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::time::Instant;
 
@@ -68,6 +68,8 @@ struct Search<M, const N: usize> {
     worlds: Vec<Worlds<N>>,
     parents: Vec<Option<usize>>,
     known: HashMap<Worlds<N>, usize>,
+    /// Worlds as they came, before their PINs were renamed.
+    seen: HashSet<Worlds<N>>,
 }
 
 impl Configuration {
@@ -160,6 +162,7 @@ pub fn search<M: Machine, const N: usize>(configuration: Configuration, machine:
         worlds: Vec::new(),
         parents: Vec::new(),
         known: HashMap::new(),
+        seen: HashSet::new(),
     };
     let found = search.run();
     println!(
@@ -191,7 +194,8 @@ impl<M: Machine, const N: usize> Search<M, N> {
                 let mut next = world;
                 match next.step(event, &mut self.interner) {
                     None => continue,
-                    Some(Ok(())) => self.add(next, Some(at)),
+                    Some(Ok(())) if next != world => self.add(next, Some(at)),
+                    Some(Ok(())) => {}
                     Some(Err(violation)) => {
                         broken = broken.or(Some((violation, Some(event))));
                         break;
@@ -200,12 +204,21 @@ impl<M: Machine, const N: usize> Search<M, N> {
                 steps += 1;
             }
             at += 1;
+            if at % 20000 == 0 {
+                println!("{at} {} {}", self.worlds.len(), self.interner.len());
+            }
+            if std::env::var("CAP").is_ok_and(|cap| at > cap.parse().unwrap()) {
+                break;
+            }
         }
         let history = broken.map(|(violation, event)| (violation, self.history(at - 1, violation, event)));
         Found { states: self.worlds.len(), programs: self.interner.len(), steps, history }
     }
 
     fn add(&mut self, world: Worlds<N>, parent: Option<usize>) {
+        if !self.seen.insert(world) {
+            return;
+        }
         let world = self.canonical(&world);
         let next = self.worlds.len();
         let number = *self.known.entry(world).or_insert(next);

@@ -150,7 +150,7 @@ impl<P: Clone, const N: usize> World<P, N> {
 
     fn note_failure(&mut self, of: Option<usize>) {
         let others = self.seats.iter_mut().enumerate().filter(|(seat, _)| Some(*seat) != of);
-        others.for_each(|(_, seat)| seat.page.foreign_failure[self.at] = true);
+        others.for_each(|(_, seat)| seat.page.unknown_failure[self.at] = true);
     }
 
     fn rise(&mut self) {
