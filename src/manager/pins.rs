@@ -149,7 +149,7 @@ impl CardManager {
                 CardError::from(error)
             };
             applet.change_selected(&new).map_err(failed)?;
-            self.confirm_before_pin(applet, &of.card)?;
+            self.confirm_before_pin(applet, &of.card).inspect_err(|_| self.lose_change(of))?;
             applet.confirm_selected(&new).map_err(failed)
         })?;
         let kept = (!self.settings.asks_each_time(of.credential)).then_some(new);
@@ -172,10 +172,15 @@ impl CardManager {
                 | AppletError::Transport { error: TransportError::NotSent, .. }
         );
         if !unchanged {
-            warn!("{}: it is not known whether the PIN was changed: try the new one first", self.reader);
-            of.card.with_pin(of.credential, |record, _| record.state.lose_change());
-            of.log_out();
+            self.lose_change(of);
         }
+    }
+
+    /// Ends the login, since its PIN may be the old one.
+    fn lose_change(&self, of: &CardCredential) {
+        warn!("{}: it is not known whether the PIN was changed: try the new one first", self.reader);
+        of.card.with_pin(of.credential, |record, _| record.state.lose_change());
+        of.log_out();
     }
 
     /// Sends an entry, once, if it may be sent, and learns what comes of it.

@@ -13,6 +13,15 @@ pub struct Card {
     pub tries: u8,
 }
 
+/// Whether the card tells its count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Tells {
+    Always,
+    Never,
+    /// Now and then, and it may stop.
+    AtTimes,
+}
+
 /// What the card answers to the question for the count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Query {

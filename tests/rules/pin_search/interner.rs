@@ -27,7 +27,8 @@ pub struct Interner<M> {
     numbers: HashMap<Program<M>, Number>,
     done: HashMap<(Number, Action, Card), Done>,
     renamings: Vec<Renaming>,
-    renamed: HashMap<(Number, usize), Number>,
+    /// By state and renaming.
+    renamed: Vec<Vec<Option<Number>>>,
     /// Whether the count for display is forgotten after each action. No decision goes by it.
     forgets_count: bool,
 }
@@ -41,7 +42,7 @@ impl<M: Machine> Interner<M> {
             numbers: HashMap::new(),
             done: HashMap::new(),
             renamings: renamings(pins),
-            renamed: HashMap::new(),
+            renamed: Vec::new(),
             forgets_count,
         };
         interner.number(Program::new(machine), None);
@@ -64,24 +65,22 @@ impl<M: Machine> Interner<M> {
         let number = Number::try_from(self.programs.len()).expect("few states");
         self.programs.push(program.clone());
         self.origins.push(origin);
+        self.renamed.push(vec![None; self.renamings.len()]);
         self.numbers.insert(program, number);
         number
     }
 
     /// The program with its PINs renamed.
     pub fn rename(&mut self, program: Number, renaming: usize) -> Number {
+        if let Some(known) = self.renamed[program as usize][renaming] {
+            return known;
+        }
         let Some((parent, action, card)) = self.origins[program as usize] else { return program };
-        if renaming == 0 {
-            return program;
-        }
-        if let Some(known) = self.renamed.get(&(program, renaming)) {
-            return *known;
-        }
         let parent = self.rename(parent, renaming);
         let names = &self.renamings[renaming];
         let (action, card) = (action.rename(names), Card { pin: names[usize::from(card.pin)], ..card });
         let (number, _) = self.perform(parent, action, card).expect("it did this before");
-        self.renamed.insert((program, renaming), number);
+        self.renamed[program as usize][renaming] = Some(number);
         number
     }
 }
@@ -103,7 +102,7 @@ impl<M: Machine> Perform<Number> for Interner<M> {
     }
 }
 
-/// Every way to rename so many PINs; the first changes nothing.
+/// Every way to rename so many PINs.
 fn renamings(pins: Pin) -> Vec<Renaming> {
     let mut all = vec![Vec::new()];
     for pin in 0..pins {

@@ -4,7 +4,7 @@
 
 use jpki_pkcs11::manager::pin_state::{Decision, Refusal};
 
-use super::card::Card;
+use super::card::{Card, Tells};
 use super::machine::{CARDS, Source};
 use super::program::{Attempt, Report};
 
@@ -39,20 +39,13 @@ pub enum Violation {
     SilentCard,
 }
 
-/// What one program has done with one PIN of one card.
+/// What one program has done with one PIN of one card. A number, since there are very many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Mark {
-    /// Since the count last rose.
-    counted: Counted,
-    /// Since a PIN of this program was last accepted: the refusal is known, or was to be asked for.
-    heard: bool,
-    /// Since then, how often it was sent without the net and without an answer.
-    unanswered: u8,
-}
+pub struct Mark(u8);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+/// How a PIN was counted since the count last rose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Counted {
-    #[default]
     No,
     Once,
     /// The answer is lost; it was sent with the net.
@@ -60,6 +53,42 @@ enum Counted {
     /// The answer is lost; it was sent without the net.
     UnheardWithoutNet,
     Twice,
+}
+
+impl Mark {
+    const COUNTED: u8 = 0b0000_0111;
+    const HEARD: u8 = 0b0000_1000;
+    const UNANSWERED: u8 = 0b0001_0000;
+
+    fn counted(self) -> Counted {
+        match self.0 & Self::COUNTED {
+            0 => Counted::No,
+            1 => Counted::Once,
+            2 => Counted::Unheard,
+            3 => Counted::UnheardWithoutNet,
+            _ => Counted::Twice,
+        }
+    }
+
+    fn set_counted(&mut self, counted: Counted) {
+        self.0 = self.0 & !Self::COUNTED | counted as u8;
+    }
+
+    /// Since a PIN of this program was last accepted or a full count was told: it may be known to be refused.
+    fn is_heard(self) -> bool {
+        self.0 & Self::HEARD != 0
+    }
+
+    /// Since then, how often it was sent without the net and without an answer.
+    fn unanswered(self) -> u8 {
+        self.0 / Self::UNANSWERED
+    }
+
+    fn note_unanswered(&mut self) {
+        if self.unanswered() < SENDS_WITHOUT_NET {
+            self.0 += Self::UNANSWERED;
+        }
+    }
 }
 
 /// The ledger of one program.
@@ -78,6 +107,7 @@ pub struct Page {
 /// What an attempt did to the card.
 #[derive(Debug, Clone, Copy)]
 pub struct Effect {
+    pub tells: Tells,
     pub full: u8,
     pub before: Card,
     pub after: Card,
@@ -96,7 +126,7 @@ impl Effect {
 impl Page {
     /// The count rose.
     pub fn rise(&mut self, card: usize) {
-        self.marks[card].iter_mut().for_each(|mark| mark.counted = Counted::No);
+        self.marks[card].iter_mut().for_each(|mark| mark.set_counted(Counted::No));
         self.unknown_failure[card] = false;
     }
 
@@ -104,6 +134,9 @@ impl Page {
     pub fn enter(&mut self, at: usize, report: &Report, effect: Effect) -> Result<(), Violation> {
         if report.change_lost && report.logged_in.1 {
             return Err(Violation::LoginAfterLostChange);
+        }
+        if report.told && effect.before.tries == effect.full {
+            self.forget_doubts(at);
         }
         if let Some(attempt) = report.attempt {
             self.check_silence(attempt, report.logged_in)?;
@@ -116,6 +149,10 @@ impl Page {
         self.told |= report.told;
         self.changed_elsewhere &= report.keeps_pin;
         Ok(())
+    }
+
+    fn forget_doubts(&mut self, at: usize) {
+        self.marks[at].iter_mut().for_each(|mark| mark.0 &= Mark::COUNTED);
     }
 
     fn check_silence(&self, attempt: Attempt, logged_in: (bool, bool)) -> Result<(), Violation> {
@@ -134,9 +171,9 @@ impl Page {
             return Ok(());
         }
         let mark = self.marks[at][usize::from(attempt.pin)];
-        let was_lost = mark.unanswered >= SENDS_WITHOUT_NET;
+        let was_lost = mark.unanswered() >= SENDS_WITHOUT_NET;
         let is_held_back_rightly = if !attempt.told {
-            mark.heard || was_lost
+            mark.is_heard() || was_lost
         } else if attempt.source == Source::Stored {
             card.tries < full
         } else {
@@ -150,13 +187,13 @@ impl Page {
     }
 
     fn enter_sent(&mut self, at: usize, attempt: Attempt, effect: Effect) -> Result<(), Violation> {
-        let Effect { full, before, after } = effect;
+        let Effect { tells, full, before, after } = effect;
         if attempt.told && before.tries == 0 {
             return Err(Violation::BlockedNotSaid);
         }
         let mark = &mut self.marks[at][usize::from(attempt.pin)];
         if effect.counted() {
-            mark.counted = match mark.counted {
+            let counted = match mark.counted() {
                 Counted::No if !attempt.lost => Counted::Once,
                 Counted::No if attempt.told => Counted::Unheard,
                 Counted::No => Counted::UnheardWithoutNet,
@@ -164,7 +201,8 @@ impl Page {
                 Counted::UnheardWithoutNet => Counted::Twice,
                 Counted::Once | Counted::Unheard | Counted::Twice => return Err(Violation::CountedAgain),
             };
-            self.unknown_failure[at] |= !attempt.told;
+            mark.set_counted(counted);
+            self.unknown_failure[at] |= !attempt.told && tells == Tells::AtTimes;
             if attempt.source == Source::Stored {
                 if attempt.told && after.tries < full - 1 {
                     return Err(Violation::StoredBelow);
@@ -175,11 +213,11 @@ impl Page {
             }
         }
         if attempt.accepted {
-            self.marks[at].iter_mut().for_each(|mark| (mark.heard, mark.unanswered) = (false, 0));
+            self.forget_doubts(at);
         } else if attempt.lost && !attempt.told {
-            mark.unanswered = SENDS_WITHOUT_NET.min(mark.unanswered + 1);
-        } else {
-            mark.heard = true;
+            mark.note_unanswered();
+        } else if tells != Tells::Always {
+            mark.0 |= Mark::HEARD;
         }
         Ok(())
     }

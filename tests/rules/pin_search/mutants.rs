@@ -167,11 +167,10 @@ impl Machine for Mutant {
             (Instead::SilentEndsLogin, Decision::Refuse(Refusal::NoCount)) => {
                 Decision::Refuse(Refusal::NotFull)
             }
-            (Instead::StoredThoughRefused, Decision::Refuse(Refusal::NotFull))
-                if answer == CountAnswer::NotTold =>
-            {
-                Decision::Send
-            }
+            (
+                Instead::StoredThoughRefused | Instead::RefusalKeepsLogin,
+                Decision::Refuse(Refusal::Repeated),
+            ) => Decision::Send,
             (_, decision) => decision,
         }
     }

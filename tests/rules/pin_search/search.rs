@@ -4,21 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::time::Instant;
 
-use super::card::{Card, Fate, Pin, Query};
+use super::card::{Card, Fate, Pin, Query, Tells};
 use super::interner::{Interner, Number};
 use super::ledger::{Mark, Violation};
 use super::machine::Machine;
 use super::program::Action;
 use super::world::{Event, World};
-
-/// Whether the card tells its count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tells {
-    Always,
-    Never,
-    /// Now and then, and it may stop.
-    AtTimes,
-}
 
 /// Kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +28,6 @@ pub enum Part {
 /// What is searched.
 #[derive(Debug, Clone, Copy)]
 pub struct Configuration {
-    pub name: &'static str,
     pub tells: Tells,
     pub full: u8,
     /// The counts to begin with.
@@ -64,6 +54,8 @@ type Worlds<const N: usize> = World<Number, N>;
 struct Search<M, const N: usize> {
     configuration: Configuration,
     events: Vec<Event>,
+    ways: (Vec<Vec<Event>>, Query),
+    steps: usize,
     interner: Interner<M>,
     worlds: Vec<Worlds<N>>,
     parents: Vec<Option<usize>>,
@@ -121,9 +113,14 @@ impl Configuration {
         }
     }
 
+    /// Programs that have just started.
+    pub fn world<P: Clone, const N: usize>(&self, tries: u8, program: &P) -> World<P, N> {
+        World::new(self.tells, self.full, tries, program)
+    }
+
     /// Everything that may happen, with so many programs of ours.
     pub fn events(&self, programs: usize) -> Vec<Event> {
-        let mut events = vec![Event::OtherSuccess, Event::OtherFailure];
+        let mut events = vec![Event::OtherSuccess, Event::OtherFailure, Event::Unblock];
         events.extend((0..self.pins).map(Event::OtherChange));
         if self.has(Part::Reinsert) {
             events.push(Event::Reinsert);
@@ -158,6 +155,8 @@ pub fn search<M: Machine, const N: usize>(configuration: Configuration, machine:
     let mut search = Search::<M, N> {
         configuration,
         events: configuration.events(N),
+        ways: configuration.ways_back(),
+        steps: 0,
         interner: Interner::new(machine, configuration.pins, configuration.forgets_count),
         worlds: Vec::new(),
         parents: Vec::new(),
@@ -166,8 +165,8 @@ pub fn search<M: Machine, const N: usize>(configuration: Configuration, machine:
     };
     let found = search.run();
     println!(
-        "{}, {N} program(s): {} states, {} of one program, {} steps, {:.1} s",
-        configuration.name,
+        "{:?}, {N} program(s): {} states, {} of one program, {} steps, {:.1} s",
+        configuration,
         found.states,
         found.programs,
         found.steps,
@@ -180,39 +179,41 @@ impl<M: Machine, const N: usize> Search<M, N> {
     fn run(&mut self) -> Found {
         let (first, last) = self.configuration.start;
         for tries in first..=last {
-            self.add(World::new(self.configuration.full, tries, &0), None);
+            self.add(self.configuration.world(tries, &0), None);
         }
-        let (ways, query) = self.configuration.ways_back();
-        let (mut at, mut steps) = (0, 0);
-        let mut broken = None;
+        let (mut at, mut broken) = (0, None);
         while at < self.worlds.len() && broken.is_none() {
-            let world = self.worlds[at];
-            broken =
-                world.check_way_back(&ways, query, &mut self.interner).err().map(|broken| (broken, None));
-            for index in 0..self.events.len() {
-                let event = self.events[index];
-                let mut next = world;
-                match next.step(event, &mut self.interner) {
-                    None => continue,
-                    Some(Ok(())) if next != world => self.add(next, Some(at)),
-                    Some(Ok(())) => {}
-                    Some(Err(violation)) => {
-                        broken = broken.or(Some((violation, Some(event))));
-                        break;
-                    }
-                }
-                steps += 1;
-            }
+            broken = self.expand(at);
             at += 1;
-            if at % 20000 == 0 {
-                println!("{at} {} {}", self.worlds.len(), self.interner.len());
-            }
             if std::env::var("CAP").is_ok_and(|cap| at > cap.parse().unwrap()) {
+                println!("CAPPED");
                 break;
             }
         }
         let history = broken.map(|(violation, event)| (violation, self.history(at - 1, violation, event)));
-        Found { states: self.worlds.len(), programs: self.interner.len(), steps, history }
+        Found { states: self.worlds.len(), programs: self.interner.len(), steps: self.steps, history }
+    }
+
+    /// Everything that can happen in a state: the rule that it breaks, and with which event.
+    fn expand(&mut self, at: usize) -> Option<(Violation, Option<Event>)> {
+        let world = self.worlds[at];
+        let (ways, query) = &self.ways;
+        if let Err(violation) = world.check_way_back(ways, *query, &mut self.interner) {
+            return Some((violation, None));
+        }
+        for index in 0..self.events.len() {
+            let event = self.events[index];
+            let mut next = world;
+            let Some(result) = next.step(event, &mut self.interner) else { continue };
+            self.steps += 1;
+            if let Err(violation) = result {
+                return Some((violation, Some(event)));
+            }
+            if next != world {
+                self.add(next, Some(at));
+            }
+        }
+        None
     }
 
     fn add(&mut self, world: Worlds<N>, parent: Option<usize>) {
@@ -230,13 +231,22 @@ impl<M: Machine, const N: usize> Search<M, N> {
 
     /// One world for all that differ in the names of PINs and in the order of programs.
     fn canonical(&mut self, world: &Worlds<N>) -> Worlds<N> {
-        let all = 0..self.interner.renamings().len();
         let mut world = *world;
         if !self.configuration.has(Part::Swap) {
             // The other card is never put in.
             world.cards[1] = world.cards[0];
         }
-        all.map(|index| renamed(&world, index, &mut self.interner)).min().expect("one changes nothing")
+        let right = usize::from(world.card().pin);
+        let all = 0..self.interner.renamings().len();
+        let mut least: Option<Worlds<N>> = None;
+        for renaming in all {
+            // The right PIN has the name 0.
+            if self.interner.renamings()[renaming][right] == 0 {
+                let renamed = renamed(&world, renaming, &mut self.interner);
+                least = Some(least.map_or(renamed, |least| least.min(renamed)));
+            }
+        }
+        least.expect("there is such a renaming")
     }
 
     /// The history that leads to a state, and then to a broken rule. The states have their PINs renamed at each step,

@@ -1,6 +1,6 @@
 //! Cards, programs and events: one step of a history, checked.
 
-use super::card::{Card, Fate, Pin, Query};
+use super::card::{Card, Fate, Pin, Query, Tells};
 use super::ledger::{Effect, Page, Violation};
 use super::machine::{CARDS, Machine, Source};
 use super::program::{Action, Program, Report};
@@ -16,6 +16,8 @@ pub enum Event {
     OtherFailure,
     /// It changes the PIN.
     OtherChange(Pin),
+    /// The municipal office unblocks the PIN.
+    Unblock,
     /// The card is taken out and put in again.
     Reinsert,
     /// The other card is put in.
@@ -52,6 +54,7 @@ pub struct Seat<P> {
 /// Everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct World<P, const PROGRAMS: usize> {
+    pub tells: Tells,
     pub full: u8,
     pub at: usize,
     pub cards: [Card; CARDS],
@@ -62,8 +65,9 @@ pub struct World<P, const PROGRAMS: usize> {
 
 impl<P: Clone, const N: usize> World<P, N> {
     /// Programs that have just started, and cards of which neither is blocked by any of them.
-    pub fn new(full: u8, tries: u8, program: &P) -> Self {
+    pub fn new(tells: Tells, full: u8, tries: u8, program: &P) -> Self {
         Self {
+            tells,
             full,
             at: 0,
             cards: [Card { pin: 0, tries }, Card { pin: 1, tries: full - 1 }],
@@ -93,6 +97,11 @@ impl<P: Clone, const N: usize> World<P, N> {
                 self.cards[self.at].tries -= 1;
                 self.note_failure(None);
             }
+            Event::Unblock if card.tries > 0 => return None,
+            Event::Unblock => {
+                self.cards[self.at].tries = self.full;
+                self.rise();
+            }
             Event::Reinsert => self.insert(self.at, by)?,
             Event::Swap => self.insert((self.at + 1) % CARDS, by)?,
         }
@@ -107,7 +116,7 @@ impl<P: Clone, const N: usize> World<P, N> {
     ) -> Option<Result<(), Violation>> {
         let before = self.card();
         let (program, report) = by.perform(self.seats[seat].program.clone(), action, before)?;
-        let effect = Effect { full: self.full, before, after: report.card };
+        let effect = Effect { tells: self.tells, full: self.full, before, after: report.card };
         self.seats[seat].program = program;
         self.cards[self.at] = report.card;
         if action == Action::Restart {
@@ -149,6 +158,9 @@ impl<P: Clone, const N: usize> World<P, N> {
     }
 
     fn note_failure(&mut self, of: Option<usize>) {
+        if self.tells == Tells::Never {
+            return;
+        }
         let others = self.seats.iter_mut().enumerate().filter(|(seat, _)| Some(*seat) != of);
         others.for_each(|(_, seat)| seat.page.unknown_failure[self.at] = true);
     }
