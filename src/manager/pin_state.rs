@@ -30,20 +30,19 @@ pub struct PinMemory<P> {
     lost: Vec<Lost<P>>,
 }
 
-/// An entry that the card refused.
+/// An entry that the card refused, or may have refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Refused<P> {
     entry: P,
     /// The count right after the refusal. Where the card told none it is the highest that it can be.
+    /// A higher one says that the entry was not refused, or that the PIN may have changed since.
     tries: TriesLeft,
 }
 
-/// An entry whose answer was lost. It is kept until a count tells what the answer was.
+/// An entry that was sent without a count, and whose answer was lost.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Lost<P> {
     entry: P,
-    /// The count right before it was sent first; `None` where the card told none.
-    before: Option<TriesLeft>,
     /// How often it was sent.
     sent: u8,
 }
@@ -113,15 +112,8 @@ impl<P> Default for PinMemory<P> {
 }
 
 impl<P> Lost<P> {
-    /// What is left of it when the card tells this count. If the count is not lower than before, the last answer was
-    /// no refusal.
-    fn after(self, count: TriesLeft) -> Self {
-        match self.before {
-            Some(before) if count >= before => {
-                Self { before: None, sent: self.sent.saturating_sub(1), ..self }
-            }
-            _ => self,
-        }
+    fn is_spent(&self) -> bool {
+        self.sent >= SENDS_WITHOUT_ANSWER
     }
 }
 
@@ -129,35 +121,40 @@ impl<P: PartialEq + Clone> PinMemory<P> {
     /// Takes note of a count. What was refused before the count rose may be right now.
     fn observe(&mut self, count: TriesLeft, full: TriesLeft) {
         for lost in std::mem::take(&mut self.lost) {
-            match lost.after(count) {
-                Lost { sent: 0, .. } => {}
-                // No try is missing: the card has not compared it, or has had a success since.
-                Lost { before: None, .. } if count >= full => {}
-                lost @ Lost { before: None, sent: 1, .. } => self.lost.push(lost),
-                Lost { entry, .. } => self.refuse(entry, count),
+            if count < full && lost.is_spent() {
+                self.hold_back(lost.entry, count);
+            } else if count < full {
+                self.lost.push(lost);
             }
         }
         self.refused.retain(|refused| count <= refused.tries);
     }
 
+    /// The card has refused an entry, and this was the count afterwards.
     fn refuse(&mut self, entry: P, tries: TriesLeft) {
         self.lost.retain(|lost| lost.entry != entry);
+        self.hold_back(entry, tries);
+    }
+
+    /// Until the count is higher than this.
+    fn hold_back(&mut self, entry: P, tries: TriesLeft) {
         self.refused.retain(|refused| refused.entry != entry);
         self.refused.push(Refused { entry, tries });
     }
 
     fn is_refused(&self, entry: &P) -> bool {
-        let lost_too_often = |lost: &Lost<P>| lost.entry == *entry && lost.sent >= SENDS_WITHOUT_ANSWER;
-        self.refused.iter().any(|refused| refused.entry == *entry) || self.lost.iter().any(lost_too_often)
+        self.refused.iter().any(|refused| refused.entry == *entry)
+            || self.lost.iter().any(|lost| lost.entry == *entry && lost.is_spent())
     }
 
+    /// The answer was lost. If no try is missing afterwards, it was no refusal.
     fn lose(&mut self, entry: P, before: Option<TriesLeft>) {
+        if let Some(before) = before {
+            return self.hold_back(entry, before.one_less());
+        }
         match self.lost.iter_mut().find(|lost| lost.entry == entry) {
-            Some(lost) => {
-                lost.before = lost.before.or(before);
-                lost.sent = lost.sent.saturating_add(1);
-            }
-            None => self.lost.push(Lost { entry, before, sent: 1 }),
+            Some(lost) => lost.sent = lost.sent.saturating_add(1),
+            None => self.lost.push(Lost { entry, sent: 1 }),
         }
     }
 

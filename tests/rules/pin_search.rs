@@ -156,8 +156,8 @@ fn mutant<const N: usize>(instead: Instead, configuration: Configuration, broken
 
 #[test]
 fn rule_1_cannot_be_left_out() {
-    mutant::<1>(Instead::StoredAtAnyCount, FEW, Violation::StoredBelow);
-    mutant::<1>(Instead::StoredAtOneLess, FEW, Violation::StoredBelow);
+    mutant::<2>(Instead::StoredAtAnyCount, FEW, Violation::StoredBelow);
+    mutant::<2>(Instead::StoredAtOneLess, FEW, Violation::StoredBelow);
     mutant::<1>(Instead::ContextOutlivesChange, SMALL, Violation::StoredCostWithoutChange);
 }
 
@@ -169,7 +169,7 @@ fn rule_2_cannot_be_left_out() {
     mutant::<1>(Instead::MalformedClears, OPEN, Violation::CountedAgain);
     mutant::<1>(Instead::OneDeep, FEW, Violation::CountedAgain);
     mutant::<1>(Instead::RiseDoesNotClear, FEW, Violation::RightHeldBack);
-    mutant::<1>(Instead::SuccessDoesNotClear, NEVER, Violation::RightHeldBack);
+    mutant::<1>(Instead::SuccessDoesNotClear, NEVER_CONTEXT, Violation::RightHeldBack);
     mutant::<1>(Instead::OldCount, FEW, Violation::RightHeldBack);
     mutant::<1>(Instead::OneListForAllCards, TWO_CARDS, Violation::RightHeldBack);
     mutant::<1>(Instead::StoredNotListed, FEW, Violation::CountedAgain);
@@ -194,7 +194,8 @@ fn rule_5_cannot_be_left_out() {
     mutant::<1>(Instead::SilentGetsEntry, AT_TIMES, Violation::SilentCard);
     mutant::<1>(Instead::SilentGetsStored, AT_TIMES, Violation::SilentCard);
     mutant::<1>(Instead::SilentEndsLogin, AT_TIMES, Violation::SilentCard);
-    mutant::<1>(Instead::OpenIsFull, OPEN, Violation::StoredBelow);
+    mutant::<1>(Instead::OpenIsFullForEntry, OPEN, Violation::BlockedNotSaid);
+    mutant::<1>(Instead::OpenIsFullForStored, OPEN, Violation::StoredBelow);
     mutant::<1>(Instead::ManyWithoutCount, NEVER, Violation::CountedAgain);
     mutant::<1>(Instead::OnceWithoutCount, NEVER, Violation::RightHeldBack);
     mutant::<1>(Instead::RefusalKeepsLogin, NEVER, Violation::CountedAgain);

@@ -54,8 +54,10 @@ pub enum Instead {
     SilentGetsStored,
     /// Rule 5: such a card ends the login.
     SilentEndsLogin,
-    /// Rule 5: 9000 is a full count.
-    OpenIsFull,
+    /// Rule 5: 9000 is a full count for an entry.
+    OpenIsFullForEntry,
+    /// Rule 5: 9000 is a full count for a stored PIN.
+    OpenIsFullForStored,
     /// Rule 5: without a count an entry whose answer was lost may be sent again and again.
     ManyWithoutCount,
     /// Rule 5: without a count it may not be sent again.
@@ -136,7 +138,7 @@ impl Machine for Mutant {
     fn decide_entry(&mut self, pin: Pin, answer: CountAnswer) -> Decision {
         let answer = match (self.instead, self.seen) {
             (Instead::OldCount, Some(seen)) => CountAnswer::Told(seen),
-            (Instead::OpenIsFull, _) if answer == CountAnswer::Verified => {
+            (Instead::OpenIsFullForEntry, _) if answer == CountAnswer::Verified => {
                 CountAnswer::Told(TriesLeft::new(self.real.full))
             }
             _ => answer,
@@ -162,7 +164,7 @@ impl Machine for Mutant {
         match (self.instead, decision) {
             (Instead::StoredAtAnyCount, Decision::Refuse(Refusal::NotFull)) => Decision::Send,
             (Instead::StoredAtOneLess, _) if answer == one_less => Decision::Send,
-            (Instead::OpenIsFull, Decision::ForgetAndAsk) => Decision::Send,
+            (Instead::OpenIsFullForStored, Decision::ForgetAndAsk) => Decision::Send,
             (Instead::SilentGetsStored, Decision::Refuse(Refusal::NoCount)) => Decision::Send,
             (Instead::SilentEndsLogin, Decision::Refuse(Refusal::NoCount)) => {
                 Decision::Refuse(Refusal::NotFull)
@@ -186,7 +188,7 @@ impl Machine for Mutant {
             self.clear_list();
         }
         let sent = match (self.instead, sent) {
-            (Instead::LostIsRefused, Sent::Lost) => Sent::Answered(VerifyOutcome::Rejected(None)),
+            (Instead::LostIsRefused, Sent::Lost) => Sent::Answered(VerifyOutcome::Rejected(count)),
             (Instead::LostIsNothing, Sent::Lost) => Sent::NotSent,
             (Instead::ManyWithoutCount, Sent::Lost) if count.is_none() => Sent::NotSent,
             (_, sent) => sent,

@@ -102,24 +102,32 @@ impl<M: Machine> Program<M> {
             logged_in: (before, before),
             keeps_pin: false,
         };
+        self.act(action, &mut report)?;
+        report.logged_in.1 = self.is_logged_in();
+        report.keeps_pin = self.stored().is_some() || self.context.is_some();
+        Some(report)
+    }
+
+    fn act(&mut self, action: Action, report: &mut Report) -> Option<()> {
+        let before = report.logged_in.0;
         match action {
             Action::Enter(..) | Action::EnterMalformed if before => return None,
-            Action::Enter(pin, query, fate) => self.enter(pin, query, fate, &mut report),
+            Action::Enter(pin, query, fate) => self.enter(pin, query, fate, report),
             Action::EnterMalformed => self.machine.note_malformed(),
-            Action::Use(query, fate) => self.use_stored(query, fate, &mut report)?,
+            Action::Use(query, fate) => self.use_stored(query, fate, report)?,
             Action::LogOut if !before => return None,
             Action::LogOut => self.log_out(),
-            Action::SetPin(old, new, query, fate) => self.set_pin(old, new, (query, fate), &mut report)?,
+            Action::SetPin(old, new, query, fate) => self.set_pin(old, new, (query, fate), report)?,
             Action::EnterContext(pin, query, fate) if before => {
-                if self.attempt(pin, Source::Entry, (query, fate), &mut report) {
+                if self.attempt(pin, Source::Entry, (query, fate), report) {
                     self.context = Some(pin);
                 }
             }
             Action::EnterContext(..) => return None,
-            Action::UseContext(query, fate) => self.use_context(query, fate, &mut report)?,
+            Action::UseContext(query, fate) => self.use_context(query, fate, report)?,
             Action::Look(query) => {
                 report.told = query == Query::Count;
-                self.machine.observe(card.first_answer(query));
+                self.machine.observe(report.card.first_answer(query));
             }
             Action::Restart => {
                 self.context = None;
@@ -130,9 +138,7 @@ impl<M: Machine> Program<M> {
                 self.machine.insert(at);
             }
         }
-        report.logged_in.1 = self.is_logged_in();
-        report.keeps_pin = self.stored().is_some() || self.context.is_some();
-        Some(report)
+        Some(())
     }
 
     /// Forgets the count that is kept for display.

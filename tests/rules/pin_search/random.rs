@@ -17,7 +17,7 @@ const WAY_BACK_EVERY: usize = 16;
 const WIDE: Configuration = Configuration { pins: 5, parts: ALL, forgets_count: false, ..SMALL };
 
 fn steps() -> usize {
-    if is_full() { 20_000_000 } else { 60_000 }
+    if is_full() { 20_000_000 } else { 20_000 }
 }
 
 fn run<const N: usize>(configuration: Configuration) {

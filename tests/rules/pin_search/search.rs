@@ -165,8 +165,11 @@ pub fn search<M: Machine, const N: usize>(configuration: Configuration, machine:
     };
     let found = search.run();
     println!(
-        "{:?}, {N} program(s): {} states, {} of one program, {} steps, {:.1} s",
-        configuration,
+        "{N} program(s), {:?}, full {}, {} PINs, {:?}: {} states, {} of one program, {} steps, {:.1} s",
+        configuration.tells,
+        configuration.full,
+        configuration.pins,
+        configuration.parts,
         found.states,
         found.programs,
         found.steps,
@@ -185,10 +188,6 @@ impl<M: Machine, const N: usize> Search<M, N> {
         while at < self.worlds.len() && broken.is_none() {
             broken = self.expand(at);
             at += 1;
-            if std::env::var("CAP").is_ok_and(|cap| at > cap.parse().unwrap()) {
-                println!("CAPPED");
-                break;
-            }
         }
         let history = broken.map(|(violation, event)| (violation, self.history(at - 1, violation, event)));
         Found { states: self.worlds.len(), programs: self.interner.len(), steps: self.steps, history }
@@ -197,10 +196,6 @@ impl<M: Machine, const N: usize> Search<M, N> {
     /// Everything that can happen in a state: the rule that it breaks, and with which event.
     fn expand(&mut self, at: usize) -> Option<(Violation, Option<Event>)> {
         let world = self.worlds[at];
-        let (ways, query) = &self.ways;
-        if let Err(violation) = world.check_way_back(ways, *query, &mut self.interner) {
-            return Some((violation, None));
-        }
         for index in 0..self.events.len() {
             let event = self.events[index];
             let mut next = world;
@@ -213,7 +208,9 @@ impl<M: Machine, const N: usize> Search<M, N> {
                 self.add(next, Some(at));
             }
         }
-        None
+        let (ways, query) = &self.ways;
+        let way_back = world.check_way_back(ways, *query, &mut self.interner);
+        way_back.err().map(|violation| (violation, None))
     }
 
     fn add(&mut self, world: Worlds<N>, parent: Option<usize>) {

@@ -64,7 +64,7 @@ pub struct World<P, const PROGRAMS: usize> {
 }
 
 impl<P: Clone, const N: usize> World<P, N> {
-    /// Programs that have just started, and cards of which neither is blocked by any of them.
+    /// Programs that have just started. The other card has one try less than full.
     pub fn new(tells: Tells, full: u8, tries: u8, program: &P) -> Self {
         Self {
             tells,
@@ -130,10 +130,10 @@ impl<P: Clone, const N: usize> World<P, N> {
     fn note(&mut self, seat: usize, report: &Report, effect: Effect) -> Result<(), Violation> {
         if effect.counted() {
             self.note_failure(Some(seat));
-            if report.attempt.is_some_and(|attempt| attempt.source == Source::Stored && attempt.told) {
-                if std::mem::replace(&mut self.stored_spent[self.at], true) {
-                    return Err(Violation::StoredCostTwo);
-                }
+            let is_stored =
+                report.attempt.is_some_and(|attempt| attempt.source == Source::Stored && attempt.told);
+            if is_stored && std::mem::replace(&mut self.stored_spent[self.at], true) {
+                return Err(Violation::StoredCostTwo);
             }
         }
         if effect.rose() {
