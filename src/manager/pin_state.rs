@@ -17,6 +17,9 @@
 //! 5. A card that has told its count, and does not now, gets no PIN. One that never told is used without a count: an
 //!    entry whose answer was lost may be sent once more, and the first refusal ends a login.
 
+#[cfg(test)]
+mod tests;
+
 use crate::iso7816::status::TriesLeft;
 use crate::jpki::applet::{CountAnswer, VerifyOutcome};
 
@@ -27,23 +30,22 @@ const SENDS_WITHOUT_ANSWER: u8 = 2;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PinMemory<P> {
     refused: Vec<Refused<P>>,
-    lost: Option<Lost<P>>,
+    lost: Vec<Lost<P>>,
 }
 
-/// An entry that the card refused.
+/// An entry that the card refused, or may have refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Refused<P> {
     entry: P,
-    /// The count right after the refusal; `None` where the card tells none.
-    tries: Option<TriesLeft>,
+    /// The count right after the refusal. Where the card told none it is the highest that it can be.
+    /// A higher one says that the entry was not refused, or that the PIN may have changed since.
+    tries: TriesLeft,
 }
 
-/// An entry whose answer was lost.
+/// An entry that was sent without a count, and whose answer was lost.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Lost<P> {
     entry: P,
-    /// The count right before it was sent; `None` where the card tells none.
-    before: Option<TriesLeft>,
     /// How often it was sent.
     sent: u8,
 }
@@ -108,35 +110,55 @@ pub enum Sent {
 
 impl<P> Default for PinMemory<P> {
     fn default() -> Self {
-        Self { refused: Vec::new(), lost: None }
+        Self { refused: Vec::new(), lost: Vec::new() }
+    }
+}
+
+impl<P> Lost<P> {
+    fn is_spent(&self) -> bool {
+        self.sent >= SENDS_WITHOUT_ANSWER
     }
 }
 
 impl<P: PartialEq + Clone> PinMemory<P> {
     /// Takes note of a count. What was refused before the count rose may be right now.
-    fn observe(&mut self, count: TriesLeft) {
-        if let Some(lost) = self.lost.take() {
-            if lost.before.is_some_and(|before| count < before) {
-                self.refuse(lost.entry, Some(count));
+    fn observe(&mut self, count: TriesLeft, full: TriesLeft) {
+        for lost in std::mem::take(&mut self.lost) {
+            if count < full && lost.is_spent() {
+                self.hold_back(lost.entry, count);
+            } else if count < full {
+                self.lost.push(lost);
             }
         }
-        self.refused.retain(|refused| refused.tries.is_none_or(|tries| count <= tries));
+        self.refused.retain(|refused| count <= refused.tries);
     }
 
-    fn refuse(&mut self, entry: P, tries: Option<TriesLeft>) {
+    /// The card has refused an entry, and this was the count afterwards.
+    fn refuse(&mut self, entry: P, tries: TriesLeft) {
+        self.lost.retain(|lost| lost.entry != entry);
+        self.hold_back(entry, tries);
+    }
+
+    /// Until the count is higher than this.
+    fn hold_back(&mut self, entry: P, tries: TriesLeft) {
         self.refused.retain(|refused| refused.entry != entry);
         self.refused.push(Refused { entry, tries });
     }
 
     fn is_refused(&self, entry: &P) -> bool {
-        let lost_too_often = |lost: &Lost<P>| lost.entry == *entry && lost.sent >= SENDS_WITHOUT_ANSWER;
         self.refused.iter().any(|refused| refused.entry == *entry)
-            || self.lost.as_ref().is_some_and(lost_too_often)
+            || self.lost.iter().any(|lost| lost.entry == *entry && lost.is_spent())
     }
 
+    /// The answer was lost. If no try is missing afterwards, it was no refusal.
     fn lose(&mut self, entry: P, before: Option<TriesLeft>) {
-        let again = self.lost.take().filter(|lost| lost.entry == entry).map_or(0, |lost| lost.sent);
-        self.lost = Some(Lost { entry, before, sent: again.saturating_add(1) });
+        if let Some(before) = before {
+            return self.hold_back(entry, before.one_less());
+        }
+        match self.lost.iter_mut().find(|lost| lost.entry == entry) {
+            Some(lost) => lost.sent = lost.sent.saturating_add(1),
+            None => self.lost.push(Lost { entry, sent: 1 }),
+        }
     }
 
     /// A PIN of ours was right.
@@ -206,7 +228,7 @@ impl<P: PartialEq + Clone> PinState<P> {
             CountAnswer::Told(count) => {
                 self.tells = true;
                 let count = self.credible(count);
-                memory.observe(count);
+                memory.observe(count, self.full);
                 Some(count)
             }
             CountAnswer::Verified | CountAnswer::NotTold => None,
@@ -234,15 +256,17 @@ impl<P: PartialEq + Clone> PinState<P> {
         }
     }
 
-    /// Whether a stored PIN may be sent. `NotFull` ends the login; the caller says so with [`PinState::log_out`] unless
-    /// the PIN is that of one signature.
-    pub fn decide_stored(&mut self, memory: &mut PinMemory<P>, answer: CountAnswer) -> Decision {
+    /// Whether a stored PIN may be sent. `NotFull` and `Repeated` end the login; the caller says so with
+    /// [`PinState::log_out`] unless the PIN is that of one signature.
+    pub fn decide_stored(&mut self, memory: &mut PinMemory<P>, pin: &P, answer: CountAnswer) -> Decision {
         self.observe(memory, answer);
         match answer {
             CountAnswer::Told(count) if count >= self.full => Decision::Send,
             CountAnswer::Told(_) => Decision::Refuse(Refusal::NotFull),
             CountAnswer::Verified => Decision::ForgetAndAsk,
             CountAnswer::NotTold if self.tells => Decision::Refuse(Refusal::NoCount),
+            // The same PIN was entered again, or is kept twice, and the card has refused it.
+            CountAnswer::NotTold if memory.is_refused(pin) => Decision::Refuse(Refusal::Repeated),
             CountAnswer::NotTold => Decision::Send,
         }
     }
@@ -269,9 +293,7 @@ impl<P: PartialEq + Clone> PinState<P> {
         let tries = tries.map(|tries| self.credible(tries));
         self.count = tries;
         self.wrong_entry = true;
-        // Without a count there is nothing that could tell of a rise.
-        memory.lost = None;
-        memory.refuse(pin.clone(), tries.filter(|_| self.tells));
+        memory.refuse(pin.clone(), tries.unwrap_or(self.full.one_less()));
     }
 
     /// The user is logged in from now on, with a PIN to keep if there is one.
@@ -293,78 +315,5 @@ impl<P: PartialEq + Clone> PinState<P> {
     /// A reserve of all tries would be a lock of our own.
     fn most_reserved(&self) -> u8 {
         self.full.one_less().count()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FULL: TriesLeft = TriesLeft::new(3);
-
-    fn told(count: u8) -> CountAnswer {
-        CountAnswer::Told(TriesLeft::new(count))
-    }
-
-    fn rejected(left: u8) -> Sent {
-        Sent::Answered(VerifyOutcome::Rejected(Some(TriesLeft::new(left))))
-    }
-
-    #[test]
-    fn a_stored_pin_is_sent_only_while_the_count_is_full() {
-        let (mut state, mut memory) = (PinState::<u8>::new(FULL), PinMemory::default());
-        assert_eq!(state.decide_stored(&mut memory, told(3)), Decision::Send);
-        assert_eq!(state.decide_stored(&mut memory, told(2)), Decision::Refuse(Refusal::NotFull));
-    }
-
-    #[test]
-    fn a_refused_entry_waits_for_the_count_to_rise() {
-        let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
-        assert_eq!(state.decide_entry(&mut memory, &7, told(3), 0), Decision::Send);
-        state.learn(&mut memory, &7, rejected(2));
-        for count in [2, 1] {
-            let again = state.decide_entry(&mut memory, &7, told(count), 0);
-            assert_eq!(again, Decision::Refuse(Refusal::Repeated), "{count} left");
-        }
-        assert_eq!(state.decide_entry(&mut memory, &7, told(0), 0), Decision::Refuse(Refusal::Blocked));
-        assert_eq!(state.decide_entry(&mut memory, &7, told(3), 0), Decision::Send);
-    }
-
-    #[test]
-    fn a_lost_answer_is_a_refusal_only_if_the_count_is_lower() {
-        for (after, expected) in [(3, Decision::Send), (2, Decision::Refuse(Refusal::Repeated))] {
-            let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
-            state.decide_entry(&mut memory, &7, told(3), 0);
-            state.learn(&mut memory, &7, Sent::Lost);
-            assert_eq!(state.decide_entry(&mut memory, &7, told(after), 0), expected, "{after} left");
-        }
-    }
-
-    #[test]
-    fn a_card_that_told_its_count_and_does_not_now_gets_no_pin() {
-        let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
-        assert_eq!(state.decide_entry(&mut memory, &7, CountAnswer::NotTold, 0), Decision::Send);
-        state.observe(&mut memory, told(3));
-        let silent = state.decide_entry(&mut memory, &7, CountAnswer::NotTold, 0);
-        assert_eq!(silent, Decision::Refuse(Refusal::NoCount));
-    }
-
-    #[test]
-    fn without_a_count_a_lost_entry_is_sent_once_more() {
-        let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
-        for expected in [Decision::Send, Decision::Send, Decision::Refuse(Refusal::Repeated)] {
-            assert_eq!(state.decide_entry(&mut memory, &7, CountAnswer::NotTold, 0), expected);
-            if expected == Decision::Send {
-                state.learn(&mut memory, &7, Sent::Lost);
-            }
-        }
-    }
-
-    #[test]
-    fn the_reserve_is_never_all_tries() {
-        let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
-        assert_eq!(state.decide_entry(&mut memory, &7, told(3), 5), Decision::Send);
-        let second = state.decide_entry(&mut memory, &7, told(2), 5);
-        assert_eq!(second, Decision::Refuse(Refusal::Reserved(TriesLeft::new(2))));
     }
 }

@@ -122,7 +122,7 @@ impl CardManager {
         })
     }
 
-    /// Changes a PIN. A user who is logged in stays so, with the new PIN.
+    /// Changes a PIN. A user who is logged in stays so, with the new PIN. Context logins end.
     ///
     /// # Errors
     /// [`CardError::NewPinLength`] and [`CardError::NewPinCharacters`] without an exchange; for the old PIN as
@@ -149,7 +149,7 @@ impl CardManager {
                 CardError::from(error)
             };
             applet.change_selected(&new.pin).map_err(failed)?;
-            self.confirm_before_pin(applet, &of.card)?;
+            self.confirm_before_pin(applet, &of.card).inspect_err(|_| self.lose_change(of))?;
             applet.confirm_selected(&new.pin).map_err(failed)
         })?;
         let kept = (!self.settings.asks_each_time(of.credential)).then_some(&new);
@@ -170,10 +170,15 @@ impl CardManager {
             AppletError::NoPin | AppletError::Transport { error: TransportError::NotSent, .. }
         );
         if !unchanged {
-            warn!("{}: it is not known whether the PIN was changed: try the new one first", self.reader);
-            of.card.with_pin(of.credential, |record, _| record.state.lose_change());
-            of.log_out();
+            self.lose_change(of);
         }
+    }
+
+    /// Ends the login, since its PIN may be the old one.
+    fn lose_change(&self, of: &CardCredential) {
+        warn!("{}: it is not known whether the PIN was changed: try the new one first", self.reader);
+        of.card.with_pin(of.credential, |record, _| record.state.lose_change());
+        of.log_out();
     }
 
     /// Sends an entry, once, if it may be sent, and learns what comes of it.
@@ -235,13 +240,20 @@ impl CardManager {
         entry: &Entry,
         end_login: impl Fn(),
     ) -> Result<(), CardError> {
-        self.permit(applet, of, |state, memory, answer| state.decide_stored(memory, answer)).inspect_err(
-            |error| {
-                if *error == CardError::NotLoggedIn {
-                    end_login();
-                }
-            },
-        )?;
+        let pin = &entry.remembered;
+        let permitted =
+            self.permit(applet, of, |state, memory, answer| state.decide_stored(memory, pin, answer));
+        permitted.map_err(|error| match error {
+            CardError::NotLoggedIn => {
+                end_login();
+                CardError::NotLoggedIn
+            }
+            CardError::PinRepeated => {
+                end_login();
+                CardError::PinStale
+            }
+            other => other,
+        })?;
         match self.send(applet, of, &entry.pin, &entry.remembered) {
             Ok(VerifyOutcome::Accepted) => Ok(()),
             Ok(VerifyOutcome::Rejected(_) | VerifyOutcome::Blocked) => {

@@ -1,5 +1,7 @@
-//! Rules about the source tree and about the tests themselves. The crate is not linked.
+//! Rules: those of the source tree, of the tests themselves, and of the PIN. Of the crate only the state of a PIN
+//! is used.
 
+#![allow(unreachable_pub, reason = "a test program has no users")]
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -10,6 +12,8 @@
 
 /// Imports point down; `pcsc` and `unsafe` stay where they belong.
 mod layers;
+/// All histories of a PIN, and long random ones, against a model of the card.
+mod pin_search;
 /// What `cargo test` runs, and what only `./pkcs11-tests.sh` runs.
 mod programs;
 /// The random numbers of the tests.

@@ -1,0 +1,247 @@
+//! One program of ours: the machine, driven as the manager of the card drives it.
+
+use jpki_pkcs11::jpki::applet::{CountAnswer, VerifyOutcome};
+use jpki_pkcs11::manager::pin_state::{Decision, Refusal, Sent};
+
+use super::card::{Card, Fate, Pin, Query};
+use super::machine::{Machine, Source};
+
+/// A program.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Program<M> {
+    pub machine: M,
+    /// The PIN of a context login.
+    pub context: Option<Pin>,
+}
+
+/// What a program does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// C_Login.
+    Enter(Pin, Query, Fate),
+    /// C_Login with what cannot be the PIN.
+    EnterMalformed,
+    /// An operation with the stored PIN.
+    Use(Query, Fate),
+    /// C_Logout.
+    LogOut,
+    /// C_SetPIN from one PIN to another, and what becomes of CHANGE.
+    SetPin(Pin, Pin, Query, Fate),
+    /// C_Login with CKU_CONTEXT_SPECIFIC.
+    EnterContext(Pin, Query, Fate),
+    /// The signature that the context login is for.
+    UseContext(Query, Fate),
+    /// C_GetTokenInfo.
+    Look(Query),
+    /// C_Finalize and C_Initialize.
+    Restart,
+    /// The program sees a card that was just put in.
+    SeeInserted(usize),
+}
+
+/// What came of a PIN that was to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    pub pin: Pin,
+    pub source: Source,
+    pub told: bool,
+    pub decision: Decision,
+    pub lost: bool,
+    pub accepted: bool,
+}
+
+/// What came of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    pub card: Card,
+    pub attempt: Option<Attempt>,
+    /// The count was told, in a decision or for display.
+    pub told: bool,
+    pub change_lost: bool,
+    /// Logged in, before and after.
+    pub logged_in: (bool, bool),
+    /// Afterwards, a PIN is kept by the login or a context login.
+    pub keeps_pin: bool,
+}
+
+impl Action {
+    /// The same with the PINs renamed.
+    pub fn rename(self, names: &[Pin]) -> Self {
+        let name = |pin: Pin| names[usize::from(pin)];
+        match self {
+            Self::Enter(pin, query, fate) => Self::Enter(name(pin), query, fate),
+            Self::EnterContext(pin, query, fate) => Self::EnterContext(name(pin), query, fate),
+            Self::SetPin(old, new, query, fate) => Self::SetPin(name(old), name(new), query, fate),
+            other => other,
+        }
+    }
+}
+
+impl<M: Machine> Program<M> {
+    /// A program that has just loaded the library.
+    pub fn new(machine: M) -> Self {
+        Self { machine, context: None }
+    }
+
+    pub fn is_logged_in(&self) -> bool {
+        self.machine.real().state.is_logged_in()
+    }
+
+    fn stored(&self) -> Option<Pin> {
+        self.machine.real().state.stored()
+    }
+
+    /// Does it. `None`: not in this state.
+    pub fn perform(&mut self, action: Action, card: Card) -> Option<Report> {
+        let before = self.is_logged_in();
+        let mut report = Report {
+            card,
+            attempt: None,
+            told: false,
+            change_lost: false,
+            logged_in: (before, before),
+            keeps_pin: false,
+        };
+        self.act(action, &mut report)?;
+        report.logged_in.1 = self.is_logged_in();
+        report.keeps_pin = self.stored().is_some() || self.context.is_some();
+        Some(report)
+    }
+
+    fn act(&mut self, action: Action, report: &mut Report) -> Option<()> {
+        let before = report.logged_in.0;
+        match action {
+            Action::Enter(..) | Action::EnterMalformed if before => return None,
+            Action::Enter(pin, query, fate) => self.enter(pin, query, fate, report),
+            Action::EnterMalformed => self.machine.note_malformed(),
+            Action::Use(query, fate) => self.use_stored(query, fate, report)?,
+            Action::LogOut if !before => return None,
+            Action::LogOut => self.log_out(),
+            Action::SetPin(old, new, query, fate) => self.set_pin(old, new, (query, fate), report)?,
+            Action::EnterContext(pin, query, fate) if before => {
+                if self.attempt(pin, Source::Entry, (query, fate), report) {
+                    self.context = Some(pin);
+                }
+            }
+            Action::EnterContext(..) => return None,
+            Action::UseContext(query, fate) => self.use_context(query, fate, report)?,
+            Action::Look(query) => {
+                report.told = query == Query::Count;
+                self.machine.observe(report.card.first_answer(query));
+            }
+            Action::Restart => {
+                self.context = None;
+                self.machine.restart();
+            }
+            Action::SeeInserted(at) => {
+                self.context = None;
+                self.machine.insert(at);
+            }
+        }
+        Some(())
+    }
+
+    /// Forgets the count that is kept for display.
+    pub fn forget_count(&mut self) {
+        self.machine.observe(CountAnswer::NotTold);
+    }
+
+    fn log_out(&mut self) {
+        self.machine.log_out();
+        self.context = None;
+    }
+
+    fn enter(&mut self, pin: Pin, query: Query, fate: Fate, report: &mut Report) {
+        if self.attempt(pin, Source::Entry, (query, fate), report) {
+            self.machine.log_in(pin);
+        }
+    }
+
+    /// As `verify_stored`. A reset loses the answer and keeps the login.
+    fn use_stored(&mut self, query: Query, fate: Fate, report: &mut Report) -> Option<()> {
+        let pin = self.stored()?;
+        self.attempt(pin, Source::Stored, (query, fate), report);
+        let attempt = report.attempt?;
+        if was_rejected(attempt) {
+            self.machine.end_refused_login();
+            if !self.is_logged_in() {
+                self.context = None;
+            }
+        } else if matches!(attempt.decision, Decision::Refuse(Refusal::NotFull | Refusal::Repeated)) {
+            self.log_out();
+        }
+        Some(())
+    }
+
+    /// As `verify_context_login`. Only a signature that another program's reset has interrupted is tried again.
+    fn use_context(&mut self, query: Query, fate: Fate, report: &mut Report) -> Option<()> {
+        let pin = self.context?;
+        self.attempt(pin, Source::Stored, (query, fate), report);
+        let attempt = report.attempt?;
+        let is_kept = attempt.lost || attempt.decision == Decision::Refuse(Refusal::NoCount);
+        self.context = self.context.filter(|_| is_kept);
+        Some(())
+    }
+
+    /// As `change_pin`.
+    fn set_pin(&mut self, old: Pin, new: Pin, how: (Query, Fate), report: &mut Report) -> Option<()> {
+        if old == new {
+            return None;
+        }
+        let (query, fate) = how;
+        if !self.attempt(old, Source::Entry, (query, Fate::Answered), report) {
+            // The fate is that of CHANGE, which is not sent.
+            return (fate == Fate::Answered).then_some(());
+        }
+        if fate != Fate::LostBefore {
+            report.card.pin = new;
+        }
+        if fate == Fate::Answered {
+            if self.is_logged_in() {
+                self.machine.log_in(new);
+            }
+            if self.machine.change_ends_context_login() {
+                self.context = None;
+            }
+        } else {
+            report.change_lost = true;
+            self.machine.lose_change(old, new);
+            self.context = None;
+        }
+        Some(())
+    }
+
+    /// Asks for the count, decides, and sends the PIN if it may be sent. Whether the card has taken it.
+    fn attempt(&mut self, pin: Pin, source: Source, how: (Query, Fate), report: &mut Report) -> bool {
+        let (query, fate) = how;
+        let mut decision = self.decide(pin, source, report.card.first_answer(query));
+        if decision == Decision::ForgetAndAsk {
+            decision = self.decide(pin, source, report.card.second_answer(query));
+        }
+        let told = query.tells();
+        report.told = told;
+        let mut attempt = Attempt { pin, source, told, decision, lost: false, accepted: false };
+        if decision == Decision::Send {
+            let full = self.machine.real().full;
+            let answer = report.card.verify(pin, full, query, fate);
+            let sent = answer.map_or(Sent::Lost, Sent::Answered);
+            self.machine.learn(pin, sent, source);
+            attempt.lost = answer.is_none();
+            attempt.accepted = answer == Some(VerifyOutcome::Accepted);
+        }
+        report.attempt = Some(attempt);
+        attempt.accepted
+    }
+
+    fn decide(&mut self, pin: Pin, source: Source, answer: CountAnswer) -> Decision {
+        match source {
+            Source::Entry => self.machine.decide_entry(pin, answer),
+            Source::Stored => self.machine.decide_stored(pin, answer),
+        }
+    }
+}
+
+/// The PIN was sent, and the card has answered that it is wrong or blocked.
+fn was_rejected(attempt: Attempt) -> bool {
+    attempt.decision == Decision::Send && !attempt.lost && !attempt.accepted
+}
