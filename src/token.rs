@@ -17,7 +17,7 @@ use std::sync::Arc;
 use cryptoki_sys as ck;
 
 use self::attribute::{AttributeAnswers, AttributeQuery, Attributes};
-use self::mechanism::{Mechanism, offered};
+use self::mechanism::{Function, Mechanism, offered};
 use self::object::{Object, ObjectKind, hex, objects};
 use self::output::padded;
 use self::template::{TemplateEntry, matches, may_match};
@@ -125,9 +125,13 @@ impl Token {
     /// # Errors
     /// When the card does not answer.
     pub fn mechanisms(&self) -> Result<Vec<ck::CK_MECHANISM_TYPE>, Error> {
-        let with_pss = self.manager.offers(&self.of, Scheme::PssSha256)?;
-        let offers = |scheme| scheme == Scheme::Pkcs1 || with_pss;
-        Ok(offered(offers).map(|mechanism| mechanism.kind).collect())
+        let mut kinds = Vec::new();
+        for mechanism in offered(|_| true) {
+            if self.offers(mechanism)? {
+                kinds.push(mechanism.kind);
+            }
+        }
+        Ok(kinds)
     }
 
     /// PKCS #11, C_GetMechanismInfo.
@@ -136,10 +140,15 @@ impl Token {
     /// [`Error::MechanismInvalid`] for one that the token does not have.
     pub fn mechanism_info(&self, kind: ck::CK_MECHANISM_TYPE) -> Result<ck::CK_MECHANISM_INFO, Error> {
         let mechanism = Mechanism::find(kind)?;
-        if let mechanism::Function::Sign(scheme, _) = mechanism.function {
-            self.must_offer(scheme)?;
+        if self.offers(mechanism)? { Ok(mechanism.info()) } else { Err(Error::MechanismInvalid) }
+    }
+
+    /// Whether the card signs by the scheme that a mechanism needs.
+    fn offers(&self, mechanism: &Mechanism) -> Result<bool, Error> {
+        match mechanism.function {
+            Function::Sign(scheme, _) => Ok(self.manager.offers(&self.of, scheme)?),
+            Function::Digest(_) => Ok(true),
         }
-        Ok(mechanism.info())
     }
 
     /// Fails with [`Error::MechanismInvalid`] when the card does not sign by a scheme.
