@@ -5,7 +5,7 @@
 //!
 //! # A login that cannot be borrowed
 //!
-//! A JPKI card's verified state belongs to whoever talks to it next: it survives a disconnect, and on reported cards
+//! Any program that talks to a JPKI card uses its verified state: that survives a disconnect, and on reported cards
 //! even a reset. So each operation that needs the PIN is one transaction that selects the application, asks for the
 //! tries left, verifies, does its work and selects another application, which makes the card forget. Where that is not
 //! confirmed, the card loses its power. Another program's reset or SELECT costs the user nothing: the next operation

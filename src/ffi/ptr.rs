@@ -46,7 +46,7 @@ pub(super) unsafe fn bytes<'a>(start: *const CK_BYTE, length: CK_ULONG) -> Resul
     }
 }
 
-/// A PIN as a user gave it. NULL would ask for the reader's own PIN pad, which nobody has promised to a caller; it is
+/// A PIN as a user gave it. NULL would ask for the reader's own PIN pad, which this module does not use; it is
 /// refused with any length, so that no mistake becomes an empty VERIFY. What is too long for any PIN is not read.
 ///
 /// # Errors

@@ -89,7 +89,7 @@ tables! {
 /// Interfaces stand in a static, which needs to know that threads may share them.
 struct Interfaces([CK_INTERFACE; 3]);
 
-// SAFETY: the pointers lead to statics that nobody writes.
+// SAFETY: the pointers lead to statics that are never written.
 unsafe impl Sync for Interfaces {}
 
 /// The newest is the default and stands first. None claims `CKF_INTERFACE_FORK_SAFE`: a child must initialize.

@@ -33,7 +33,7 @@ pub struct Pin(Box<dyn SecretPage>);
 /// A PIN that several may hold; the last one wipes it.
 pub type SharedPin = Arc<Pin>;
 
-/// What somebody entered that cannot be a PIN, kept to know it again.
+/// An entry that cannot be a PIN, kept to know it again.
 pub struct MalformedEntry(Box<dyn SecretPage>);
 
 /// Why something cannot be a PIN of this credential.
@@ -225,7 +225,7 @@ fn write_header(command: &mut [u8], header: [u8; 4], length: usize) -> Result<()
         .ok_or(PinError::Memory)
 }
 
-/// Digits, exactly as given: full-width digits are not what anybody types at a PIN pad.
+/// Digits, exactly as given: a PIN pad has no full-width digits.
 fn fold_digits(bytes: &[u8], folded: &mut [u8]) -> Result<usize, PinError> {
     if !bytes.iter().all(u8::is_ascii_digit) {
         return Err(PinError::Characters);

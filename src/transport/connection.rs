@@ -60,7 +60,11 @@ impl Connection {
     /// [`TransportError::Removed`] when there is no card, [`TransportError::Busy`] when another program has it for
     /// itself.
     pub fn open(calls: &dyn Calls, reader: &ReaderName) -> Result<Self, TransportError> {
-        let context = calls.establish_context().map_err(transport_error)?;
+        let context = calls.establish_context().map_err(|code| match transport_error(code) {
+            // It says nothing about the card.
+            TransportError::Failed(_) => TransportError::NoService,
+            other => other,
+        })?;
         let card = context.connect(reader).map_err(|code| match code {
             Code::UNPOWERED_CARD => TransportError::Unpowered,
             other => transport_error(other),
