@@ -1,25 +1,30 @@
-//! All histories of a PIN: cards, programs of ours and other programs, from every state on, until no new state
-//! appears. The state of a PIN is the library's own; the card and the ledger of what may happen are written here.
+//! All histories of a PIN: cards, programs of ours and other programs, from every state on, until
+//! no new state appears. The state of a PIN is the library's own; the card and the ledger of what
+//! may happen are written here.
 //!
 //! # What is checked
 //!
-//! - (a) Between two rises of the count no PIN is counted twice that one program sends, and the stored PINs of all
-//!   programs cost one try at most.
-//! - (b) No stored PIN takes the count below full - 1, and none costs a try before another program changed the PIN.
+//! - (a) Between two rises of the count no PIN is counted twice that one program sends, and the
+//!   stored PINs of all programs cost one try at most.
+//! - (b) No stored PIN takes the count below full - 1, and none costs a try before another program
+//!   changed the PIN.
 //! - (c) The right PIN is held back only after another program's failure, until the count rises.
-//! - (d) From every state a right entry succeeds: now, or after another program's success. A blocked PIN is one.
-//! - A blocked PIN is called so before anything else is said. A login ends when the answer to CHANGE is lost. A card
-//!   that has told its count and does not now gets no PIN, and ends no login.
+//! - (d) From every state a right entry succeeds: now, or after another program's success. A
+//!   blocked PIN is one.
+//! - A blocked PIN is called so before anything else is said. A login ends when the answer to
+//!   CHANGE is lost. A card that has told its count and does not now gets no PIN, and ends no
+//!   login.
 //!
 //! # A card that never tells its count
 //!
-//! It has no net. Of the above there remains: one program sends no PIN, entry or stored, that it knows to be refused;
-//! one whose answer was lost is counted twice at most; (b) without its first half. So each program may cost a try
-//! after a change of the PIN. (c) The right PIN is held back only if this program had it refused, or had its answer
-//! lost twice, and has had no success since. (d) Then another PIN must be right first.
+//! It has no net. Of the above there remains: one program sends no PIN, entry or stored, that it
+//! knows to be refused; one whose answer was lost is counted twice at most; (b) without its first
+//! half. So each program may cost a try after a change of the PIN. (c) The right PIN is held back
+//! only if this program had it refused, or had its answer lost twice, and has had no success since.
+//! (d) Then another PIN must be right first.
 //!
-//! A card that tells its count at times has the net whenever it tells. A failure of our own while it was silent counts
-//! as another program's in (c), and in (d) it may have to be put in again.
+//! A card that tells its count at times has the net whenever it tells. A failure of our own while
+//! it was silent counts as another program's in (c), and in (d) it may have to be put in again.
 //!
 //! `JPKI_SEARCH=full` searches more kinds of events at a time, in minutes.
 

@@ -1,8 +1,9 @@
-//! Programs as numbers. What a program does in a state is carried out once and looked up from then on, and a program
-//! with its PINs renamed has a number of its own.
+//! Programs as numbers. What a program does in a state is carried out once and looked up from then
+//! on, and a program with its PINs renamed has a number of its own.
 //!
-//! Renaming needs no look into the machine. It takes any type as a PIN and can only compare PINs, so a machine with
-//! its PINs renamed is the machine that did the same things with the renamed PINs.
+//! Renaming needs no look into the machine. It takes any type as a PIN and can only compare PINs,
+//! so a machine with its PINs renamed is the machine that did the same things with the renamed
+//! PINs.
 
 use std::collections::HashMap;
 

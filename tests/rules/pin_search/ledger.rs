@@ -1,6 +1,8 @@
-//! What the rules ask for, kept apart from the machine: who has spent which try, and what no rule allows.
+//! What the rules ask for, kept apart from the machine: who has spent which try, and what no rule
+//! allows.
 //!
-//! A PIN that is sent after the card told its count is sent *with the net*. A card that never tells has no net.
+//! A PIN that is sent after the card told its count is sent *with the net*. A card that never tells
+//! has no net.
 
 use jpki_pkcs11::manager::pin_state::{Decision, Refusal};
 
@@ -35,7 +37,8 @@ pub enum Violation {
     BlockedNotSaid,
     /// Rule 4: a login outlives a lost answer to CHANGE.
     LoginAfterLostChange,
-    /// Rule 5: a PIN goes to a card that has told its count and does not now, or such a card ends a login.
+    /// Rule 5: a PIN goes to a card that has told its count and does not now, or such a card ends a
+    /// login.
     SilentCard,
 }
 
@@ -74,7 +77,8 @@ impl Mark {
         self.0 = self.0 & !Self::COUNTED | counted as u8;
     }
 
-    /// Since a PIN of this program was last accepted or a full count was told: it may be known to be refused.
+    /// Since a PIN of this program was last accepted or a full count was told: it may be known to
+    /// be refused.
     fn is_heard(self) -> bool {
         self.0 & Self::HEARD != 0
     }
@@ -99,8 +103,8 @@ pub struct Page {
     pub told: bool,
     /// Another program has changed the PIN since a PIN that is kept was accepted.
     pub changed_elsewhere: bool,
-    /// Since the count last rose there was a failure that this program cannot set against a count: another program's,
-    /// or its own without the net.
+    /// Since the count last rose there was a failure that this program cannot set against a count:
+    /// another program's, or its own without the net.
     pub unknown_failure: [bool; CARDS],
 }
 

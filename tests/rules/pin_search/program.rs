@@ -173,7 +173,8 @@ impl<M: Machine> Program<M> {
         Some(())
     }
 
-    /// As `verify_context_login`. Only a signature that another program's reset has interrupted is tried again.
+    /// As `verify_context_login`. Only a signature that another program's reset has interrupted is
+    /// tried again.
     fn use_context(&mut self, query: Query, fate: Fate, report: &mut Report) -> Option<()> {
         let pin = self.context?;
         self.attempt(pin, Source::Stored, (query, fate), report);
@@ -211,7 +212,8 @@ impl<M: Machine> Program<M> {
         Some(())
     }
 
-    /// Asks for the count, decides, and sends the PIN if it may be sent. Whether the card has taken it.
+    /// Asks for the count, decides, and sends the PIN if it may be sent. Whether the card has taken
+    /// it.
     fn attempt(&mut self, pin: Pin, source: Source, how: (Query, Fate), report: &mut Report) -> bool {
         let (query, fate) = how;
         let mut decision = self.decide(pin, source, report.card.first_answer(query));

@@ -135,9 +135,10 @@ impl Configuration {
         events
     }
 
-    /// (d) From every state one of these ways leads to a success, if the PIN is not blocked. After a removal a card
-    /// that tells its count at times may tell it again. Where it never does, a right PIN that was refused before waits
-    /// until another one is right; `pins` is one that no program has entered.
+    /// (d) From every state one of these ways leads to a success, if the PIN is not blocked. After
+    /// a removal a card that tells its count at times may tell it again. Where it never does, a
+    /// right PIN that was refused before waits until another one is right; `pins` is one that no
+    /// program has entered.
     pub fn ways_back(&self) -> (Vec<Vec<Event>>, Query) {
         let mut ways = vec![vec![], vec![Event::OtherSuccess]];
         match self.tells {
@@ -246,8 +247,8 @@ impl<M: Machine, const N: usize> Search<M, N> {
         least.expect("there is such a renaming")
     }
 
-    /// The history that leads to a state, and then to a broken rule. The states have their PINs renamed at each step,
-    /// so that it is gone through once more, from the beginning.
+    /// The history that leads to a state, and then to a broken rule. The states have their PINs
+    /// renamed at each step, so that it is gone through once more, from the beginning.
     fn history(&mut self, end: usize, violation: Violation, last: Option<Event>) -> String {
         let mut path = vec![end];
         while let Some(parent) = path.last().and_then(|at| self.parents[*at]) {

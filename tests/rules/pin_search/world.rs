@@ -182,7 +182,8 @@ impl<P: Clone, const N: usize> World<P, N> {
         Some(())
     }
 
-    /// (d): the right entry succeeds now, or after the shortest way that the rules leave for this kind of card.
+    /// (d): the right entry succeeds now, or after the shortest way that the rules leave for this
+    /// kind of card.
     pub fn check_way_back(
         &self,
         ways: &[Vec<Event>],
