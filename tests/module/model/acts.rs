@@ -87,7 +87,7 @@ fn calls() -> impl Strategy<Value = Call> {
         30 => (session(), entry()).prop_map(|(session, entry)| Call::SignOnce(session, entry)),
         10 => session().prop_map(Call::SessionInfo),
         20 => credential().prop_map(Call::TokenInfo),
-        2 => Just(Call::Restart),
+        5 => Just(Call::Restart),
     ]
 }
 
@@ -109,16 +109,44 @@ fn acts() -> impl Strategy<Value = Act> {
 }
 
 /// A run. It begins with a user who is logged in, so that it does not have to come to that by
-/// chance.
+/// chance. Most runs are about one PIN in one module, so that its acts meet each other.
 pub fn runs() -> impl Strategy<Value = Vec<Act>> {
-    let logged_in = |(module, credential, rw)| {
-        [Call::Open(credential, rw), Call::Login(0, 0)].map(|call| Act::Call(module, call)).to_vec()
-    };
-    let begin = (0..2_usize, credential(), any::<bool>()).prop_map(logged_in);
-    (begin, prop::collection::vec(acts(), 1..MAX_ACTS)).prop_map(|(begin, acts)| [begin, acts].concat())
+    // The second module asks for the PIN of each digital signature, which is the richest case.
+    let module = prop_oneof![1 => Just(0_usize), 2 => Just(1)];
+    let credential = prop_oneof![1 => Just(Credential::Authentication), 2 => Just(Credential::Signature)];
+    let begin = (module, credential, prop::bool::weighted(0.7));
+    let run = (begin, prop::bool::weighted(0.8), prop::collection::vec(acts(), 1..MAX_ACTS));
+    run.prop_map(|((module, credential, rw), is_about_one, acts)| {
+        let session = |module, credential| Act::Call(module, Call::Open(credential, rw));
+        let mut run = vec![session(module, credential), Act::Call(module, Call::Login(0, 0))];
+        for act in acts {
+            let act = if is_about_one { act.about(module, credential) } else { act };
+            run.push(act);
+            if act.ends_sessions() {
+                run.push(session(module, credential));
+            }
+        }
+        run
+    })
 }
 
 impl Act {
+    /// The same about one PIN in one module.
+    fn about(self, module: usize, one: Credential) -> Self {
+        match self {
+            Self::Call(_, call) => Self::Call(module, call.about(one)),
+            Self::ForeignWrongPin(_) => Self::ForeignWrongPin(one),
+            Self::ForeignTries(_, left) => Self::ForeignTries(one, left),
+            Self::ForeignPinChange(_, entry) => Self::ForeignPinChange(one, entry),
+            other => other,
+        }
+    }
+
+    /// Whether no session is left after it.
+    fn ends_sessions(self) -> bool {
+        matches!(self, Self::Put(_) | Self::OutAndIn | Self::Call(_, Call::CloseAll(_) | Call::Restart))
+    }
+
     /// How many tries of a PIN it may cost. An entry may be wrong, also that of another program.
     /// The PIN of a login may have been changed: it is sent only while the count is full.
     pub fn most_lost_tries(self, is_full: bool) -> usize {
@@ -163,6 +191,15 @@ impl Act {
 }
 
 impl Call {
+    fn about(self, one: Credential) -> Self {
+        match self {
+            Self::Open(_, read_write) => Self::Open(one, read_write),
+            Self::CloseAll(_) => Self::CloseAll(one),
+            Self::TokenInfo(_) => Self::TokenInfo(one),
+            other => other,
+        }
+    }
+
     fn predict(self, module: usize, model: &mut Model) -> Answer {
         let opened = model.opened(module);
         let at = |session| nth_last(opened, session);
