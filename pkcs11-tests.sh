@@ -28,8 +28,9 @@ Commands:
   client NAME...   install what these scripts of tests/clients need, build, and run them alone
   demo             install, build, then list and sign with both keys of a virtual card
   soak             the long runs, with their figures: 10,000 signatures and eight hours of polls by one host and what
-                   it holds before and after, many threads, other programs at the card, a thief for a minute
-  model            10,000 random sequences of calls against a model of what must happen
+                   it holds before and after, many threads, other programs at the card, an attacker for a minute
+  model            10,000 random sequences of calls against a model, 10,000 chips drawn at random, and all histories of
+                   a PIN in full
   fuzz [TARGET...] fuzz the module, a minute for each target (JPKI_FUZZ_SECONDS)
   deny             check the licences, the versions and the sources of the crates
   stack            keep a private pcscd with a virtual card up, to try programs by hand
@@ -404,12 +405,14 @@ command_deny() {
 command_soak() {
     prepare
     (cd "$ROOT" && JPKI_SOAK=full JPKI_THREAD_SIGNATURES=1000 JPKI_ISOLATION_SECONDS=60 cargo test --locked --release \
-        --test soak --test sessions --test process_threads --test process_isolation -- --nocapture --test-threads=1)
+        --features process-tests --test module --test process -- --nocapture --test-threads=1 \
+        sessions:: soak:: threads:: isolation::)
 }
 
 command_model() {
     prepare
-    (cd "$ROOT" && PROPTEST_CASES=10000 cargo test --locked --release --test model)
+    (cd "$ROOT" && PROPTEST_CASES=10000 JPKI_LOTTERY=10000 cargo test --locked --release --test module -- model:: lottery::)
+    (cd "$ROOT" && JPKI_SEARCH=full cargo test --locked --release --test rules -- pin_search::)
 }
 
 # The targets are built with Rust's nightly toolchain where there is one. Elsewhere RUSTC_BOOTSTRAP lets the stable one take
