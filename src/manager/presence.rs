@@ -223,8 +223,7 @@ impl CardManager {
             self.warn_about_expiry(authentication, &certificate);
         }
         if with_signature {
-            let present =
-                has_signature_certificate(applet, card.present(authentication).get() == Some(&true));
+            let present = has_signature_certificate(applet, self.has_authentication(&card));
             // The cell is new: it takes the value.
             let _ = card.present(Credential::DigitalSignature).set(present?);
         }
