@@ -127,7 +127,7 @@ impl Token {
     pub fn mechanisms(&self) -> Result<Vec<ck::CK_MECHANISM_TYPE>, Error> {
         let mut kinds = Vec::new();
         for mechanism in offered(|_| true) {
-            if self.offers(mechanism)? {
+            if self.offers(mechanism)? && !kinds.contains(&mechanism.kind) {
                 kinds.push(mechanism.kind);
             }
         }
@@ -139,8 +139,12 @@ impl Token {
     /// # Errors
     /// [`Error::MechanismInvalid`] for one that the token does not have.
     pub fn mechanism_info(&self, kind: ck::CK_MECHANISM_TYPE) -> Result<ck::CK_MECHANISM_INFO, Error> {
-        let mechanism = Mechanism::find(kind)?;
-        if self.offers(mechanism)? { Ok(mechanism.info()) } else { Err(Error::MechanismInvalid) }
+        for mechanism in Mechanism::rows(kind) {
+            if self.offers(mechanism)? {
+                return Ok(mechanism.info());
+            }
+        }
+        Err(Error::MechanismInvalid)
     }
 
     /// Whether the card signs by the scheme that a mechanism needs.

@@ -116,12 +116,9 @@ pub(super) fn offered(offers: impl Fn(Scheme) -> bool) -> impl Iterator<Item = &
 }
 
 impl Mechanism {
-    /// The mechanism with this number.
-    ///
-    /// # Errors
-    /// [`Error::MechanismInvalid`] when there is none.
-    pub(super) fn find(kind: ck::CK_MECHANISM_TYPE) -> Result<&'static Self, Error> {
-        MECHANISMS.iter().find(|mechanism| mechanism.kind == kind).ok_or(Error::MechanismInvalid)
+    /// The rows with this number: one for each parameter that it can have.
+    pub(super) fn rows(kind: ck::CK_MECHANISM_TYPE) -> impl Iterator<Item = &'static Self> {
+        MECHANISMS.iter().filter(move |mechanism| mechanism.kind == kind)
     }
 
     /// Whether it signs, rather than hashes.
@@ -130,16 +127,15 @@ impl Mechanism {
     }
 
     /// Whether it takes this parameter.
-    fn check(&self, parameter: Parameter<'_>) -> Result<(), Error> {
-        let fits = match (&self.parameter, parameter) {
+    fn takes(&self, parameter: Parameter<'_>) -> bool {
+        match (&self.parameter, parameter) {
             (ParameterRule::Empty, Parameter::None | Parameter::Bytes([])) => true,
             (ParameterRule::Pss(hash, mask, salt), Parameter::Bytes(bytes)) => {
-                let salt = ck::CK_ULONG::try_from(*salt).map_err(|_| Error::Internal)?;
+                let salt = ck::CK_ULONG::try_from(*salt).unwrap_or(ck::CK_UNAVAILABLE_INFORMATION);
                 bytes == [*hash, *mask, salt].map(ck::CK_ULONG::to_ne_bytes).concat()
             }
             _ => false,
-        };
-        if fits { Ok(()) } else { Err(Error::MechanismParamInvalid) }
+        }
     }
 
     /// What `C_GetMechanismInfo` says of it.
@@ -163,10 +159,10 @@ impl MechanismRequest<'_> {
     /// # Errors
     /// [`Error::MechanismInvalid`], or [`Error::MechanismParamInvalid`] for a parameter that the card cannot do.
     pub fn signature(self) -> Result<(Scheme, Option<Hash>), Error> {
-        let mechanism = Mechanism::find(self.kind)?;
-        let Function::Sign(scheme, hash) = mechanism.function else { return Err(Error::MechanismInvalid) };
-        mechanism.check(self.parameter)?;
-        Ok((scheme, hash))
+        self.find(|function| match function {
+            Function::Sign(scheme, hash) => Some((scheme, hash)),
+            Function::Digest(_) => None,
+        })
     }
 
     /// Reads a request to hash.
@@ -174,10 +170,23 @@ impl MechanismRequest<'_> {
     /// # Errors
     /// [`Error::MechanismInvalid`] or [`Error::MechanismParamInvalid`].
     pub fn digest(self) -> Result<Hash, Error> {
-        let mechanism = Mechanism::find(self.kind)?;
-        let Function::Digest(hash) = mechanism.function else { return Err(Error::MechanismInvalid) };
-        mechanism.check(self.parameter)?;
-        Ok(hash)
+        self.find(|function| match function {
+            Function::Digest(hash) => Some(hash),
+            Function::Sign(..) => None,
+        })
+    }
+
+    /// What the row with this number and this parameter does, if that is wanted.
+    fn find<T>(self, wanted: impl Fn(Function) -> Option<T>) -> Result<T, Error> {
+        let mut error = Error::MechanismInvalid;
+        for row in Mechanism::rows(self.kind) {
+            match wanted(row.function) {
+                Some(found) if row.takes(self.parameter) => return Ok(found),
+                Some(_) => error = Error::MechanismParamInvalid,
+                None => {}
+            }
+        }
+        Err(error)
     }
 }
 
