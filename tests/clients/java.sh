@@ -176,7 +176,7 @@ without_reader() {
 begin
 prepare
 
-check_within 16 "keytool lists the authentication key" \
+check_within 14 "keytool lists the authentication key" \
     lists authentication 'User Authentication Certificate' keys auth.cfg "$AUTH_PIN"
 check "keytool lists the signature key" lists signature 'Digital Signature Certificate' keys sign.cfg "$SIGN_PIN"
 check "keytool asks for the PIN" lists_after_asking
@@ -190,7 +190,7 @@ check "openssl verifies what jarsigner signed" openssl_verifies_jar
 refused "Java's strict check accepts no JPKI certificate" 'critical policy qualifiers present' strict_verification
 
 start_program
-check_within 16 "a program loads the key store" logs_in
+check_within 14 "a program loads the key store" logs_in
 check_within 6 "TLS 1.3" gets TLSv1.3 TLSv1.3 "$PSS"
 check_within 6 "TLS 1.2" gets TLSv1.2 TLSv1.2 "$PSS"
 check "TLS 1.2 with a server that does not know PSS" gets old TLSv1.2 "$PKCS1"
