@@ -32,13 +32,13 @@ pub struct PinStatus {
 }
 
 impl CardManager {
-    /// The state of a PIN, asked of the card unless it told a moment ago. Costs no try.
+    /// The state of a PIN, asked of the card unless it has told a moment ago. Costs no try.
     ///
     /// # Errors
     /// When the card does not answer.
     pub fn pin_status(&self, of: &CardCredential) -> Result<PinStatus, CardError> {
         let is_fresh = of.card.with_pin(of.credential, |record, _| {
-            let at = record.counted_at.take().filter(|_| record.state.count().is_some());
+            let at = record.counted_at.filter(|_| record.state.count().is_some());
             at.is_some_and(|at| at.elapsed() < self.settings.count_reuse)
         });
         if !is_fresh || !of.card.is_there() {
@@ -59,6 +59,7 @@ impl CardManager {
     ) -> Result<(), CardError> {
         let answer = applet.count_tries(credential)?;
         card.with_pin(credential, |record, memory| {
+            record.counted_at = Some(Instant::now());
             record.state.observe(memory, answer);
         });
         Ok(())

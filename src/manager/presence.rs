@@ -104,7 +104,14 @@ impl CardManager {
     pub fn has(&self, card: &Arc<Card>, credential: Credential) -> Result<bool, CardError> {
         let ask = || {
             let authentication = self.has_authentication(card);
-            self.with_card(card, |applet| Ok(has_signature_certificate(applet, authentication)?))
+            self.with_card(card, |applet| {
+                let present = has_signature_certificate(applet, authentication)?;
+                if present {
+                    // A client that looks at the slot asks for its token's flags next.
+                    self.count_for_display(applet, card, Credential::DigitalSignature)?;
+                }
+                Ok(present)
+            })
         };
         card.present(credential).get_or_try_init(ask).copied()
     }
@@ -228,7 +235,6 @@ impl CardManager {
             let _ = card.present(Credential::DigitalSignature).set(present?);
         }
         self.count_for_display(applet, &card, authentication)?;
-        card.with_pin(authentication, |record, _| record.counted_at = Some(Instant::now()));
         Ok(card)
     }
 

@@ -193,14 +193,23 @@ count_check() {
 # check_within MOST NAME COMMAND...: the command succeeds, and the card gets no more commands than that meanwhile. Says
 # how many it got.
 check_within() {
-    local most=$1 name=$2 before count
+    local most=$1 name=$2 before
     shift 2
     before=$(card count commands)
     check "$name" "$@"
-    count=$(($(card count commands) - before))
-    printf 'exchanges: %s\n' "$count"
-    printf 'the card got %s commands\n' "$count" >"$WORK/check.log"
-    count_check "$name: at most $most exchanges" "$((count > most))"
+    at_most "$most" "$(($(card count commands) - before))" "$name"
+}
+
+# within_since MARK MOST NAME: the card got no more commands than that since the mark.
+within_since() {
+    at_most "$2" "$(card count commands since "$1")" "$3"
+}
+
+# at_most MOST COUNT NAME: a check of the number of commands, which is shown.
+at_most() {
+    printf 'exchanges: %s (%s)\n' "$2" "$3"
+    printf 'the card got %s commands\n' "$2" >"$WORK/check.log"
+    count_check "$3: at most $1 exchanges" "$(($2 > $1))"
 }
 
 # at_terminal PROMPT INPUT COMMAND: runs a shell command at a terminal of its own, where INPUT is typed once it has printed

@@ -23,9 +23,9 @@ prepare() {
     printf %s "$AUTH_PIN" >pin
     printf %s "$SIGN_PIN" >password
     AUTH_KEY="$AUTH;type=private?pin-source=file:$PWD/pin"
-    AUTH_CERT="$AUTH;type=cert;id=%01"
+    AUTH_CERT="$AUTH;type=cert"
     SIGN_KEY="$SIGN;type=private?pin-source=file:$PWD/password"
-    SIGN_CERT="$SIGN;type=cert;id=%02?pin-source=file:$PWD/password"
+    SIGN_CERT="$SIGN;type=cert?pin-source=file:$PWD/password"
     head -c 1000 /dev/urandom | base64 >message
     openssl dgst -sha256 -binary message >digest
     openssl req -x509 -newkey rsa:2048 -noenc -keyout ca.key -out ca.pem -subj /CN=test-ca -days 2 2>/dev/null
@@ -44,10 +44,10 @@ issue_server_certificate() {
 lists_the_token() {
     card_openssl storeutl -noout "$AUTH?pin-source=file:$PWD/pin" >list
     cat list
-    equal '2 1 1' "$(grep -c ': Certificate' list) $(grep -c ': Public key' list) $(grep -c ': Pkey' list)"
+    equal '1 1 1' "$(grep -c ': Certificate' list) $(grep -c ': Public key' list) $(grep -c ': Pkey' list)"
     card_openssl storeutl -noout "$SIGN?pin-source=file:$PWD/password" >list
     cat list
-    grep -q ': Pkey' list
+    equal '2 1 1' "$(grep -c ': Certificate' list) $(grep -c ': Public key' list) $(grep -c ': Pkey' list)"
 }
 
 # same_certificate URI FILE
@@ -197,12 +197,15 @@ begin
 prepare
 
 check "both tokens are listed" lists_the_token
-check "certificate by token and id" same_certificate "$AUTH_CERT" "$WORK/identity/authentication.pem"
-check "certificate by token" same_certificate "$AUTH;type=cert" "$WORK/identity/authentication.pem"
+check "certificate by token and id" same_certificate "$AUTH;type=cert;id=%01" "$WORK/identity/authentication.pem"
+check "certificate by token" same_certificate "$AUTH_CERT" "$WORK/identity/authentication.pem"
 check "certificate behind the PIN" same_certificate "$SIGN_CERT" "$WORK/identity/signature.pem"
+check "certificate behind the PIN, by token" same_certificate "$SIGN;type=cert?pin-source=file:$PWD/password" \
+    "$WORK/identity/signature.pem"
 check "CA certificate by label" same_certificate \
-    "$AUTH;type=cert;object=User%20Authentication%20Certificate%20CA" "$WORK/identity/authentication-ca.pem"
-check "key by token" signs_as "$AUTH_KEY" authentication
+    "$SIGN;type=cert;object=Digital%20Signature%20Certificate%20CA?pin-source=file:$PWD/password" \
+    "$WORK/identity/signature-ca.pem"
+check_within 21 "key by token" signs_as "$AUTH_KEY" authentication
 check "key by id" signs_as "$AUTH;id=%01;type=private?pin-source=file:$PWD/pin" authentication
 check "key by label" signs_as \
     "pkcs11:object=User%20Authentication%20Key;type=private?pin-source=file:$PWD/pin" authentication

@@ -46,16 +46,27 @@ objects() {
 
 public_objects() {
     equal "01 User Authentication Certificate
+01 User Authentication Public Key" "$(objects tool --token-label "$AUTH_TOKEN")"
+    equal '' "$(objects tool --token-label "$SIGN_TOKEN")"
+}
+
+# With `ca_certificates = true` the CAs' certificates are there before a login, too.
+shown_authorities() {
+    export JPKI_PKCS11_CONF=$PWD/authorities.toml
+    equal "01 User Authentication Certificate
 01 User Authentication Public Key
 03 User Authentication Certificate CA" "$(objects tool --token-label "$AUTH_TOKEN")"
     equal "04 Digital Signature Certificate CA" "$(objects tool --token-label "$SIGN_TOKEN")"
+    tool --token-label "$AUTH_TOKEN" --read-object --type cert --id 03 --output-file auth-ca.der
+    tool --token-label "$SIGN_TOKEN" --read-object --type cert --id 04 --output-file sign-ca.der
+    cmp auth-ca.der "$WORK/identity/authentication-ca.der"
+    cmp sign-ca.der "$WORK/identity/signature-ca.der"
 }
 
 authentication_objects() {
     equal "01 User Authentication Certificate
 01 User Authentication Key
-01 User Authentication Public Key
-03 User Authentication Certificate CA" "$(objects auth_tool)"
+01 User Authentication Public Key" "$(objects auth_tool)"
 }
 
 signature_objects() {
@@ -68,11 +79,9 @@ signature_objects() {
 # The certificates as read through the module are those of the card.
 certificates_are_the_cards() {
     tool --token-label "$AUTH_TOKEN" --read-object --type cert --id 01 --output-file auth.der
-    tool --token-label "$AUTH_TOKEN" --read-object --type cert --id 03 --output-file auth-ca.der
     sign_tool --read-object --type cert --id 02 --output-file sign.der
-    tool --token-label "$SIGN_TOKEN" --read-object --type cert --id 04 --output-file sign-ca.der
+    sign_tool --read-object --type cert --id 04 --output-file sign-ca.der
     cmp auth.der "$WORK/identity/authentication.der"
-    cmp auth-ca.der "$WORK/identity/authentication-ca.der"
     cmp sign.der "$WORK/identity/signature.der"
     cmp sign-ca.der "$WORK/identity/signature-ca.der"
 }
@@ -85,6 +94,14 @@ public_keys_are_the_certificates() {
         openssl pkey -pubin -inform DER -in "${key%:*}.pub" -out actual.pem
         cmp expected.pem actual.pem
     done
+}
+
+# descriptions begin with the slot's purpose, because lists cut them at the end.
+descriptions_differ() {
+    tool --list-slots >slots
+    cat slots
+    equal 'Authentication,Signature' "$(sed -n 's/^Slot [01] (0x[01]): \(Authentication\|Signature\), Virtual .*/\1/p' slots |
+        paste -s -d ,)"
 }
 
 # --- signatures -------------------------------------------------------------------------------------------------
@@ -142,11 +159,6 @@ hashes() {
     openssl dgst -sha256 -binary message | cmp - digest
 }
 
-random_bytes() {
-    tool --generate-random 32 >random
-    equal 32 "$(stat -c %s random)"
-}
-
 # --- PINs -------------------------------------------------------------------------------------------------------
 
 tries_left() {
@@ -169,9 +181,16 @@ changed_password_holds() {
 
 begin
 head -c 1000 /dev/urandom >message
+echo 'ca_certificates = true' >authorities.toml
 
-check "authentication comes first" authentication_comes_first
+check_within 8 "authentication comes first" authentication_comes_first
+check "each slot's description says what it is for" descriptions_differ
+check_within 5 "the authentication token is listed" tool --token-label "$AUTH_TOKEN" --list-objects
+check_within 16 "a signature" auth_tool --sign --mechanism SHA256-RSA-PKCS --input-file message --output-file signature
+check_within 20 "a signature, signature key" \
+    sign_tool --sign --mechanism SHA256-RSA-PKCS --input-file message --output-file signature
 check "no login is needed for what is public" public_objects
+check "the CAs' certificates, as configured" shown_authorities
 check "the authentication token's objects" authentication_objects
 check "the signature token's objects" signature_objects
 check "certificates are the card's" certificates_are_the_cards
@@ -192,7 +211,7 @@ done
 check "a long message" signs_long_message
 check "the module verifies its signature" verifies_itself
 check "the module hashes" hashes
-check "random bytes" random_bytes
+refused "no random bytes" 'Could not generate random bytes' tool --generate-random 32
 refused "decryption is refused" 'CKR_(FUNCTION_NOT_SUPPORTED|MECHANISM_INVALID|KEY_FUNCTION_NOT_PERMITTED)' \
     auth_tool --decrypt --mechanism RSA-PKCS --input-file signature
 check "no PIN try was used up" tries_left 3 5

@@ -119,8 +119,8 @@ row() {
 
 begin
 echo 'a letter' >letter
-row 'commands to list the authentication token' listing '[0-9]|1[0-4]'
-row 'commands up to a first signature' first_signature '[0-9]|1[0-8]'
+row 'commands to list the authentication token' listing '[0-5]'
+row 'commands up to a first signature' first_signature '[0-9]|1[0-6]'
 row 'tries that the PIN "12a4" costs' malformed_pin 0
 row 'tries that the signature password costs at the authentication slot' password_for_the_other_slot 0
 row 'tries that the right password in lower case costs' lower_case_password 0

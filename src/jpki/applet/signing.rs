@@ -12,6 +12,9 @@ use crate::jpki::key::{Scheme, ToBeSigned};
 /// P1 of the sign command that no source knows.
 const P1_UNKNOWN: u8 = 0x7f;
 
+/// P2 of the sign command with the key that is selected.
+const P2_SELECTED: u8 = 0x80;
+
 /// An input that no scheme takes: a hash has 32 bytes, and PKCS #1 v1.5 padding of 2048 bits leaves room for 245. A
 /// question that a chip could sign would be a signature that the user did not ask for.
 const UNSIGNABLE: [u8; 246] = [0; 246];
@@ -29,9 +32,8 @@ impl Applet<'_, '_> {
         credential: Credential,
         message: ToBeSigned<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, AppletError> {
-        let kind = CommandKind::Sign;
-        let response = self.sign_command(kind, credential, message.scheme.p1(), message.input)?;
-        Ok(ok(kind, response)?.into_data())
+        let response = self.make_signature(credential, message)?;
+        Ok(ok(CommandKind::Sign, response)?.into_data())
     }
 
     /// Asks whether the card has a scheme, with an input that cannot be signed, and learns what the answer tells.
@@ -43,33 +45,53 @@ impl Applet<'_, '_> {
     /// When no answer came.
     pub fn ask_for(&mut self, credential: Credential, scheme: Scheme) -> Result<(), AppletError> {
         let Some(capability) = scheme.capability() else { return Ok(()) };
-        let kind = CommandKind::AskForScheme;
-        let asked = self.sign_command(kind, credential, scheme.p1(), &UNSIGNABLE)?.status();
-        let told = if is_wrong_parameter(asked) {
-            Some(false)
-        } else {
-            let unknown = self.sign_command(kind, credential, P1_UNKNOWN, &UNSIGNABLE)?.status();
-            let refuses_unknown = is_wrong_parameter(unknown) || matches!(unknown.raw(), 0x6a80 | 0x6985);
-            (unknown != asked && refuses_unknown).then_some(true)
-        };
+        let key = credential.facts().key_file;
+        let known = self.capabilities.has(Capability::ShortKeyIds);
+        let (mut told, mut is_answered) = (None, false);
+        if self.may_use_short_key_id() {
+            let (status, by_short_id) = self.ask_key_for(scheme, 0x80 | key.short())?;
+            // Where it is not known that the card takes the identifier, a wrong parameter may be P2.
+            told = by_short_id.filter(|&has| has || known == Some(true));
+            is_answered = told.is_some() || known == Some(true) || !is_refused_form(status);
+        }
+        if !is_answered {
+            self.select_file(key, CommandKind::Read)?;
+            (_, told) = self.ask_key_for(scheme, P2_SELECTED)?;
+        }
         self.capabilities.learn(capability, told.map_or(Evidence::Unclear, Evidence::ToldByCard));
         Ok(())
+    }
+
+    /// The answer to the question, and what it tells.
+    fn ask_key_for(&mut self, scheme: Scheme, p2: u8) -> Result<(StatusWord, Option<bool>), AppletError> {
+        let kind = CommandKind::AskForScheme;
+        let asked = self.exchange(kind, &sign_command(scheme.p1(), p2, &UNSIGNABLE))?.status();
+        if is_wrong_parameter(asked) {
+            return Ok((asked, Some(false)));
+        }
+        let unknown = self.exchange(kind, &sign_command(P1_UNKNOWN, p2, &UNSIGNABLE))?.status();
+        let refuses_unknown = is_wrong_parameter(unknown) || matches!(unknown.raw(), 0x6a80 | 0x6985);
+        Ok((asked, (unknown != asked && refuses_unknown).then_some(true)))
+    }
+
+    fn may_use_short_key_id(&self) -> bool {
+        let known = self.capabilities.has(Capability::ShortKeyIds);
+        known.unwrap_or_else(|| self.can(Capability::ShortFileIds))
     }
 
     /// The sign command with whatever the card answers: by short key identifier where the card takes that, otherwise
     /// after a SELECT of the key. A refusal of the first form is no signature, so that the second form may follow,
     /// until a key was found in one of them.
-    fn sign_command(
+    fn make_signature(
         &mut self,
-        kind: CommandKind,
         credential: Credential,
-        p1: u8,
-        input: &[u8],
+        message: ToBeSigned<'_>,
     ) -> Result<Response, AppletError> {
+        let kind = CommandKind::Sign;
         let key = credential.facts().key_file;
-        let command = |p2| Command::new(0x80, 0x2a, p1, p2).data(input).expect(Expected::Short(FULL_ANSWER));
+        let command = |p2| sign_command(message.scheme.p1(), p2, message.input);
         let known = self.capabilities.has(Capability::ShortKeyIds);
-        if known == Some(true) || (known.is_none() && self.can(Capability::ShortFileIds)) {
+        if self.may_use_short_key_id() {
             let response = self.exchange(kind, &command(0x80 | key.short()))?;
             if response.status().classify() == Status::Ok {
                 self.capabilities.learn(Capability::ShortKeyIds, Evidence::Proven);
@@ -79,12 +101,16 @@ impl Applet<'_, '_> {
             }
         }
         self.select_file(key, CommandKind::Read)?;
-        let response = self.exchange(kind, &command(0x80))?;
+        let response = self.exchange(kind, &command(P2_SELECTED))?;
         if response.status().classify() == Status::Ok {
             self.capabilities.learn(Capability::ShortKeyIds, Evidence::Disproven);
         }
         Ok(response)
     }
+}
+
+fn sign_command(p1: u8, p2: u8, input: &[u8]) -> Command {
+    Command::new(0x80, 0x2a, p1, p2).data(input).expect(Expected::Short(FULL_ANSWER))
 }
 
 /// Whether a status word is about P1 and P2 alone (ISO/IEC 7816-4, 5.6).

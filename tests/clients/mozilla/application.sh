@@ -113,15 +113,6 @@ has_no_token() {
     ! grep 'LOGGED_IN' seen
 }
 
-# within_since MARK MOST NAME: the card got no more commands than that since then. Says how many it got.
-within_since() {
-    local count
-    count=$(card count commands since "$1")
-    printf 'exchanges: %s\n' "$count"
-    printf 'the card got %s commands\n' "$count" >"$WORK/check.log"
-    count_check "$3: at most $2 exchanges" "$((count > $2))"
-}
-
 # marked NAME COMMAND...: a check that finds the ledger's end before it in `mark`.
 marked() {
     # shellcheck disable=SC2034  # for the check
