@@ -257,6 +257,7 @@ load_button() {
     drive mozilla/load.js JPKI "$PWD/jpki-pkcs11.so"
     has_token "$AUTH_TOKEN"
     has_token "$SIGN_TOKEN"
+    shows '^slot: Authentication, Virtual' '^slot: Signature, Virtual'
 }
 
 # With both slots NSS looks for certificates in the one whose certificate shows after a login only; Cancel is harmless.

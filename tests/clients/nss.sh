@@ -64,6 +64,17 @@ is_friendly() {
     grep -q 'Slot Mechanism Flags: FRIENDLY' list
 }
 
+# modutil knows a slot by its description.
+disables_one_slot() {
+    new_profile both
+    modutil -force -dbdir sql:both -add JPKI -libfile "$MODULE"
+    modutil -force -dbdir sql:both -disable JPKI -slot 'Authentication, Virtual JPKI 0 00 00'
+    modutil -dbdir sql:both -list JPKI >list 2>&1 || true
+    cat list
+    equal "Authentication, Virtual JPKI 0 00 00: DISABLED" "$(sed -n 's/^ *Slot: //p; s/^ *Status: \(DISABLED\).*/\1/p' list |
+        grep -B 1 DISABLED | paste -s -d : | sed 's/:/: /')"
+}
+
 deletes_module() {
     modutil -force -dbdir "sql:$1" -delete JPKI
     equal '' "$(modutil -dbdir "sql:$1" -list | grep JPKI)"
@@ -227,6 +238,8 @@ check "modutil adds the module as FRIENDLY" add_module auth -mechanisms FRIENDLY
 check "it stays FRIENDLY" is_friendly
 check "modutil adds the other key's module" add_module sign
 check "the other token is listed" lists_module sign "$SIGN_TOKEN"
+
+check "modutil disables one slot of the two" disables_one_slot
 
 check_within 9 "FRIENDLY: certificates are listed without a PIN" lists auth "$AUTH_NICKNAME" u,u,u
 check "certificates behind a PIN are listed with it" lists sign "$SIGN_NICKNAME" u,u,u -f password

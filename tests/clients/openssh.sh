@@ -71,6 +71,7 @@ prints_signature_key() {
     : >prompts
     ssh-keygen -D "$SIGN" >keys
     equal "$(<sign.pub)" "$(head -n 1 keys | cut -d ' ' -f 1,2)"
+    equal 2 "$(wc -l <keys)"
     cat prompts
     grep -q "$SIGN_TOKEN" prompts
 }

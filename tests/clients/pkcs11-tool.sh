@@ -96,7 +96,7 @@ public_keys_are_the_certificates() {
     done
 }
 
-# descriptions begin with the slot's purpose, because lists cut them at the end.
+# Descriptions begin with the slot's purpose, because lists cut them at the end.
 descriptions_differ() {
     tool --list-slots >slots
     cat slots
