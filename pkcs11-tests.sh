@@ -428,7 +428,7 @@ command_fuzz() {
         mkdir -p "$corpus" "$TARGET/fuzz/findings/$target"
         # Without -len_control=0 the inputs stay too short to be a login.
         (cd "$ROOT" && PATH=$TARGET/tools/bin:$PATH "${cargo[@]}" fuzz run --fuzz-dir tests/fuzz --target-dir "$TARGET/fuzz" \
-            "$target" "$corpus" "tests/fuzz/seeds/$target" -- -max_total_time="${JPKI_FUZZ_SECONDS:-60}" -len_control=0 \
+            --sanitizer "${JPKI_FUZZ_SANITIZER:-address}" "$target" "$corpus" "tests/fuzz/seeds/$target" -- -max_total_time="${JPKI_FUZZ_SECONDS:-60}" -len_control=0 \
             -max_len=4096 -timeout=20 -artifact_prefix="$TARGET/fuzz/findings/$target/")
     done
 }
