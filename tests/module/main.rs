@@ -16,6 +16,8 @@
 
 mod support;
 
+/// Inputs by which an adversary once broke a promise.
+mod adversary;
 /// How many commands each call sends to the card.
 mod apdu_budget;
 /// Cards that decide in another way what the sources leave open.

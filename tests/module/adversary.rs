@@ -1,0 +1,214 @@
+//! Inputs by which an adversary once broke a promise, named after the rule that each has to keep. Those that prove
+//! something with the loaded library and a real service alone stand in `tests/process`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use crate::support::by_handle::ByHandle;
+use crate::support::calls::rv;
+use crate::support::fixture::{AUTH_PIN, Fixture, SIGN_PIN};
+use cryptoki_sys as ck;
+use jpki_pkcs11::config::Config;
+use pcsc_stand_in::service::{Code, Fault, Function, When};
+use virtual_card::{Credential, Fault as CardFault, Profile};
+
+const AUTH: Credential = Credential::Authentication;
+const VERIFY: u8 = 0x20;
+
+/// Logs in at the authentication slot with one PIN after another, and returns the codes.
+fn enter(fixture: &Fixture, pins: &[&[u8]]) -> Vec<ck::CK_RV> {
+    let session = fixture.open(fixture.auth_slot());
+    pins.iter().map(|pin| rv(fixture.login(session, pin))).collect()
+}
+
+/// Sets the PIN as another program does that knows the right one.
+fn change_elsewhere(fixture: &Fixture, pin: &str) {
+    fixture.card().set_pin(AUTH, pin);
+    fixture.card().set_tries_left(AUTH, 3);
+}
+
+/// VERIFY with a PIN.
+fn sends_a_pin(command: &[u8]) -> bool {
+    command.get(1) == Some(&VERIFY) && command.len() > 4
+}
+
+#[test]
+fn rule_2_malformed_entries_push_no_refused_one_out() {
+    let fixture = Fixture::new();
+    let codes = enter(&fixture, &[b"1111", b"HELDOUT7", b"1111", b"", b"1111"]);
+    let (wrong, held) = (ck::CKR_PIN_INCORRECT, ck::CKR_FUNCTION_CANCELED);
+    assert_eq!(codes, [wrong, wrong, held, wrong, held]);
+    assert_eq!(fixture.tries_left(AUTH), 2);
+}
+
+#[test]
+fn rule_2_another_refused_entry_pushes_none_out() {
+    let fixture = Fixture::new();
+    let codes = enter(&fixture, &[b"1111", b"2222", b"1111", b"2222"]);
+    let (wrong, held) = (ck::CKR_PIN_INCORRECT, ck::CKR_FUNCTION_CANCELED);
+    assert_eq!(codes, [wrong, wrong, held, held]);
+    assert_eq!(fixture.tries_left(AUTH), 1);
+}
+
+#[test]
+fn rule_2_another_programs_failure_that_is_looked_at_frees_no_refused_entry() {
+    let fixture = Fixture::new();
+    assert_eq!(enter(&fixture, &[b"1111"]), [ck::CKR_PIN_INCORRECT]);
+    fixture.card().set_tries_left(AUTH, 1);
+    fixture.module().token_info(fixture.auth_slot()).expect("a token");
+    assert_eq!(enter(&fixture, &[b"1111"]), [ck::CKR_FUNCTION_CANCELED]);
+    assert_eq!(fixture.card().verifies(AUTH), 1);
+}
+
+#[test]
+fn rule_2_a_removal_frees_no_refused_entry() {
+    let fixture = Fixture::new();
+    assert_eq!(enter(&fixture, &[b"1111"]), [ck::CKR_PIN_INCORRECT]);
+    fixture.remove_card();
+    assert_eq!(fixture.module().count_slots(true), Ok(0));
+    fixture.insert_card();
+    assert_eq!(enter(&fixture, &[b"1111"]), [ck::CKR_FUNCTION_CANCELED]);
+    assert_eq!(fixture.card().verifies(AUTH), 1);
+}
+
+#[test]
+fn rule_2_a_refused_entry_that_another_program_makes_the_pin_is_taken() {
+    let fixture = Fixture::new();
+    assert_eq!(enter(&fixture, &[b"5757"]), [ck::CKR_PIN_INCORRECT]);
+    change_elsewhere(&fixture, "5757");
+    assert_eq!(enter(&fixture, &[b"5757"]), [ck::CKR_OK]);
+}
+
+#[test]
+fn rule_2_a_refused_entry_that_our_own_change_makes_the_pin_is_taken() {
+    let fixture = Fixture::new();
+    assert_eq!(enter(&fixture, &[b"5757"]), [ck::CKR_PIN_INCORRECT]);
+    let session = fixture.open_rw(fixture.auth_slot());
+    fixture.set_pin(session, AUTH_PIN, b"5757").expect("the right PIN");
+    assert_eq!(enter(&fixture, &[b"5757"]), [ck::CKR_OK]);
+}
+
+#[test]
+fn rule_2_threads_that_look_do_not_let_a_repeated_entry_through() {
+    let fixture = Fixture::new();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    fixture.module().token_info(fixture.auth_slot()).expect("a token");
+                }
+            });
+        }
+        let codes = enter(&fixture, &[b"1111".as_slice(); 300]);
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(codes.iter().filter(|code| **code == ck::CKR_PIN_INCORRECT).count(), 1);
+    });
+    assert_eq!(fixture.card().verifies(AUTH), 1);
+}
+
+#[test]
+fn rule_3_locked_comes_before_repeated() {
+    let fixture = Fixture::new();
+    assert_eq!(enter(&fixture, &[b"1111"]), [ck::CKR_PIN_INCORRECT]);
+    fixture.card().set_tries_left(AUTH, 0);
+    let mark = fixture.card().mark();
+    assert_eq!(enter(&fixture, &[b"1111", b"2222"]), [ck::CKR_PIN_LOCKED; 2]);
+    assert_eq!(fixture.card().ledger_since(mark).verifies(AUTH), 0);
+    // A malformed entry costs no command.
+    let mark = fixture.card().mark();
+    assert_eq!(enter(&fixture, &[b"12a4"]), [ck::CKR_PIN_INCORRECT]);
+    assert_eq!(fixture.card().commands_since(mark), 0);
+}
+
+#[test]
+fn rule_4_an_entry_whose_answer_is_lost_after_the_card_counted_is_not_sent_again() {
+    let fixture = Fixture::new();
+    let lost = CardFault::when(sends_a_pin).after_processing().answer(vec![0x90]);
+    fixture.card().inject(lost);
+    let codes = enter(&fixture, &[b"1111", b"1111", b"1111"]);
+    assert_eq!(codes, [ck::CKR_DEVICE_ERROR, ck::CKR_FUNCTION_CANCELED, ck::CKR_FUNCTION_CANCELED]);
+    assert_eq!(fixture.tries_left(AUTH), 2);
+}
+
+#[test]
+fn rule_5_a_card_that_stops_telling_its_count_gets_no_pin_and_the_login_stays() {
+    let fixture = Fixture::new();
+    let session = fixture.logged_in(AUTH);
+    let asks = |command: &[u8]| command.get(1) == Some(&VERIFY) && command.len() == 4;
+    fixture.card().inject(CardFault::when(asks).repeated().answer_status(0x6d00));
+    let mark = fixture.card().mark();
+    let signed = fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data");
+    assert_eq!(rv(signed), ck::CKR_DEVICE_ERROR);
+    assert_eq!(fixture.card().ledger_since(mark).verifies(AUTH), 0);
+    fixture.card().clear_faults();
+    fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data").expect("the login stays");
+}
+
+#[test]
+fn rule_5_a_card_that_never_tells_its_count_is_not_asked_into_a_lock() {
+    let profile = Profile::described_by("full+tries-query=6D00").expect("a trait");
+    let fixture = Fixture::with(profile);
+    let mut codes = Vec::new();
+    for _ in 0..4 {
+        fixture.module().token_info(fixture.auth_slot()).expect("a token");
+        codes.extend(enter(&fixture, &[b"1111"]));
+    }
+    assert_eq!(codes[0], ck::CKR_PIN_INCORRECT);
+    assert_eq!(codes[1..], [ck::CKR_FUNCTION_CANCELED; 3]);
+    assert_eq!(fixture.tries_left(AUTH), 2);
+}
+
+#[test]
+fn rule_1_a_login_for_one_signature_serves_no_other_signature() {
+    let fixture = Fixture::builder().config(Config::parse("always_authenticate = true")).build();
+    let session = fixture.logged_in(Credential::Signature);
+    let key = fixture.key(session);
+    fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key).expect("logged in");
+    // While the card looks at the PIN, another thread gives the operation up and begins another one.
+    let module = fixture.module();
+    thread::scope(|scope| {
+        fixture.service().inject(Function::Transmit, When::nth(4), Fault::Hang(Code::NOT_TRANSACTED));
+        let login = scope.spawn(|| rv(fixture.login_for_operation(session, SIGN_PIN)));
+        fixture.service().await_blocked(Function::Transmit, 1);
+        module.session_cancel(session, ck::CKF_SIGN).expect("a session");
+        fixture.service().release_hanging();
+        assert_ne!(login.join().expect("no panic"), ck::CKR_OK);
+    });
+    fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key).expect("logged in");
+    assert_eq!(rv(fixture.finish_sign(session, b"data")), ck::CKR_USER_NOT_LOGGED_IN);
+}
+
+#[test]
+fn rule_11_a_configuration_that_nests_deeply_needs_no_deep_stack() {
+    let deep = format!("slots = {}", "[".repeat(100));
+    let small = thread::Builder::new().stack_size(64 * 1024);
+    let config = small.spawn(move || Config::parse(&deep)).expect("a thread").join().expect("no overflow");
+    assert_eq!(config.complaints.len(), 1);
+}
+
+#[test]
+fn a_card_without_power_at_the_beginning_of_a_transaction_is_taken_up_again() {
+    let fixture = Fixture::new();
+    let session = fixture.logged_in(AUTH);
+    fixture.service().inject(Function::BeginTransaction, When::NEXT, Fault::Fail(Code::UNPOWERED_CARD));
+    fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data").expect("a signature");
+}
+
+#[test]
+fn a_card_that_answers_with_nothing_while_it_is_pulled_is_gone() {
+    let fixture = Fixture::new();
+    let session = fixture.logged_in(AUTH);
+    let key = fixture.key(session);
+    fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key).expect("logged in");
+    fixture.card().inject(CardFault::at(2).edit({
+        let service = fixture.service().clone();
+        move |_| {
+            let service = service.clone();
+            thread::spawn(move || service.remove_card(crate::support::fixture::READER)).join().ok();
+            Vec::new()
+        }
+    }));
+    assert_eq!(rv(fixture.finish_sign(session, b"data")), ck::CKR_DEVICE_REMOVED);
+    assert_eq!(fixture.memory().live_pages(), 0);
+}
