@@ -8,9 +8,6 @@ use crate::support::by_handle::ByHandle;
 use crate::support::fixture::{Fixture, READER};
 use crate::support::signatures::assert_sha256_signature;
 use cryptoki_sys as ck;
-use jpki_pkcs11::error::Error;
-use jpki_pkcs11::handle::SessionHandle;
-use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
 use pcsc_stand_in::icc::{Exchange, Icc};
 use pcsc_stand_in::service::Code;
 use rsa::Pss;
@@ -111,17 +108,9 @@ fn assert_works(fixture: &Fixture, with_pss: bool, case: &str) {
 
 fn assert_makes_pss(fixture: &Fixture, credential: Credential, case: &str) {
     let session = fixture.open(fixture.slot_of(credential));
-    let signature = sign_pss(fixture, session).expect(case);
+    let signature = fixture.sign_pss(session).expect(case);
     let key = fixture.card().identity().public_key(credential);
     key.verify(Pss::new::<Sha256>(), &Sha256::digest(b"data"), &signature).expect(case);
-}
-
-fn sign_pss(fixture: &Fixture, session: SessionHandle) -> Result<Vec<u8>, Error> {
-    let parameter = [ck::CKM_SHA256, ck::CKG_MGF1_SHA256, 32].map(ck::CK_ULONG::to_ne_bytes).concat();
-    let request =
-        MechanismRequest { kind: ck::CKM_SHA256_RSA_PKCS_PSS, parameter: Parameter::Bytes(&parameter) };
-    fixture.module().sign_init(session, Some(request), fixture.key(session))?;
-    fixture.finish_sign(session, b"data")
 }
 
 /// READ BINARY that names its file by a short identifier.
@@ -236,7 +225,7 @@ fn a_chip_that_does_not_say_whether_it_makes_pss_is_believed_until_it_fails() {
     let pss = || chip.module().mechanism_list(chip.auth_slot()).unwrap().contains(&ck::CKM_RSA_PKCS_PSS);
     assert!(pss());
     let session = chip.logged_in(Credential::Authentication);
-    let refused = sign_pss(&chip, session).map_err(|error| error.return_value());
+    let refused = chip.sign_pss(session).map_err(|error| error.return_value());
     assert_eq!(refused, Err(ck::CKR_DEVICE_ERROR));
     assert!(!pss());
     chip.module().logout(session).expect("logged in");

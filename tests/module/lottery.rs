@@ -8,13 +8,11 @@ use cryptoki_sys as ck;
 use jpki_pkcs11::error::Error;
 use jpki_pkcs11::handle::SessionHandle;
 use jpki_pkcs11::manager::error::CardError;
-use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
 use jpki_pkcs11::token::template::TemplateEntry;
 use rsa::Pss;
 use sha2::{Digest, Sha256};
 use virtual_card::{Credential, FileAnswer, Profile, lottery};
 
-use crate::support::by_handle::ByHandle;
 use crate::support::fixture::Fixture;
 use crate::support::signatures::assert_sha256_signature;
 
@@ -96,26 +94,18 @@ fn assert_pss_is_honest(
     };
     if profile.can_pss() {
         assert!(offered(), "{chip}: PSS is not offered");
-        let signature = sign_pss(fixture, session).unwrap_or_else(|error| panic!("{chip}: PSS: {error}"));
+        let signature = fixture.sign_pss(session).unwrap_or_else(|error| panic!("{chip}: PSS: {error}"));
         let key = fixture.card().identity().public_key(credential);
         key.verify(Pss::new::<Sha256>(), &Sha256::digest(b"data"), &signature).expect(chip);
         return 1;
     }
     let before = fixture.card().ledger().signatures();
     if offered() {
-        let code = sign_pss(fixture, session).map_err(|error| error.return_value());
+        let code = fixture.sign_pss(session).map_err(|error| error.return_value());
         assert_eq!(code, Err(ck::CKR_DEVICE_ERROR), "{chip}: a false PSS signature");
         assert!(!offered(), "{chip}: PSS is still offered");
     }
     fixture.card().ledger().signatures() - before
-}
-
-fn sign_pss(fixture: &Fixture, session: SessionHandle) -> Result<Vec<u8>, Error> {
-    let parameter = [ck::CKM_SHA256, ck::CKG_MGF1_SHA256, 32].map(ck::CK_ULONG::to_ne_bytes).concat();
-    let request =
-        MechanismRequest { kind: ck::CKM_SHA256_RSA_PKCS_PSS, parameter: Parameter::Bytes(&parameter) };
-    fixture.module().sign_init(session, Some(request), fixture.key(session))?;
-    fixture.finish_sign(session, b"data")
 }
 
 #[test]

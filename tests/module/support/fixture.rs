@@ -319,6 +319,18 @@ impl Fixture {
         self.finish_sign(session, data)
     }
 
+    /// C_SignInit for RSASSA-PSS with SHA-256 and the token's private key, and C_Sign.
+    ///
+    /// # Errors
+    /// As the module says.
+    pub fn sign_pss(&self, session: SessionHandle) -> Result<Vec<u8>, Error> {
+        let parameter = [ck::CKM_SHA256, ck::CKG_MGF1_SHA256, 32].map(ck::CK_ULONG::to_ne_bytes).concat();
+        let request =
+            MechanismRequest { kind: ck::CKM_SHA256_RSA_PKCS_PSS, parameter: Parameter::Bytes(&parameter) };
+        self.module().sign_init(session, Some(request), self.key(session))?;
+        self.finish_sign(session, b"data")
+    }
+
     /// C_SignInit with a mechanism without parameter.
     ///
     /// # Errors
