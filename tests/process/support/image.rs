@@ -88,8 +88,17 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 impl Image {
-    /// The memory of a process. The process should be stopped or wait.
+    /// The memory of a process, without its program files. The process should be stopped or wait.
     pub fn of(pid: u32) -> Self {
+        Self::of_mappings(pid, |line| !is_program(line))
+    }
+
+    /// The memory of a process, with its program files.
+    pub fn with_programs(pid: u32) -> Self {
+        Self::of_mappings(pid, |_| true)
+    }
+
+    fn of_mappings(pid: u32, counts: impl Fn(&str) -> bool) -> Self {
         let smaps = fs::read_to_string(format!("/proc/{pid}/smaps")).expect("the process is there");
         let memory = File::open(format!("/proc/{pid}/mem")).expect("the process may be read");
         let mut runs = Vec::new();
@@ -98,7 +107,7 @@ impl Image {
             if let Some(range) = range(line) {
                 mapping = Some((line, range));
             } else if let (Some(flags), Some((line, range))) = (line.strip_prefix("VmFlags:"), &mapping) {
-                if is_of_interest(line) {
+                if rights(line).starts_with('r') && counts(line) {
                     read_runs(&memory, line, flags, range.clone(), &mut runs);
                 }
             }
@@ -161,10 +170,14 @@ impl Run {
     }
 }
 
-/// Whether a mapping can be read, and is no program file.
-fn is_of_interest(line: &str) -> bool {
-    let rights = line.split(' ').nth(1).unwrap_or_default();
-    rights.starts_with('r') && (rights.contains('w') || !line.contains('/'))
+/// The rights of a mapping, from its first line.
+fn rights(line: &str) -> &str {
+    line.split(' ').nth(1).unwrap_or_default()
+}
+
+/// Whether a mapping is of a file, and cannot be written.
+fn is_program(line: &str) -> bool {
+    !rights(line).contains('w') && line.contains('/')
 }
 
 /// The addresses in the first line of a mapping.
