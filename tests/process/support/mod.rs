@@ -13,7 +13,8 @@
 //! - [`breakpoint`]: stops the card in front of a command;
 //! - [`cancel`]: a thread that is cancelled with pthread_cancel;
 //! - [`image`]: the memory of another process at one instant;
-//! - [`memory`]: looks for a secret in another process.
+//! - [`memory`]: looks for a secret in another process;
+//! - [`rights`]: namespaces, and programs with more rights than their user.
 
 pub mod argument;
 pub mod breakpoint;
@@ -23,6 +24,7 @@ pub mod foreign;
 pub mod host;
 pub mod image;
 pub mod memory;
+pub mod rights;
 pub mod role;
 
 use std::time::{Duration, Instant};

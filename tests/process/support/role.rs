@@ -10,9 +10,9 @@ use std::{env, io};
 use super::argument::Argument;
 use super::cancel::Cancellable;
 use super::foreign::Foreign;
-use test_support::Rv;
-
 use super::host::{Host, Token};
+use super::rights::become_secure;
+use test_support::Rv;
 
 /// Set in the environment of a child.
 pub const MARK: &str = "JPKI_TEST_PROCESS";
@@ -53,6 +53,7 @@ fn play() {
     if env::var_os(MARK).is_none() {
         return;
     }
+    become_secure();
     let mut player = Player::default();
     while let Some(line) = read_line() {
         let said = player.run(&line);
@@ -300,6 +301,9 @@ fn surroundings(words: &[&str]) -> String {
             unsafe { libc::exit(0) }
         }
         ["pause"] => {
+            // A test that fails leaves no forks behind.
+            // SAFETY: the call takes numbers.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
             // SAFETY: the call has no preconditions.
             unsafe { libc::pause() }
         }
