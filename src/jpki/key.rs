@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use rsa::{BigUint, Pkcs1v15Sign, Pss, RsaPublicKey};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use super::capability::Capability;
 
@@ -13,10 +14,11 @@ pub const KEY_BITS: usize = 2048;
 /// Bytes of a SHA-256 hash, and of the salt beside it in RSASSA-PSS.
 pub const PSS_SHA256_LENGTH: usize = 32;
 
-/// An RSA public key.
+/// An RSA public key. Its bytes are wiped when it is dropped, as those of its certificate are. The numbers that the crate
+/// `rsa` makes of them are not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey {
-    modulus: Vec<u8>,
+    modulus: Zeroizing<Vec<u8>>,
     exponent: Vec<u8>,
     key: RsaPublicKey,
 }
@@ -76,7 +78,7 @@ impl PublicKey {
         }
         let key =
             RsaPublicKey::new(BigUint::from_bytes_be(modulus), BigUint::from_bytes_be(exponent)).ok()?;
-        Some(Self { modulus: modulus.to_vec(), exponent: exponent.to_vec(), key })
+        Some(Self { modulus: modulus.to_vec().into(), exponent: exponent.to_vec(), key })
     }
 
     /// The modulus, big-endian, without a leading zero.

@@ -3,22 +3,17 @@
 use std::env;
 
 use crate::support::child::Child;
+use crate::support::rights::unshare;
 use crate::support::stack;
 use virtual_card::Credential;
 
-/// Parent and child are process 1 of their namespaces, as in containers. Needs the right to make
-/// namespaces.
+/// Parent and child are process 1 of their namespaces, as in containers.
 #[test]
 fn a_child_with_the_process_id_of_its_parent_is_not_initialized_and_costs_no_try() {
-    // SAFETY: the call has no preconditions.
-    if unsafe { libc::geteuid() } != 0 {
-        println!("skipped: only root makes namespaces everywhere");
-        return;
-    }
     let stack = stack(true);
     let card = stack.card(0);
-    let mut command = stack.command("unshare");
-    command.args(["--pid", "--fork", "--kill-child"]).arg(env::current_exe().unwrap());
+    let mut command = unshare(&stack, &["--pid", "--fork", "--kill-child"]);
+    command.arg(env::current_exe().unwrap());
     let mut host = Child::spawn(command);
     host.expect("pid", "1");
     host.log_in(&["authentication", "signature"]);

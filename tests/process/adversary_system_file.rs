@@ -1,8 +1,9 @@
 //! A setting that protects is never dropped in silence: `/etc/jpki-pkcs11.toml` counts in every
 //! program, beside the user's file.
 //!
-//! Each program sees an `/etc` and a `/run` of its own, in a mount namespace, which only root can make
-//! everywhere. The PC/SC service stands where a program with more rights than its user looks for it.
+//! Each program sees an `/etc` and a `/run` of its own, in a mount namespace. The PC/SC service stands
+//! where a program with more rights than its user looks for it. A test that root does not run is root
+//! in a user namespace, where there is no other user; then the program gives up its capabilities.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -10,19 +11,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::child::Child;
+use crate::support::rights::{SECURE, is_root, unshare};
 use crate::support::stack;
 use test_support::library::Library;
 use virtual_card::Credential;
 use virtual_card::stack::Stack;
 
-/// A user without rights, and another one.
-const NOBODY: &str = "65534";
+/// A user who may own programs.
 const OTHER_USER: u32 = 65_533;
 
-/// Mounts, gives up rights and becomes the program.
+/// Mounts, and becomes a program with its arguments.
 const SCRIPT: &str = "mount --bind \"$1\" /etc && mount -t tmpfs none /run && mkdir /run/pcscd && \
-    ln -s \"$2\" /run/pcscd/pcscd.comm && user=$3 && shift 3 && \
-    exec setpriv --reuid $user --regid $user --clear-groups \"$@\"";
+    ln -s \"$2\" /run/pcscd/pcscd.comm && shift 2 && exec \"$@\"";
+
+/// Becomes a user without rights; and loses all capabilities where there is no other user.
+const AS_NOBODY: [&str; 6] = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+const WITHOUT_CAPABILITIES: [&str; 6] =
+    ["setpriv", "--securebits", "+noroot", "--inh-caps", "-all", "--bounding-set=-all"];
 
 struct Scene {
     stack: Stack,
@@ -32,28 +37,29 @@ struct Scene {
 
 impl Scene {
     /// A stack, a copy of `/etc` with this file, and a copy of the test program that all may run.
-    fn new(text: &str) -> Option<Self> {
-        // SAFETY: the call has no preconditions.
-        if unsafe { libc::geteuid() } != 0 {
-            println!("skipped: only root makes namespaces everywhere");
-            return None;
-        }
+    fn new(text: &str) -> Self {
         let stack = stack(true);
         fs::set_permissions(stack.directory(), Permissions::from_mode(0o755)).unwrap();
         let etc = stack.directory().join("etc");
-        assert!(Command::new("cp").arg("-a").arg("/etc").arg(&etc).status().unwrap().success());
+        // Not every user may read all of it.
+        let copied = Command::new("cp").arg("-a").arg("/etc").arg(&etc).output().unwrap();
+        assert!(copied.status.success() || !is_root(), "{copied:?}");
         fs::write(etc.join("jpki-pkcs11.toml"), text).unwrap();
         fs::set_permissions(etc.join("jpki-pkcs11.toml"), Permissions::from_mode(0o644)).unwrap();
         let program = stack.directory().join("program");
         fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
         fs::copy(Library::path(), stack.directory().join("libjpki_pkcs11.so")).unwrap();
-        Some(Self { stack, etc, program })
+        Self { stack, etc, program }
     }
 
-    fn start(&self, user: &str, change: impl FnOnce(&mut Command)) -> Child {
-        let mut command = self.stack.command("unshare");
-        command.args(["--mount", "sh", "-c"]).arg(SCRIPT);
-        command.arg("sh").arg(&self.etc).arg(self.stack.socket()).arg(user).arg(&self.program);
+    /// Starts the program as root of its namespace, or without rights.
+    fn start(&self, has_rights: bool, change: impl FnOnce(&mut Command)) -> Child {
+        let mut command = unshare(&self.stack, &["--mount"]);
+        command.args(["sh", "-c", SCRIPT, "sh"]).arg(&self.etc).arg(self.stack.socket());
+        if !has_rights {
+            command.args(if is_root() { AS_NOBODY } else { WITHOUT_CAPABILITIES });
+        }
+        command.arg(&self.program);
         change(&mut command);
         Child::spawn(command)
     }
@@ -76,26 +82,36 @@ const RESERVE: &str = "reserve_tries = 1\n";
 
 #[test]
 fn the_system_file_counts_for_a_user_whose_home_may_not_be_entered() {
-    let Some(scene) = Scene::new(RESERVE) else { return };
+    let scene = Scene::new(RESERVE);
     let home = scene.stack.directory().join("home");
     fs::create_dir(&home).unwrap();
-    fs::set_permissions(&home, Permissions::from_mode(0o700)).unwrap();
-    let mut host = scene.start(NOBODY, |command| {
+    // Where there is no other user not even the owner may enter it.
+    let mode = if is_root() { 0o700 } else { 0 };
+    fs::set_permissions(&home, Permissions::from_mode(mode)).unwrap();
+    let mut host = scene.start(false, |command| {
         command.env("HOME", &home).env_remove("XDG_CONFIG_HOME");
     });
-    scene.assert_one_try_is_kept(&mut host, "a home of another user");
+    scene.assert_one_try_is_kept(&mut host, "a home that may not be entered");
+    // So that it can be removed.
+    fs::set_permissions(&home, Permissions::from_mode(0o700)).unwrap();
 }
 
 #[test]
 fn the_system_file_counts_in_a_program_with_more_rights_than_its_user() {
-    let Some(scene) = Scene::new(RESERVE) else { return };
-    chown(&scene.program, Some(OTHER_USER), None).unwrap();
-    fs::set_permissions(&scene.program, Permissions::from_mode(0o4755)).unwrap();
-    let mut host = scene.start(NOBODY, |_| {});
-    if host.ask("secure") != "1" {
-        println!("skipped: the file system of {} gives no such rights", scene.program.display());
-        return;
+    let scene = Scene::new(RESERVE);
+    if is_root() {
+        chown(&scene.program, Some(OTHER_USER), None).unwrap();
+        fs::set_permissions(&scene.program, Permissions::from_mode(0o4755)).unwrap();
     }
+    let mut host = scene.start(false, |_| {});
+    // There is no other user, or the file system gives no such rights.
+    if host.ask("secure") != "1" {
+        fs::set_permissions(&scene.program, Permissions::from_mode(0o755)).unwrap();
+        host = scene.start(false, |command| {
+            command.env(SECURE, "1");
+        });
+    }
+    host.expect("secure", "1");
     scene.assert_one_try_is_kept(&mut host, "set-uid");
 }
 
@@ -110,9 +126,9 @@ fn user_file(scene: &Scene, text: &str) -> PathBuf {
 fn of_the_systems_value_and_the_users_the_stricter_one_holds() {
     for (system, user) in [(RESERVE, "reserve_tries = 0\n"), ("reserve_tries = 0\n", RESERVE), (RESERVE, "")]
     {
-        let Some(scene) = Scene::new(system) else { return };
+        let scene = Scene::new(system);
         let file = user_file(&scene, user);
-        let mut host = scene.start("0", |command| {
+        let mut host = scene.start(true, |command| {
             command.env("JPKI_PKCS11_CONF", &file);
         });
         scene.assert_one_try_is_kept(&mut host, &format!("{system} beside {user}"));
@@ -121,10 +137,10 @@ fn of_the_systems_value_and_the_users_the_stricter_one_holds() {
 
 #[test]
 fn a_file_that_cannot_be_taken_keeps_one_try() {
-    let Some(scene) = Scene::new("# nothing\n") else { return };
+    let scene = Scene::new("# nothing\n");
     for text in ["reserve_tries = \"one\"\n", "[[["] {
         let file = user_file(&scene, text);
-        let mut host = scene.start("0", |command| {
+        let mut host = scene.start(true, |command| {
             command.env("JPKI_PKCS11_CONF", &file);
         });
         scene.assert_one_try_is_kept(&mut host, text);

@@ -3,7 +3,8 @@
 //! It needs the feature `process-tests`: `./pkcs11-tests.sh` unpacks pcscd and turns the feature
 //! on. `JPKI_TEST_SEED` gives the random tests their seed again. `JPKI_SOAK=full` makes [`soak`]
 //! long, `JPKI_THREAD_SIGNATURES` makes [`threads`] long, `JPKI_ISOLATION_SECONDS` makes [`isolation`]
-//! long, and `JPKI_ENDS` makes [`adversary_left_open`] long.
+//! long, `JPKI_ENDS` makes [`adversary_left_open`] long, and `JPKI_MEMORY_SAMPLES` makes
+//! [`adversary_memory`] long.
 
 #![allow(unreachable_pub, reason = "a test program has no users")]
 #![allow(
@@ -24,6 +25,8 @@ mod adversary_forked_child;
 mod adversary_left_open;
 /// Logs without a reader, and logs at their limit.
 mod adversary_log;
+/// What a login, a change, a signature and a certificate leave in memory.
+mod adversary_memory;
 /// PINs that are changed while other programs are logged in with them.
 mod adversary_pin_changes;
 /// Wrong PINs that a client repeats.

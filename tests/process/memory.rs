@@ -136,7 +136,7 @@ fn a_forked_child_finds_zeros_where_the_pin_is() {
     let mut scene = Scene::new();
     let page = scene.page();
     scene.host.expect("fork-and-pause", "forked");
-    let fork: u32 = scene.host.ask("fork-pid").parse().unwrap();
+    let fork = scene.host.fork_pid();
     let finds = scene.canary.find_in_process(fork);
     assert!(finds.is_empty(), "in the fork: {finds:#?}");
     assert_eq!(memory::read(fork, page, memory::PAGE), [0; memory::PAGE]);
@@ -147,7 +147,7 @@ fn a_forked_child_finds_zeros_where_the_pin_is() {
 
 /// The core file of a process that was aborted in this directory, or of one that still runs where
 /// the system gives core files to a program.
-fn core_of(host: &mut Child, directory: &Path) -> Vec<u8> {
+pub fn core_of(host: &mut Child, directory: &Path) -> Vec<u8> {
     let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
     if pattern.starts_with(['|', '/']) {
         let name = directory.join("core");

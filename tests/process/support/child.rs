@@ -1,7 +1,8 @@
 //! The test's end of a process that plays a role.
 
 use std::env;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::{self, DirEntry};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -128,6 +129,37 @@ impl Child {
         self.process.id()
     }
 
+    /// The process id of its oldest fork.
+    pub fn fork_pid(&mut self) -> u32 {
+        u32::from_str_radix(&self.ask("fork-pid"), 2).expect("a process id in binary")
+    }
+
+    /// Stops all its threads until [`Child::resume`].
+    pub fn stop(&self) {
+        self.signal(libc::SIGSTOP);
+        let threads = format!("/proc/{}/task", self.pid());
+        let is_stopped = |entry: io::Result<DirEntry>| {
+            let status = fs::read_to_string(entry?.path().join("stat"))?;
+            io::Result::Ok(status.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
+        };
+        super::wait_until("it stops", || {
+            // A thread that has just ended is none.
+            let mut entries = fs::read_dir(&threads).expect("it runs");
+            entries.all(|entry| is_stopped(entry).unwrap_or(true))
+        });
+    }
+
+    /// Lets its threads go on.
+    pub fn resume(&self) {
+        self.signal(libc::SIGCONT);
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        let pid = libc::pid_t::try_from(self.pid()).expect("an id");
+        // SAFETY: the child has not been reaped, so the id is still the child's.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+    }
+
     /// kill -9, and waits until the process is gone.
     pub fn kill(&mut self) {
         let _ = self.process.kill();
@@ -136,9 +168,7 @@ impl Child {
 
     /// Has it dump its core, and waits until that is done.
     pub fn abort(&mut self) {
-        let pid = libc::pid_t::try_from(self.pid()).expect("an id");
-        // SAFETY: the child has not been reaped, so the id is still the child's.
-        assert_eq!(unsafe { libc::kill(pid, libc::SIGABRT) }, 0);
+        self.signal(libc::SIGABRT);
         let _ = self.process.wait();
     }
 

@@ -6,16 +6,28 @@ use std::{ptr, thread};
 
 use cryptoki_sys as ck;
 use cryptoki_sys::{CK_SESSION_HANDLE, CK_SLOT_ID};
-use test_support::client::{Client, SIGNATURE, ulong};
+use test_support::client::{Client, SIGNATURE, attribute, query, size, ulong};
 use test_support::library::Library;
 use test_support::{Rv, c};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The PINs of a new virtual card.
 const PINS: [&str; 2] = ["1234", "ABC123"];
 
 /// What is signed.
 const DATA: [u8; 100] = [0x5a; 100];
+
+/// What a client reads of an object.
+const ATTRIBUTES: [ck::CK_ATTRIBUTE_TYPE; 8] = [
+    ck::CKA_LABEL,
+    ck::CKA_ID,
+    ck::CKA_SUBJECT,
+    ck::CKA_ISSUER,
+    ck::CKA_SERIAL_NUMBER,
+    ck::CKA_PUBLIC_KEY_INFO,
+    ck::CKA_MODULUS,
+    ck::CKA_VALUE,
+];
 
 /// A host with the library loaded.
 pub struct Host {
@@ -182,6 +194,32 @@ impl Host {
         old.zeroize();
         new.zeroize();
         value
+    }
+
+    /// Reads the attributes of all objects of a token, and wipes what it has read.
+    pub fn read_objects(&self, token: Token) -> Rv {
+        rv(self.try_read_objects(self.session(token)))
+    }
+
+    fn try_read_objects(&self, session: CK_SESSION_HANDLE) -> Result<(), Rv> {
+        let p11 = self.client.p11;
+        c!(p11, C_FindObjectsInit(session, ptr::null_mut(), 0)).result()?;
+        let (mut objects, mut count) = ([0; 32], 0);
+        c!(p11, C_FindObjects(session, objects.as_mut_ptr(), 32, &raw mut count)).result()?;
+        c!(p11, C_FindObjectsFinal(session)).result()?;
+        for object in &objects[..size(count)] {
+            c!(p11, C_GetObjectSize(session, *object, &mut 0)).result()?;
+            for kind in ATTRIBUTES {
+                let mut length = query(kind);
+                if c!(p11, C_GetAttributeValue(session, *object, &raw mut length, 1)) != Rv::OK {
+                    continue;
+                }
+                let mut value = Zeroizing::new(vec![0; size(length.ulValueLen)]);
+                let mut place = attribute(kind, &mut value);
+                c!(p11, C_GetAttributeValue(session, *object, &raw mut place, 1)).result()?;
+            }
+        }
+        Ok(())
     }
 
     /// One signature.

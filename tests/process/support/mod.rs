@@ -9,16 +9,22 @@
 //! - [`role`]: the child's end: what it understands;
 //! - [`host`]: the library's function table, as a PKCS#11 host uses it;
 //! - [`foreign`]: a program that speaks PC/SC and means no good;
+//! - [`argument`]: the PINs that a host gives to the library;
 //! - [`breakpoint`]: stops the card in front of a command;
 //! - [`cancel`]: a thread that is cancelled with pthread_cancel;
-//! - [`memory`]: looks for a secret in another process.
+//! - [`image`]: the memory of another process at one instant;
+//! - [`memory`]: looks for a secret in another process;
+//! - [`rights`]: namespaces, and programs with more rights than their user.
 
+pub mod argument;
 pub mod breakpoint;
 pub mod cancel;
 pub mod child;
 pub mod foreign;
 pub mod host;
+pub mod image;
 pub mod memory;
+pub mod rights;
 pub mod role;
 
 use std::time::{Duration, Instant};

@@ -7,13 +7,12 @@ use std::sync::OnceLock;
 use std::thread::{self, JoinHandle};
 use std::{env, io};
 
-use zeroize::Zeroizing;
-
+use super::argument::Argument;
 use super::cancel::Cancellable;
 use super::foreign::Foreign;
-use test_support::Rv;
-
 use super::host::{Host, Token};
+use super::rights::become_secure;
+use test_support::Rv;
 
 /// Set in the environment of a child.
 pub const MARK: &str = "JPKI_TEST_PROCESS";
@@ -24,8 +23,11 @@ pub const TEST: &str = "support::role::play";
 /// Stands before each answer.
 pub const ANSWER: char = '\u{1}';
 
-/// How long the PINs are that are sent as secrets.
+/// How long the passwords are that are sent as secrets.
 pub const SECRET_LENGTH: usize = 16;
+
+/// How long the PINs of user authentication are.
+pub const SECRET_DIGITS: usize = 4;
 
 static HOST: OnceLock<Host> = OnceLock::new();
 
@@ -51,6 +53,7 @@ fn play() {
     if env::var_os(MARK).is_none() {
         return;
     }
+    become_secure();
     let mut player = Player::default();
     while let Some(line) = read_line() {
         let said = player.run(&line);
@@ -88,11 +91,24 @@ fn read_line() -> Option<String> {
     }
 }
 
-/// Reads the PIN that follows the line. There is no other copy of it in this process.
-fn read_secret() -> Zeroizing<Vec<u8>> {
-    let mut secret = Zeroizing::new(vec![0; SECRET_LENGTH]);
-    read_exactly(&mut secret).expect("a secret");
-    secret
+/// Reads the PINs that follow a line. There is no other copy of them in this process.
+fn read_secrets(words: &[&str]) -> Vec<Argument> {
+    let length = |token| match Token::named(token) {
+        Token::Authentication => SECRET_DIGITS,
+        Token::Signature => SECRET_LENGTH,
+    };
+    let (length, count) = match *words {
+        ["login", token, "secret"] => (length(token), 1),
+        ["login", _, "four", "digits"] => (SECRET_DIGITS, 1),
+        ["set-pin", token, "secret"] => (length(token), 2),
+        _ => return Vec::new(),
+    };
+    let read = |_| {
+        let mut secret = Argument::new(length);
+        read_exactly(&mut secret).expect("a secret");
+        secret
+    };
+    (0..count).map(read).collect()
 }
 
 fn read_exactly(room: &mut [u8]) -> Option<()> {
@@ -130,7 +146,10 @@ impl Player {
         }
         if let Some(rest) = line.strip_prefix("spawn ") {
             let rest = rest.to_owned();
-            self.threads.push(thread::spawn(move || call(&rest.split(' ').collect::<Vec<_>>())));
+            // The bytes after the line belong to it, not to the next line.
+            let secrets = read_secrets(&rest.split(' ').collect::<Vec<_>>());
+            let work = move || call_with(&rest.split(' ').collect::<Vec<_>>(), secrets);
+            self.threads.push(thread::spawn(work));
             return "spawned".to_owned();
         }
         let words: Vec<&str> = line.split(' ').collect();
@@ -143,7 +162,8 @@ impl Player {
                 self.children.push(fork("pause"));
                 "forked".to_owned()
             }
-            ["fork-pid"] => self.children[0].pid.to_string(),
+            // In binary, so that it looks like no PIN.
+            ["fork-pid"] => format!("{:b}", self.children[0].pid),
             ["fork-end"] => {
                 self.children.remove(0).end();
                 "ended".to_owned()
@@ -195,6 +215,11 @@ impl Fork {
 
 /// Runs one line of a host.
 pub fn call(words: &[&str]) -> String {
+    call_with(words, read_secrets(words))
+}
+
+/// Runs one line of a host with the PINs that followed it.
+fn call_with(words: &[&str], mut secrets: Vec<Argument>) -> String {
     let named = Token::named;
     let value = match *words {
         ["load"] => {
@@ -217,18 +242,21 @@ pub fn call(words: &[&str]) -> String {
         ["poll", token, times] => host().poll(named(token), times.parse().expect("a number")),
         ["session-info", token] => host().session_info(named(token)),
         ["login", token] => host().login(named(token)),
-        ["login", token, "secret"] => host().login_with(named(token), &mut read_secret()),
+        ["login", token, "secret"] | ["login", token, "four", "digits"] => {
+            host().login_with(named(token), &mut secrets[0])
+        }
         ["login", token, pin] => host().login_with(named(token), &mut pin.as_bytes().to_vec()),
         ["logout", token] => host().logout(named(token)),
         ["set-pin", token, "secret"] => {
-            let (mut old, mut new) = (read_secret(), read_secret());
-            host().set_pin(named(token), &mut old, &mut new)
+            let (old, new) = secrets.split_at_mut(1);
+            host().set_pin(named(token), &mut old[0], &mut new[0])
         }
         ["set-pin", token, old, new] => {
             let [mut old, mut new] = [old, new].map(|pin| pin.as_bytes().to_vec());
             host().set_pin(named(token), &mut old, &mut new)
         }
         ["sign", token] => host().sign(named(token)),
+        ["read-objects", token] => host().read_objects(named(token)),
         ["sign-init", token] => host().begin_signing(named(token)),
         ["sign-final", token] => host().end_signing(named(token)),
         ["signs", token, count] => return sign_in_threads(token, "1", count),
@@ -273,6 +301,9 @@ fn surroundings(words: &[&str]) -> String {
             unsafe { libc::exit(0) }
         }
         ["pause"] => {
+            // A test that fails leaves no forks behind.
+            // SAFETY: the call takes numbers.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
             // SAFETY: the call has no preconditions.
             unsafe { libc::pause() }
         }
