@@ -1,7 +1,8 @@
 //! The configuration: what it may say, and what holds when it says nothing or nonsense.
 //!
-//! A bad file never stops `C_Initialize`: the host's other tokens must not suffer. What is wrong goes to the log, what
-//! is right is taken. A setting that protects is never lost to a mistake: the stricter value holds.
+//! A bad file never stops `C_Initialize`: the host's other tokens must not suffer. What is wrong
+//! goes to the log, what is right is taken. A setting that protects is never lost to a mistake: the
+//! stricter value holds.
 
 mod files;
 mod parse;
@@ -98,8 +99,8 @@ impl Config {
         self.readers.iter().all(|filter| filter.lets_pass(&name))
     }
 
-    /// What the system's file and a user's say together. Of two values that protect the stricter one holds; otherwise
-    /// the user's goes before the system's.
+    /// What the system's file and a user's say together. Of two values that protect the stricter
+    /// one holds; otherwise the user's goes before the system's.
     fn of(system: Parsed, user: Parsed) -> Self {
         let default = Settings::default();
         let slots = match (system.slots, user.slots) {

@@ -7,8 +7,8 @@ use crate::manager::error::CardError;
 
 /// Why a `C_` function fails.
 ///
-/// Variants are the standard's return codes where the rule is PKCS#11's own. What the card or the reader did stays a
-/// [`CardError`] until [`Error::return_value`].
+/// Variants are the standard's return codes where the rule is PKCS#11's own. What the card or the
+/// reader did stays a [`CardError`] until [`Error::return_value`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
 pub enum Error {
     /// A pointer, a length or a flag no caller may pass.
@@ -29,7 +29,8 @@ pub enum Error {
     /// `C_Initialize` was called before.
     #[error("already initialized")]
     AlreadyInitialized,
-    /// `C_Initialize` was not called, or `C_Finalize` since, or this process is a fork of the one that called it.
+    /// `C_Initialize` was not called, or `C_Finalize` since, or this process is a fork of the one
+    /// that called it.
     #[error("not initialized")]
     NotInitialized,
     /// The data is too long or too short for the mechanism.

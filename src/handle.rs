@@ -1,7 +1,7 @@
 //! Handle newtypes of PKCS#11 and the counter that gives them out.
 //!
-//! A handle is never 0 and never given out twice while the module is loaded, so that a stale one cannot name
-//! something new (PKCS #11, "Object and session handles").
+//! A handle is never 0 and never given out twice while the module is loaded, so that a stale one
+//! cannot name something new (PKCS #11, "Object and session handles").
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,5 @@
-//! A PKCS#11 module for JPKI (公的個人認証サービス), the two certificates on Japan's My Number card.
+//! A PKCS#11 module for JPKI (公的個人認証サービス), the two certificates on Japan's My Number
+//! card.
 //!
 //! # Layers
 //!
@@ -27,10 +28,12 @@
 //! - PKCS #11 v3.2 (OASIS Standard): <https://docs.oasis-open.org/pkcs11/pkcs11-spec/v3.2/pkcs11-spec-v3.2.html>.
 //!   Comments cite it as "PKCS #11, C_Sign". Sections 5.1 to 5.20 read alike in 3.0 and 3.1.
 //! - PKCS #11 v2.40: <https://docs.oasis-open.org/pkcs11/pkcs11-base/v2.40/os/pkcs11-base-v2.40-os.html>.
-//! - ISO/IEC 7816-4:2020 for commands and status words, RFC 8017 for PKCS #1, RFC 5280 for certificates.
+//! - ISO/IEC 7816-4:2020 for commands and status words, RFC 8017 for PKCS #1, RFC 5280 for
+//!   certificates.
 //! - PC/SC workgroup specifications and the API documentation of pcsc-lite: <https://pcsclite.apdu.fr/api/>.
 //!
-//! No specification of the JPKI application is public: card facts name the project they were seen in.
+//! No specification of the JPKI application is public: card facts name the project they were seen
+//! in.
 
 #![deny(unsafe_code)]
 // Nothing may panic on what a card, a caller or a file says. Tests may.

@@ -1,8 +1,10 @@
-//! The log: one line each, to the standard error stream or a file that only its owner reads, and off by default.
+//! The log: one line each, to the standard error stream or a file that only its owner reads, and
+//! off by default.
 //!
-//! What is logged is decided where it happens; the rules are in the types (`Command`, `Response`, `Pin` and
-//! `Certificate` print nothing secret). Writing never fails an operation, never waits and never ends the host, so that
-//! a forked child, a full disk or a reader that has gone does not notice.
+//! What is logged is decided where it happens; the rules are in the types (`Command`, `Response`,
+//! `Pin` and `Certificate` print nothing secret). Writing never fails an operation, never waits and
+//! never ends the host, so that a forked child, a full disk or a reader that has gone does not
+//! notice.
 
 use std::fs::File;
 use std::thread;
@@ -14,7 +16,8 @@ use parking_lot::RwLock;
 use crate::config::Config;
 use crate::os::{Environment, open_log, write_line};
 
-/// The `log` crate wants one logger for the whole life of the library; where it writes to can change.
+/// The `log` crate wants one logger for the whole life of the library; where it writes to can
+/// change.
 static SINK: Sink = Sink(RwLock::new(None));
 
 /// How many milliseconds to wait for lines that are being written.
@@ -22,7 +25,8 @@ const REPLACE_TIMEOUT: usize = 50;
 
 struct Sink(RwLock<Option<File>>);
 
-/// Sets the log up as the configuration says, and says what is wrong with the configuration. Never fails.
+/// Sets the log up as the configuration says, and says what is wrong with the configuration. Never
+/// fails.
 pub fn start(config: &Config, environment: &mut Environment) {
     let mut problem = None;
     let file = if config.log_level == LevelFilter::Off {
@@ -51,8 +55,9 @@ pub fn stop() {
 }
 
 impl Sink {
-    /// Writes to this file from now on. Lines are written in microseconds, so a lock that stays taken belongs to a
-    /// thread that a fork did not copy: then the log goes on where the parent's went, or is silent.
+    /// Writes to this file from now on. Lines are written in microseconds, so a lock that stays
+    /// taken belongs to a thread that a fork did not copy: then the log goes on where the
+    /// parent's went, or is silent.
     fn replace(&self, file: Option<File>) {
         for _ in 0..REPLACE_TIMEOUT {
             if let Some(mut sink) = self.0.try_write() {

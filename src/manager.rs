@@ -1,20 +1,20 @@
 //! The card session manager: one for each reader.
 //!
-//! It owns the connection to the card, its transactions, the login of both credentials and what was read of the card.
-//! It knows nothing of PKCS#11: sessions, objects and return codes are above it.
+//! It owns the connection to the card, its transactions, the login of both credentials and what was
+//! read of the card. It knows nothing of PKCS#11: sessions, objects and return codes are above it.
 //!
 //! # A login that cannot be borrowed
 //!
-//! Any program that talks to a JPKI card uses its verified state: that survives a disconnect, and on reported cards
-//! even a reset. So each operation that needs the PIN is one transaction that selects the application, asks for the
-//! tries left, verifies, does its work and selects another application, which makes the card forget. Where that is not
-//! confirmed, the card loses its power. Another program's reset or SELECT costs the user nothing: the next operation
-//! verifies again.
+//! Any program that talks to a JPKI card uses its verified state: that survives a disconnect, and
+//! on reported cards even a reset. So each operation that needs the PIN is one transaction that
+//! selects the application, asks for the tries left, verifies, does its work and selects another
+//! application, which makes the card forget. Where that is not confirmed, the card loses its power.
+//! Another program's reset or SELECT costs the user nothing: the next operation verifies again.
 //!
 //! # Locks
 //!
-//! `io` is the reader's lock, and the only one held while the card works. The others (`snapshot`, and those in
-//! [`Card`](card::Card)) are held for a few instructions.
+//! `io` is the reader's lock, and the only one held while the card works. The others (`snapshot`,
+//! and those in [`Card`]) are held for a few instructions.
 
 pub mod card;
 pub mod error;
@@ -56,8 +56,8 @@ const MAX_ATTEMPTS: usize = 5;
 /// Which certificates of CAs are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CaCertificates {
-    /// None beside the authentication certificate, where clients take every certificate for one of the user's; a
-    /// private one beside the signature certificate.
+    /// None beside the authentication certificate, where clients take every certificate for one of
+    /// the user's; a private one beside the signature certificate.
     #[default]
     Auto,
     /// Both, free to read.
@@ -79,7 +79,8 @@ pub struct Settings {
     pub ca_certificates: CaCertificates,
     /// Whether extended length is never tried.
     pub no_extended_length: bool,
-    /// How long a count of tries serves for display once the card has told it. Decisions about a PIN ask anew.
+    /// How long a count of tries serves for display once the card has told it. Decisions about a
+    /// PIN ask anew.
     pub count_reuse: Duration,
 }
 
@@ -129,8 +130,8 @@ struct Line {
     neutral: NeutralApplication,
     /// Another card may be at the end by now: the identity is read before the next PIN.
     must_recheck: bool,
-    /// The last transaction took the card's power to make it forget, and nothing else has happened: the reset that the
-    /// service tells of is our own.
+    /// The last transaction took the card's power to make it forget, and nothing else has happened:
+    /// the reset that the service tells of is our own.
     took_power: bool,
 }
 
@@ -165,7 +166,8 @@ impl CardManager {
         self.settings
     }
 
-    /// Ends both logins and lets no further PIN be sent. Does not wait for an operation that is under way.
+    /// Ends both logins and lets no further PIN be sent. Does not wait for an operation that is
+    /// under way.
     pub fn shut_down(&self) {
         self.shutting_down.store(true, Ordering::Release);
         if let Some(card) = self.known_card() {
@@ -211,9 +213,9 @@ impl CardManager {
         result
     }
 
-    /// One transaction, begun again when another program resets the card in the middle of it, and once when the reader
-    /// fails: the card has lost its power then, and may answer again. `card` is the one that must answer, if it is known
-    /// already.
+    /// One transaction, begun again when another program resets the card in the middle of it, and
+    /// once when the reader fails: the card has lost its power then, and may answer again.
+    /// `card` is the one that must answer, if it is known already.
     fn transact<T>(
         &self,
         line: &mut Line,
@@ -278,7 +280,8 @@ impl CardManager {
         line.must_recheck |= !forgotten;
         line.took_power = !forgotten && !applet.is_disturbed();
         if let Err(error) = transaction.end(disposition) {
-            // The work is done or not done all the same; what it did stands. Another program may have reset the card.
+            // The work is done or not done all the same; what it did stands. Another program may have reset
+            // the card.
             line.must_recheck = true;
             line.took_power = false;
             debug!("{}: the transaction did not end well: {error}", self.reader);
@@ -290,20 +293,23 @@ impl CardManager {
         result
     }
 
-    /// Makes sure that `card` still answers, after a reset or a failure: a reconnect takes whatever card is there now.
+    /// Makes sure that `card` still answers, after a reset or a failure: a reconnect takes whatever
+    /// card is there now.
     fn confirm_identity(&self, applet: &mut Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
         self.confirm_insertion(applet, card)?;
         if is_same_card(applet, card.identity())? { Ok(()) } else { Err(CardError::Removed) }
     }
 
-    /// Makes sure that the service has seen no other card since `card` was recognised. No exchange with the card.
+    /// Makes sure that the service has seen no other card since `card` was recognised. No exchange
+    /// with the card.
     fn confirm_insertion(&self, applet: &Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
         let state = applet.reader_state()?.filter(|state| state.card_present);
         let same = state.is_some_and(|state| state.changes == card.changes());
         if same { Ok(()) } else { Err(CardError::Removed) }
     }
 
-    /// Immediately before a PIN: it goes to the card that it was entered for, and to none while the module ends.
+    /// Immediately before a PIN: it goes to the card that it was entered for, and to none while the
+    /// module ends.
     fn confirm_before_pin(&self, applet: &mut Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
         if applet.is_disturbed() {
             self.confirm_identity(applet, card)?;
@@ -318,7 +324,8 @@ impl CardManager {
     }
 }
 
-/// Selects the application. A card that was not recognised yet and refuses it is none of JPKI's, whatever it says.
+/// Selects the application. A card that was not recognised yet and refuses it is none of JPKI's,
+/// whatever it says.
 fn select(applet: &mut Applet<'_, '_>, is_recognised: bool) -> Result<(), CardError> {
     match applet.select() {
         Err(AppletError::Refused { .. }) if !is_recognised => Err(CardError::NotJpki),

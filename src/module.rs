@@ -1,7 +1,8 @@
 //! The module: one safe method for each supported `C_` function.
 //!
-//! It knows slots and session handles and finds the token or session that a call is about. A function of a session is
-//! one of [`Session`]: [`Module::session`] or [`Module::live_session`] finds it. Pointers are [`crate::ffi`]'s.
+//! It knows slots and session handles and finds the token or session that a call is about. A
+//! function of a session is one of [`Session`]: [`Module::session`] or [`Module::live_session`]
+//! finds it. Pointers are [`crate::ffi`]'s.
 
 mod sessions;
 mod slots;
@@ -59,9 +60,9 @@ impl Module {
         }
     }
 
-    /// PKCS #11, C_Finalize: ends waits, sessions and logins. Operations that are under way are waited for, two seconds
-    /// at most, so that the card is left as it should be; one that hangs longer gets no further PIN, and finds the module
-    /// finalized when it comes back.
+    /// PKCS #11, C_Finalize: ends waits, sessions and logins. Operations that are under way are
+    /// waited for, two seconds at most, so that the card is left as it should be; one that
+    /// hangs longer gets no further PIN, and finds the module finalized when it comes back.
     pub fn shut_down(&self) {
         let deadline = Instant::now() + FINALIZE_TIMEOUT;
         self.shutting_down.store(true, Ordering::Release);
@@ -80,7 +81,8 @@ impl Module {
         Ok(self.slots.list(token_present).len())
     }
 
-    /// PKCS #11, C_GetSlotList with a buffer: the slots that the last count found, with their tokens as they are now.
+    /// PKCS #11, C_GetSlotList with a buffer: the slots that the last count found, with their
+    /// tokens as they are now.
     ///
     /// # Errors
     /// As [`Module::count_slots`].
@@ -129,7 +131,8 @@ impl Module {
     /// PKCS #11, C_WaitForSlotEvent.
     ///
     /// # Errors
-    /// [`Error::NoEvent`] when not `blocking`; [`Error::NotInitialized`] when the module is finalized meanwhile.
+    /// [`Error::NoEvent`] when not `blocking`; [`Error::NotInitialized`] when the module is
+    /// finalized meanwhile.
     pub fn wait_for_slot_event(&self, blocking: bool) -> Result<SlotId, Error> {
         loop {
             self.check_running()?;
@@ -147,8 +150,8 @@ impl Module {
     /// PKCS #11, C_OpenSession.
     ///
     /// # Errors
-    /// [`Error::SessionParallelNotSupported`] without `CKF_SERIAL_SESSION`, [`Error::TokenNotPresent`],
-    /// [`Error::SessionCount`].
+    /// [`Error::SessionParallelNotSupported`] without `CKF_SERIAL_SESSION`,
+    /// [`Error::TokenNotPresent`], [`Error::SessionCount`].
     pub fn open_session(&self, slot: SlotId, flags: ck::CK_FLAGS) -> Result<SessionHandle, Error> {
         let found = self.slots.get(slot)?;
         if flags & ck::CKF_SERIAL_SESSION == 0 {
@@ -207,8 +210,8 @@ impl Module {
         Err(Error::SessionHandleInvalid)
     }
 
-    /// A session whose card is there, as the service says now. The call that notices that it is gone says so; after that
-    /// the handle is invalid.
+    /// A session whose card is there, as the service says now. The call that notices that it is
+    /// gone says so; after that the handle is invalid.
     ///
     /// # Errors
     /// [`Error::SessionHandleInvalid`], or device removed.

@@ -1,7 +1,9 @@
-//! What the operating system gives, below every other layer: memory for secrets, a mark that tells a forked child from
-//! its parent, how the process was started, who owns a file, and a log file that cannot stop the host.
+//! What the operating system gives, below every other layer: memory for secrets, a mark that tells
+//! a forked child from its parent, how the process was started, who owns a file, and a log file
+//! that cannot stop the host.
 //!
-//! The names stand here; each system has a file of its own that gives them. `unsafe` is allowed in `ffi` and here.
+//! The names stand here; each system has a file of its own that gives them. `unsafe` is allowed in
+//! `ffi` and here.
 
 #![allow(unsafe_code)]
 

@@ -1,7 +1,8 @@
 //! What PKCS#11 makes of a card: tokens, objects, mechanisms, operations, session state.
 //!
-//! A [`Token`] is one credential of one card, from its recognition to its removal. It knows no C pointers and no
-//! handles but those of its objects; slots and session handles are in [`crate::module`].
+//! A [`Token`] is one credential of one card, from its recognition to its removal. It knows no C
+//! pointers and no handles but those of its objects; slots and session handles are in
+//! [`crate::module`].
 
 pub mod attribute;
 pub mod mechanism;
@@ -108,8 +109,9 @@ impl Token {
         })
     }
 
-    /// The token's flags. `CKF_WRITE_PROTECTED` would keep clients from opening the read-write sessions that OpenSSH
-    /// and a change of the PIN need. `CKF_RNG` is not claimed: see [`crate::ffi`]'s random functions.
+    /// The token's flags. `CKF_WRITE_PROTECTED` would keep clients from opening the read-write
+    /// sessions that OpenSSH and a change of the PIN need. `CKF_RNG` is not claimed: see
+    /// [`crate::ffi`]'s random functions.
     fn flags(&self, status: PinStatus) -> ck::CK_FLAGS {
         let always = ck::CKF_LOGIN_REQUIRED | ck::CKF_USER_PIN_INITIALIZED | ck::CKF_TOKEN_INITIALIZED;
         let count = match status.tries.map(|tries| tries.count()) {
@@ -160,8 +162,8 @@ impl Token {
         if self.manager.offers(&self.of, scheme)? { Ok(()) } else { Err(Error::MechanismInvalid) }
     }
 
-    /// The objects that match and that may be seen now. What cannot match is not read from the card; what the card
-    /// does not have in a usable form is not there.
+    /// The objects that match and that may be seen now. What cannot match is not read from the
+    /// card; what the card does not have in a usable form is not there.
     fn find(&self, template: &[TemplateEntry<'_>]) -> Result<Vec<ObjectHandle>, Error> {
         let mut found = Vec::new();
         for object in &self.objects {
@@ -236,8 +238,9 @@ impl Token {
         !object.is_private() || self.is_logged_in()
     }
 
-    /// An object's attributes as they are now; `None` when the card does not have the object in a form that can be
-    /// used. Nothing of them is kept: what only the PIN opens must not outlive the login.
+    /// An object's attributes as they are now; `None` when the card does not have the object in a
+    /// form that can be used. Nothing of them is kept: what only the PIN opens must not outlive
+    /// the login.
     fn read(&self, object: &Object) -> Result<Option<Attributes>, Error> {
         let role = match object.kind() {
             ObjectKind::Profile(_) => return Ok(Some(object.known().clone())),

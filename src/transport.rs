@@ -1,8 +1,9 @@
 //! Moving bytes between the host and a card.
 //!
-//! [`calls`] is what PC/SC is asked for, as a thin trait; [`pcsc`] makes the calls, the only file that names that crate;
-//! [`service`] and [`connection`] are what this module makes of them, with the one policy of recovery. Tests put a
-//! simulated service behind [`calls`], and so run the same policy. Nothing here knows what the bytes mean.
+//! [`calls`] is what PC/SC is asked for, as a thin trait; [`pcsc`] makes the calls, the only file
+//! that names that crate; [`service`] and [`connection`] are what this module makes of them, with
+//! the one policy of recovery. Tests put a simulated service behind [`calls`], and so run the same
+//! policy. Nothing here knows what the bytes mean.
 
 pub mod calls;
 pub mod connection;
@@ -34,8 +35,8 @@ pub struct ReaderName(Arc<CStr>);
 pub struct ReaderState {
     /// Whether a card is in the reader.
     pub card_present: bool,
-    /// How many insertions and removals the service has counted: a card that went out and came back between two
-    /// looks shows here.
+    /// How many insertions and removals the service has counted: a card that went out and came back
+    /// between two looks shows here.
     pub changes: u32,
 }
 
@@ -57,7 +58,8 @@ pub enum TransportError {
     /// The card was reset in the middle of a transaction.
     #[error("the card was reset by another program")]
     Reset,
-    /// The card was reset before, and the connection knew it only now: the command has not reached the card.
+    /// The card was reset before, and the connection knew it only now: the command has not reached
+    /// the card.
     #[error("the card was reset by another program before the command was sent")]
     NotSent,
     /// Another program holds the card for itself.

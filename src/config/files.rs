@@ -41,7 +41,8 @@ enum Missing {
 impl Config {
     /// Finds and reads the configuration of this process. Never fails.
     ///
-    /// A process with rights that its user does not have believes nothing but the system's file, and logs nothing.
+    /// A process with rights that its user does not have believes nothing but the system's file,
+    /// and logs nothing.
     #[must_use]
     pub fn load(environment: &Environment) -> Self {
         let system = read(Path::new(SYSTEM_FILE), ROOT, false);
@@ -75,8 +76,8 @@ fn user_settings(user: u32) -> Parsed {
     parsed
 }
 
-/// Reads a file that only `owner` or root can have written. Beside no file, one in a home that may not be entered says
-/// nothing either: `may_be_closed`.
+/// Reads a file that only `owner` or root can have written. Beside no file, one in a home that may
+/// not be entered says nothing either: `may_be_closed`.
 fn read(path: &Path, owner: u32, may_be_closed: bool) -> Parsed {
     let mut parsed = match read_text(path, owner) {
         Ok(text) => Parsed::of(&text),
@@ -109,9 +110,9 @@ fn read_text(path: &Path, owner: u32) -> Result<String, Missing> {
     String::from_utf8(bytes).map_err(|_| left_out("not UTF-8"))
 }
 
-/// The slots that the library's own name asks for: `jpki-pkcs11-auth.so` and `jpki-pkcs11-sign.so` are given to
-/// programs that should not even ask for the other PIN. The name goes before the file, since a program that was given
-/// one slot must not get two by a change elsewhere.
+/// The slots that the library's own name asks for: `jpki-pkcs11-auth.so` and `jpki-pkcs11-sign.so`
+/// are given to programs that should not even ask for the other PIN. The name goes before the file,
+/// since a program that was given one slot must not get two by a change elsewhere.
 fn slots_of_name(library: &Path) -> Option<Slots> {
     let name = library.file_name()?.to_str()?.split('.').next()?;
     if name.ends_with("-auth") {

@@ -10,8 +10,8 @@ use super::{ReaderFilter, Slots};
 use crate::jpki::credential::Credential;
 use crate::manager::CaCertificates;
 
-/// How deep arrays and tables may lie in each other. A sensible file has two levels; the parser takes the host's stack
-/// for each.
+/// How deep arrays and tables may lie in each other. A sensible file has two levels; the parser
+/// takes the host's stack for each.
 const MAX_DEPTH: usize = 16;
 
 /// What a text says. `None` is what it does not say.
@@ -162,7 +162,8 @@ impl Parsed {
     }
 }
 
-/// Whether brackets or dots in the text could nest deeper than [`MAX_DEPTH`]. Those inside strings count too.
+/// Whether brackets or dots in the text could nest deeper than [`MAX_DEPTH`]. Those inside strings
+/// count too.
 fn is_too_deep(text: &str) -> bool {
     let mut depth = 0_usize;
     let brackets_nest = text.bytes().any(|byte| {

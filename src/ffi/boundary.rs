@@ -1,4 +1,5 @@
-//! What every call from C passes through: the log, the panic barrier and the step from [`Error`] to `CK_RV`.
+//! What every call from C passes through: the log, the panic barrier and the step from [`Error`] to
+//! `CK_RV`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +12,13 @@ use crate::error::Error;
 use crate::module::Module;
 use crate::os::UncancellableThread;
 
-/// Runs one function of the tables. A panic does not leave it: it becomes `CKR_GENERAL_ERROR`. A cancellation of the
-/// thread (pthread_cancel(3)) waits until it is over: in the middle it would end the host, or leave the card open.
+/// Runs one function of the tables. A panic does not leave it: it becomes `CKR_GENERAL_ERROR`. A
+/// cancellation of the thread (pthread_cancel(3)) waits until it is over: in the middle it would
+/// end the host, or leave the card open.
 pub(super) fn entry(name: &'static str, work: impl FnOnce() -> Result<(), Error>) -> ck::CK_RV {
     let _uncancellable = UncancellableThread::new();
-    // Unwind safety: what a panic can leave half-done is state behind locks, and those are parking_lot's, which do
-    // not poison; the layers below compute first and commit last.
+    // Unwind safety: what a panic can leave half-done is state behind locks, and those are
+    // parking_lot's, which do not poison; the layers below compute first and commit last.
     catch_unwind(AssertUnwindSafe(|| {
         debug!("{name}");
         let value = work().map_or_else(Error::return_value, |()| ck::CKR_OK);
@@ -33,9 +35,9 @@ pub(super) fn call(name: &'static str, work: impl FnOnce(&Module) -> Result<(), 
 
 /// From now on a panic goes to the log instead of to standard error, which belongs to the host.
 ///
-/// A cdylib has a standard library of its own, so the host's panics are not affected. Only the place is logged: a
-/// message may quote data. Done once: the standard library changes the hook under a lock, and a child of a fork would
-/// wait for ever for a lock that was held at that moment.
+/// A cdylib has a standard library of its own, so the host's panics are not affected. Only the
+/// place is logged: a message may quote data. Done once: the standard library changes the hook
+/// under a lock, and a child of a fork would wait for ever for a lock that was held at that moment.
 pub(super) fn log_panics() {
     static DONE: AtomicBool = AtomicBool::new(false);
     if !DONE.swap(true, Ordering::Relaxed) {

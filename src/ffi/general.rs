@@ -1,5 +1,5 @@
-//! General-purpose functions and the remains of parallel function management (PKCS #11, "General-purpose
-//! functions", "Parallel function management functions").
+//! General-purpose functions and the remains of parallel function management (PKCS #11,
+//! "General-purpose functions", "Parallel function management functions").
 
 use std::sync::Arc;
 
@@ -72,8 +72,8 @@ pub(super) extern "C" fn C_CancelFunction(session: CK_SESSION_HANDLE) -> CK_RV {
     call("C_CancelFunction", |module| not_parallel(module, session))
 }
 
-/// C_GetInfo tells the version of the interface it was called through, so that an application which knows only
-/// that one understands the answer.
+/// C_GetInfo tells the version of the interface it was called through, so that an application which
+/// knows only that one understands the answer.
 ///
 /// # Safety
 /// `info` is NULL or leads to a `CK_INFO`.
@@ -100,9 +100,10 @@ fn not_parallel(module: &Module, session: CK_SESSION_HANDLE) -> Result<(), Error
 
 /// Which locks a caller may ask for (PKCS #11, C_Initialize).
 ///
-/// This module locks with the operating system's means always. That serves callers with one thread and callers that
-/// set `CKF_OS_LOCKING_OK`; who offers nothing but mutex functions wants those to be used, and is refused.
-/// `CKF_LIBRARY_CANT_CREATE_OS_THREADS` costs nothing: no thread is created.
+/// This module locks with the operating system's means always. That serves callers with one thread
+/// and callers that set `CKF_OS_LOCKING_OK`; who offers nothing but mutex functions wants those to
+/// be used, and is refused. `CKF_LIBRARY_CANT_CREATE_OS_THREADS` costs nothing: no thread is
+/// created.
 fn check_locking(arguments: Option<&ck::CK_C_INITIALIZE_ARGS>) -> Result<(), Error> {
     let Some(arguments) = arguments else { return Ok(()) };
     ptr::reserved(arguments.pReserved)?;

@@ -1,11 +1,12 @@
 //! The one static of the crate: which [`Module`] this process has initialized.
 //!
-//! A forked child is another application and has to call C_Initialize itself (PKCS #11 Usage Guide, "Applications
-//! and processes"). It inherits a copy of everything, including locks that some other thread of the parent held at
-//! the moment of the fork and that no thread will ever release, and a socket to the PC/SC service that is still the
-//! parent's. So the child touches none of it: the instance is marked with the process that made it, and a process
-//! that finds another's mark starts with an instance of its own. The parent's is left where it is, never dropped.
-//! `pthread_atfork` would be simpler and is not used: its handlers outlive a library that is unloaded.
+//! A forked child is another application and has to call C_Initialize itself (PKCS #11 Usage Guide,
+//! "Applications and processes"). It inherits a copy of everything, including locks that some other
+//! thread of the parent held at the moment of the fork and that no thread will ever release, and a
+//! socket to the PC/SC service that is still the parent's. So the child touches none of it: the
+//! instance is marked with the process that made it, and a process that finds another's mark starts
+//! with an instance of its own. The parent's is left where it is, never dropped. `pthread_atfork`
+//! would be simpler and is not used: its handlers outlive a library that is unloaded.
 
 use std::ptr::from_ref;
 use std::sync::Arc;
@@ -38,7 +39,8 @@ impl Instance {
     }
 }
 
-/// The module, for the time of one call. The lock is not held while it works, so that C_Finalize can run meanwhile.
+/// The module, for the time of one call. The lock is not held while it works, so that C_Finalize
+/// can run meanwhile.
 ///
 /// # Errors
 /// [`Error::NotInitialized`], in a child of the process that initialized it too.

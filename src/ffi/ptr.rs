@@ -1,11 +1,12 @@
 //! Raw pointers of the caller become checked views here, and nowhere else.
 //!
 //! The rules, for every function alike:
-//! - NULL with length 0 is empty; NULL with any other length is [`Error::ArgumentsBad`], as is a length that no
-//!   memory can have.
-//! - Values are read and written without regard to alignment: a misaligned `CK_ULONG *` is no undefined behaviour.
-//! - No `&mut` to the caller's memory ever exists, and results are copied out at the very end, so that input and
-//!   output may overlap.
+//! - NULL with length 0 is empty; NULL with any other length is [`Error::ArgumentsBad`], as is a
+//!   length that no memory can have.
+//! - Values are read and written without regard to alignment: a misaligned `CK_ULONG *` is no
+//!   undefined behaviour.
+//! - No `&mut` to the caller's memory ever exists, and results are copied out at the very end, so
+//!   that input and output may overlap.
 //! - `CK_ULONG`, `usize` and the handles' `u64` are converted into each other here only.
 
 mod out;
@@ -29,13 +30,15 @@ pub(super) use template::Template;
 /// The longest mechanism parameter that is looked at. Those that this token knows have 24 bytes.
 const MAX_PARAMETER: usize = 4096;
 
-/// The caller's input bytes. The lifetime is the caller's to keep: the view must not leave the `C_` function.
+/// The caller's input bytes. The lifetime is the caller's to keep: the view must not leave the `C_`
+/// function.
 ///
 /// # Errors
 /// [`Error::ArgumentsBad`] for NULL with a length and for a length that no memory can have.
 ///
 /// # Safety
-/// `start` is NULL, or so many bytes may be read there, and are not written, as long as the view lives.
+/// `start` is NULL, or so many bytes may be read there, and are not written, as long as the view
+/// lives.
 pub(super) unsafe fn bytes<'a>(start: *const CK_BYTE, length: CK_ULONG) -> Result<&'a [u8], Error> {
     let length = possible_count::<CK_BYTE>(length)?;
     match (start.is_null(), length) {
@@ -46,8 +49,9 @@ pub(super) unsafe fn bytes<'a>(start: *const CK_BYTE, length: CK_ULONG) -> Resul
     }
 }
 
-/// A PIN as a user gave it. NULL would ask for the reader's own PIN pad, which this module does not use; it is
-/// refused with any length, so that no mistake becomes an empty VERIFY. What is too long for any PIN is not read.
+/// A PIN as a user gave it. NULL would ask for the reader's own PIN pad, which this module does not
+/// use; it is refused with any length, so that no mistake becomes an empty VERIFY. What is too long
+/// for any PIN is not read.
 ///
 /// # Errors
 /// [`Error::ArgumentsBad`] for NULL.
@@ -90,8 +94,8 @@ pub(super) unsafe fn mechanism<'a>(place: *const CK_MECHANISM) -> Option<Mechani
 /// The arguments of C_Initialize, which may be absent.
 ///
 /// # Errors
-/// [`Error::ArgumentsBad`] for a pointer that cannot be one to this structure. Callers that pass one have mistaken
-/// the parameter for something else, so this is not just read unaligned.
+/// [`Error::ArgumentsBad`] for a pointer that cannot be one to this structure. Callers that pass
+/// one have mistaken the parameter for something else, so this is not just read unaligned.
 ///
 /// # Safety
 /// `place` is NULL, or a `CK_C_INITIALIZE_ARGS` may be read there if it is aligned.
@@ -117,8 +121,8 @@ pub(super) fn reserved(place: ck::CK_VOID_PTR) -> Result<(), Error> {
     if place.is_null() { Ok(()) } else { Err(Error::ArgumentsBad) }
 }
 
-/// Whether the NUL-terminated text at `place` is `expected`, which includes its NUL. Reads up to the first
-/// difference.
+/// Whether the NUL-terminated text at `place` is `expected`, which includes its NUL. Reads up to
+/// the first difference.
 ///
 /// # Safety
 /// `place` leads to bytes that may be read up to and including a NUL.
@@ -158,8 +162,8 @@ pub(super) fn object(raw: ck::CK_OBJECT_HANDLE) -> ObjectHandle {
     ObjectHandle::new(raw.into())
 }
 
-/// The number of a slot, a session or an object. Where `CK_ULONG` has 32 bits the four-billionth handle and those
-/// after it become one that names nothing.
+/// The number of a slot, a session or an object. Where `CK_ULONG` has 32 bits the four-billionth
+/// handle and those after it become one that names nothing.
 #[allow(clippy::useless_conversion, clippy::unnecessary_fallible_conversions, reason = "as above")]
 pub(super) fn ulong(raw: u64) -> CK_ULONG {
     CK_ULONG::try_from(raw).unwrap_or(ck::CK_INVALID_HANDLE)

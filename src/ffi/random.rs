@@ -1,7 +1,7 @@
 //! Random number generation functions (PKCS #11, "Random number generation functions").
 //!
-//! The card has random bytes, and the token does not claim them: NSS and OpenSSL's provider fetch some at each start
-//! from a token that does, and a host has better ones.
+//! The card has random bytes, and the token does not claim them: NSS and OpenSSL's provider fetch
+//! some at each start from a token that does, and a host has better ones.
 
 use cryptoki_sys::{CK_BYTE, CK_RV, CK_SESSION_HANDLE, CK_ULONG};
 

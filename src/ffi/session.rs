@@ -7,8 +7,8 @@ use super::boundary::call;
 use super::ptr::{self, Out};
 use crate::error::Error;
 
-/// PKCS #11, C_OpenSession. Nothing is ever notified: surrender callbacks are a thing of parallel sessions, and
-/// removal callbacks are optional.
+/// PKCS #11, C_OpenSession. Nothing is ever notified: surrender callbacks are a thing of parallel
+/// sessions, and removal callbacks are optional.
 pub(super) unsafe extern "C" fn C_OpenSession(
     slot: CK_SLOT_ID,
     flags: CK_FLAGS,
@@ -55,8 +55,8 @@ pub(super) extern "C" fn C_SessionCancel(session: CK_SESSION_HANDLE, flags: CK_F
     })
 }
 
-/// PKCS #11, C_GetSessionValidationFlags. No operation of this token is of a validated kind, and flags of a type
-/// that a token does not know are 0 as well.
+/// PKCS #11, C_GetSessionValidationFlags. No operation of this token is of a validated kind, and
+/// flags of a type that a token does not know are 0 as well.
 pub(super) unsafe extern "C" fn C_GetSessionValidationFlags(
     session: CK_SESSION_HANDLE,
     _kind: ck::CK_SESSION_VALIDATION_FLAGS_TYPE,
@@ -85,8 +85,8 @@ pub(super) unsafe extern "C" fn C_Login(
     })
 }
 
-/// PKCS #11, C_LoginUser. Without a name it is C_Login; the users of this token have no names, so with a name it is
-/// a function that the token does not have.
+/// PKCS #11, C_LoginUser. Without a name it is C_Login; the users of this token have no names, so
+/// with a name it is a function that the token does not have.
 pub(super) unsafe extern "C" fn C_LoginUser(
     session: CK_SESSION_HANDLE,
     user_type: CK_USER_TYPE,

@@ -7,7 +7,8 @@ use super::boundary::call;
 use super::ptr::{self, Out, OutBuffer};
 use crate::token::output::BufferSize;
 
-/// PKCS #11, C_GetSlotList. A NULL list asks for the number, and is the only call that looks for new readers.
+/// PKCS #11, C_GetSlotList. A NULL list asks for the number, and is the only call that looks for
+/// new readers.
 pub(super) unsafe extern "C" fn C_GetSlotList(
     token_present: ck::CK_BBOOL,
     slot_list: *mut CK_SLOT_ID,

@@ -1,5 +1,6 @@
-//! The function tables of versions 2.40, 3.0 and 3.2, the interfaces that lead to them, and the three symbols that
-//! the library exports (PKCS #11, "General data types", "General-purpose functions").
+//! The function tables of versions 2.40, 3.0 and 3.2, the interfaces that lead to them, and the
+//! three symbols that the library exports (PKCS #11, "General data types", "General-purpose
+//! functions").
 //!
 //! Everything here works before C_Initialize, and in a forked child.
 
@@ -28,7 +29,8 @@ use crate::error::Error;
 /// The name of the standard's own interface, with its NUL.
 const INTERFACE_NAME: &[u8] = b"PKCS 11\0";
 
-/// Defines the tables. The compiler checks that each is complete and that each function has its signature.
+/// Defines the tables. The compiler checks that each is complete and that each function has its
+/// signature.
 macro_rules! tables {
     (since_2_40: $($f_2_40:ident)*; since_3_0: $($f_3_0:ident)*; since_3_2: $($f_3_2:ident)*;) => {
         static TABLE_2_40: CK_FUNCTION_LIST = CK_FUNCTION_LIST {
@@ -92,7 +94,8 @@ struct Interfaces([CK_INTERFACE; 3]);
 // SAFETY: the pointers lead to statics that are never written.
 unsafe impl Sync for Interfaces {}
 
-/// The newest is the default and stands first. None claims `CKF_INTERFACE_FORK_SAFE`: a child must initialize.
+/// The newest is the default and stands first. None claims `CKF_INTERFACE_FORK_SAFE`: a child must
+/// initialize.
 static INTERFACES: Interfaces = Interfaces([
     interface((&raw const TABLE_3_2).cast()),
     interface((&raw const TABLE_3_0).cast()),
@@ -103,7 +106,8 @@ static INTERFACES: Interfaces = Interfaces([
 const INTERFACE_VERSIONS: [CK_VERSION; 3] = [VERSION_3_2, VERSION_3_0, VERSION_2_40];
 
 const fn interface(table: *const c_void) -> CK_INTERFACE {
-    // The C structure has no `const`; an application that writes through these pointers is out of its duty.
+    // The C structure has no `const`; an application that writes through these pointers is out of its
+    // duty.
     CK_INTERFACE {
         pInterfaceName: INTERFACE_NAME.as_ptr().cast_mut(),
         pFunctionList: table.cast_mut(),
@@ -134,8 +138,9 @@ unsafe extern "C" fn C_GetInterfaceList(interfaces: *mut CK_INTERFACE, count: *m
     })
 }
 
-/// PKCS #11, C_GetInterface. A NULL name asks for the default, a NULL version for the newest. An interface that is
-/// not there is `CKR_ARGUMENTS_BAD`, as in other modules; the standard does not say.
+/// PKCS #11, C_GetInterface. A NULL name asks for the default, a NULL version for the newest. An
+/// interface that is not there is `CKR_ARGUMENTS_BAD`, as in other modules; the standard does not
+/// say.
 // SAFETY: the name is the standard's, with the standard's meaning.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn C_GetInterface(

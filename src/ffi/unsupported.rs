@@ -1,4 +1,5 @@
-//! The functions that this module does not have: the card cannot do them, or no client needs them from it.
+//! The functions that this module does not have: the card cannot do them, or no client needs them
+//! from it.
 //!
 //! One list, with the standard's signatures; the tables refer to it.
 

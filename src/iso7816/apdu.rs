@@ -22,7 +22,8 @@ pub enum Expected {
 
 /// One command APDU.
 ///
-/// `Debug` prints the header and the lengths, never the data: data may be a PIN, a message or a hash of one.
+/// `Debug` prints the header and the lengths, never the data: data may be a PIN, a message or a
+/// hash of one.
 #[derive(Clone)]
 pub struct Command {
     header: [u8; 4],
@@ -39,8 +40,8 @@ impl Command {
 
     /// The same command with data, which is wiped when the command is dropped.
     ///
-    /// More than [`MAX_SHORT_DATA`] bytes do not fit a short APDU; nothing on this card takes more, and the rest
-    /// is cut off so that the card refuses the command.
+    /// More than [`MAX_SHORT_DATA`] bytes do not fit a short APDU; nothing on this card takes more,
+    /// and the rest is cut off so that the card refuses the command.
     #[must_use]
     pub fn data(mut self, data: &[u8]) -> Self {
         let end = data.len().min(MAX_SHORT_DATA);
@@ -98,7 +99,8 @@ impl fmt::Debug for Command {
     }
 }
 
-/// A command APDU with secret data, in memory that its owner protects. It is sent once, whatever the answer.
+/// A command APDU with secret data, in memory that its owner protects. It is sent once, whatever
+/// the answer.
 ///
 /// `Debug` prints the header alone: the length of a PIN is a secret too.
 #[derive(Clone, Copy)]
@@ -131,7 +133,8 @@ impl fmt::Debug for SecretCommand<'_> {
 
 /// One response APDU. It is wiped when dropped.
 ///
-/// `Debug` prints the length and the status word, never the data: it may be a certificate or a signature.
+/// `Debug` prints the length and the status word, never the data: it may be a certificate or a
+/// signature.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     data: Zeroizing<Vec<u8>>,
@@ -139,7 +142,8 @@ pub struct Response {
 }
 
 impl Response {
-    /// Splits what the card sent into data and status word; `None` when it is shorter than a status word.
+    /// Splits what the card sent into data and status word; `None` when it is shorter than a status
+    /// word.
     #[must_use]
     pub fn parse(mut bytes: Vec<u8>) -> Option<Self> {
         let (&[.., sw1, sw2], Some(end)) = (bytes.as_slice(), bytes.len().checked_sub(2)) else {

@@ -5,8 +5,8 @@ const SEQUENCE: u8 = 0x30;
 
 /// How many bytes a SEQUENCE takes with its header, read from its first bytes.
 ///
-/// `None` when the bytes are no SEQUENCE, or its length is empty, indefinite or above 65,535. The number comes from
-/// the card: whether so many bytes are there has not been checked.
+/// `None` when the bytes are no SEQUENCE, or its length is empty, indefinite or above 65,535. The
+/// number comes from the card: whether so many bytes are there has not been checked.
 #[must_use]
 pub fn sequence_length(bytes: &[u8]) -> Option<usize> {
     let (header, content) = match *bytes {

@@ -1,5 +1,5 @@
-//! One command and its whole answer (ISO/IEC 7816-4, 5.3.4): 61xx is followed by GET RESPONSE, 6Cxx by the same command
-//! with the right Le.
+//! One command and its whole answer (ISO/IEC 7816-4, 5.3.4): 61xx is followed by GET RESPONSE, 6Cxx
+//! by the same command with the right Le.
 
 use super::apdu::{Command, Expected, Response};
 use super::status::Status;
@@ -7,7 +7,8 @@ use super::status::Status;
 /// The most bytes of an answer that is put together from pieces. The longest file known has 3808.
 pub const MAX_ANSWER: usize = 8192;
 
-/// Sends a command that may be repeated and gathers its answer. `None` when the answer does not end.
+/// Sends a command that may be repeated and gathers its answer. `None` when the answer does not
+/// end.
 ///
 /// # Errors
 /// The first one of `transmit`.

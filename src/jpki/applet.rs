@@ -1,7 +1,8 @@
 //! The commands of the JPKI application, within one transaction.
 //!
-//! Every method is one thing the application does. What is learned of the chip goes to [`CardCapabilities`], which
-//! outlive the transaction. Where sources disagree about the card, the method says so.
+//! Every method is one thing the application does. What is learned of the chip goes to
+//! [`CardCapabilities`], which outlive the transaction. Where sources disagree about the card, the
+//! method says so.
 
 mod files;
 mod pin_commands;
@@ -18,8 +19,8 @@ use crate::iso7816::exchange::exchange;
 use crate::iso7816::status::{Status, StatusWord};
 use crate::transport::{ReaderState, Transaction, TransportError};
 
-/// The most commands in one transaction. The longest one needs about 30; a card that answers with a byte at a time,
-/// or with 61xx for ever, ends here.
+/// The most commands in one transaction. The longest one needs about 30; a card that answers with a
+/// byte at a time, or with 61xx for ever, ends here.
 const MAX_EXCHANGES: u8 = 64;
 
 /// What a command is for.
@@ -80,9 +81,11 @@ pub struct Applet<'a, 'b> {
     /// Which neutral application the card selects, if that was learned.
     neutral: &'a mut NeutralApplication,
     exchanges: u8,
-    /// A command with a PIN went out, so that the card may hold a verified state that is to be cleared.
+    /// A command with a PIN went out, so that the card may hold a verified state that is to be
+    /// cleared.
     pin_sent: bool,
-    /// What may lose the card can be tried: it is being recognised, and no session depends on it yet.
+    /// What may lose the card can be tried: it is being recognised, and no session depends on it
+    /// yet.
     may_experiment: bool,
     /// An exchange did not go as it should: another card may be answering by now.
     disturbed: bool,
@@ -133,7 +136,8 @@ impl<'a, 'b> Applet<'a, 'b> {
         self.pin_sent
     }
 
-    /// Whether an exchange of this transaction failed, so that it is not certain that the same card answers.
+    /// Whether an exchange of this transaction failed, so that it is not certain that the same card
+    /// answers.
     #[must_use]
     pub fn is_disturbed(&self) -> bool {
         self.disturbed
@@ -156,7 +160,8 @@ impl<'a, 'b> Applet<'a, 'b> {
     /// Selects the JPKI application.
     ///
     /// # Errors
-    /// [`AppletError::Refused`] when the card answers anything but 9000: then it has no such application.
+    /// [`AppletError::Refused`] when the card answers anything but 9000: then it has no such
+    /// application.
     pub fn select(&mut self) -> Result<(), AppletError> {
         let mut status = self.select_application(JPKI)?;
         // After a power-up the first command may be answered 6F00 once (myna-card).
@@ -169,8 +174,8 @@ impl<'a, 'b> Applet<'a, 'b> {
         Err(AppletError::Refused { command: CommandKind::SelectApplication, status })
     }
 
-    /// Makes the card forget every verified PIN by selecting another application. `false` when none could be selected,
-    /// so that the card may still know one. Which one could is remembered.
+    /// Makes the card forget every verified PIN by selecting another application. `false` when none
+    /// could be selected, so that the card may still know one. Which one could is remembered.
     pub fn forget(&mut self) -> bool {
         while let Some(&application) = NEUTRAL_APPLICATIONS.get(self.neutral.next) {
             match self.select_application(application) {
@@ -256,8 +261,9 @@ fn refused(command: CommandKind, response: &Response) -> AppletError {
     AppletError::Refused { command, status: response.status() }
 }
 
-/// Whether a status word can mean that a card does not take a short identifier in P1 or P2: no such file, other
-/// parameters or instruction, or what is said where a file has to be selected first. The command has done nothing then.
+/// Whether a status word can mean that a card does not take a short identifier in P1 or P2: no such
+/// file, other parameters or instruction, or what is said where a file has to be selected first.
+/// The command has done nothing then.
 fn is_refused_form(status: StatusWord) -> bool {
     matches!(status.classify(), Status::NotFound | Status::WrongParameters | Status::SecurityStatus)
         || matches!(status.raw(), 0x6981 | 0x6985 | 0x6986 | 0x6d00)

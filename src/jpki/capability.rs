@@ -17,7 +17,8 @@ pub enum Capability {
     PssSha256,
 }
 
-/// How something was learned. The later one is the better: what a card or a reader says is a hint, what it does is not.
+/// How something was learned. The later one is the better: what a card or a reader says is a hint,
+/// what it does is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
     /// It was asked for, and the answer told nothing: it is believed to be there until it fails.
@@ -40,7 +41,8 @@ const COUNT: usize = 6;
 pub struct CardCapabilities([Option<Evidence>; COUNT]);
 
 impl Capability {
-    /// Those that are the reader's as much as the chip's: what fails once is never tried again in that reader.
+    /// Those that are the reader's as much as the chip's: what fails once is never tried again in
+    /// that reader.
     pub const OF_READER: [Self; 2] = [Self::ExtendedLength, Self::FullLength];
 
     fn index(self) -> usize {

@@ -1,7 +1,7 @@
 //! What PKCS#11 needs of a certificate (RFC 5280).
 //!
-//! The bytes come from the card and are not trusted: a certificate that cannot be parsed is no certificate, one with
-//! a key of an unknown kind has no key.
+//! The bytes come from the card and are not trusted: a certificate that cannot be parsed is no
+//! certificate, one with a key of an unknown kind has no key.
 
 use std::fmt;
 
@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 use super::key::PublicKey;
 
-/// A certificate of the card. `Debug` prints none of it, and it is wiped when dropped: the signature certificate is
-/// personal data.
+/// A certificate of the card. `Debug` prints none of it, and it is wiped when dropped: the
+/// signature certificate is personal data.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
     der: Zeroizing<Vec<u8>>,
@@ -142,8 +142,8 @@ impl fmt::Display for Date {
     }
 }
 
-/// Whether the certificate is its three elements and nothing after them: a header that says more than there is would
-/// take in the file's filler, which the parser passes over.
+/// Whether the certificate is its three elements and nothing after them: a header that says more
+/// than there is would take in the file's filler, which the parser passes over.
 fn holds_three_elements(der: &[u8]) -> bool {
     let Ok((_, certificate)) = Any::from_der(der) else { return false };
     let mut rest = certificate.data;
@@ -154,8 +154,8 @@ fn holds_three_elements(der: &[u8]) -> bool {
     rest.is_empty()
 }
 
-/// The content of an INTEGER with its tag and length put back. RFC 5280 allows 20 bytes; what a card says is bounded
-/// where one length byte ends.
+/// The content of an INTEGER with its tag and length put back. RFC 5280 allows 20 bytes; what a
+/// card says is bounded where one length byte ends.
 fn integer(content: &[u8]) -> Option<Vec<u8>> {
     let length = u8::try_from(content.len()).ok().filter(|length| (1..=127).contains(length))?;
     Some([&[0x02, length], content].concat())

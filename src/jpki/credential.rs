@@ -1,6 +1,7 @@
 //! Where things are in the JPKI application, and the facts of its two credentials.
 //!
-//! Sources: OpenSC `card-jpki.c` and `pkcs15-jpki.c`, `jpki/myna`, the crate `myna-card`; they agree on all of it.
+//! Sources: OpenSC `card-jpki.c` and `pkcs15-jpki.c`, `jpki/myna`, the crate `myna-card`; they
+//! agree on all of it.
 
 use std::ops::RangeInclusive;
 
@@ -17,10 +18,12 @@ pub struct FileId(u16);
 /// The JPKI application.
 pub const JPKI: Aid = Aid(&[0xd3, 0x92, 0xf0, 0x00, 0x26, 0x01, 0x00, 0x00, 0x00, 0x01]);
 
-/// Other applications: selecting one makes the card forget a verified PIN. The first one that a card selects will do.
+/// Other applications: selecting one makes the card forget a verified PIN. The first one that a
+/// card selects will do.
 ///
-/// GlobalPlatform's issuer security domain is known to be selectable from one source (myna-card), with seven bytes;
-/// others name it by eight. 券面入力補助 and 共通カード were seen selected on real cards by several projects.
+/// GlobalPlatform's issuer security domain is known to be selectable from one source (myna-card),
+/// with seven bytes; others name it by eight. 券面入力補助 and 共通カード were seen selected on
+/// real cards by several projects.
 pub const NEUTRAL_APPLICATIONS: [Aid; 4] = [
     Aid(&[0xa0, 0x00, 0x00, 0x01, 0x51, 0x00, 0x00]),
     Aid(&[0xa0, 0x00, 0x00, 0x01, 0x51, 0x00, 0x00, 0x00]),
@@ -28,13 +31,15 @@ pub const NEUTRAL_APPLICATIONS: [Aid; 4] = [
     Aid(&[0xd3, 0x92, 0x10, 0x00, 0x31, 0x00, 0x01, 0x01, 0x01, 0x00]),
 ];
 
-/// The token information: a `CK_TOKEN_INFO` of 160 bytes, whose label tells the kinds of cards apart.
+/// The token information: a `CK_TOKEN_INFO` of 160 bytes, whose label tells the kinds of cards
+/// apart.
 pub const TOKEN_INFO: FileId = FileId(0x0006);
 
 /// How many bytes [`TOKEN_INFO`] has.
 pub const TOKEN_INFO_LENGTH: u16 = 160;
 
-/// Which certificates are on the card: one byte for the signature certificate, one for authentication.
+/// Which certificates are on the card: one byte for the signature certificate, one for
+/// authentication.
 pub const CERTIFICATES_PRESENT: FileId = FileId(0x0008);
 
 /// One of the two certificates, with its key and its PIN.
@@ -85,7 +90,8 @@ pub struct PinForm {
 pub enum PinAlphabet {
     /// 0 to 9.
     Digits,
-    /// A to Z and 0 to 9. The office registers capitals, and the card compares bytes. A new one has both kinds.
+    /// A to Z and 0 to 9. The office registers capitals, and the card compares bytes. A new one has
+    /// both kinds.
     CapitalsAndDigits,
 }
 
@@ -146,7 +152,8 @@ impl FileId {
         self.0.to_be_bytes()
     }
 
-    /// The short identifier: the low five bits (myna-card; not confirmed for every generation of chips).
+    /// The short identifier: the low five bits (myna-card; not confirmed for every generation of
+    /// chips).
     #[must_use]
     pub fn short(self) -> u8 {
         let [_, low] = self.bytes();

@@ -9,7 +9,8 @@ use super::certificate::Certificate;
 pub enum Identity {
     /// The first bytes of the authentication certificate: its serial number is among them.
     Certificate(Vec<u8>),
-    /// The token information, of a card whose authentication certificate cannot be read without a PIN.
+    /// The token information, of a card whose authentication certificate cannot be read without a
+    /// PIN.
     TokenInfo(Vec<u8>),
     /// Nothing: after a reset it counts as another card.
     None,
@@ -22,15 +23,16 @@ impl Identity {
     /// The fewest that do: header, version, serial number and the beginning of the issuer's name.
     const FEWEST_BYTES: usize = 48;
 
-    /// The identity that a readable authentication certificate gives. The certificate holds no personal data.
+    /// The identity that a readable authentication certificate gives. The certificate holds no
+    /// personal data.
     #[must_use]
     pub fn of_certificate(certificate: &Certificate) -> Self {
         let start = certificate.der().iter().copied().take(usize::from(Self::CERTIFICATE_BYTES));
         Self::Certificate(start.collect())
     }
 
-    /// Whether bytes that were read again are those of the same file. A card may bring fewer of them than the first
-    /// time: what both have is compared.
+    /// Whether bytes that were read again are those of the same file. A card may bring fewer of
+    /// them than the first time: what both have is compared.
     #[must_use]
     pub fn is_same(before: &[u8], now: &[u8]) -> bool {
         let common = before.len().min(now.len());
@@ -38,9 +40,9 @@ impl Identity {
         enough && common > 0 && before.get(..common) == now.get(..common)
     }
 
-    /// A number that differs from card to card, and that leads to no person: the beginning of a SHA-256 hash. The
-    /// card's own serial number may be the same on all cards, and 00000000 (OpenSC) makes two cards indistinguishable
-    /// to PKCS#11 URIs.
+    /// A number that differs from card to card, and that leads to no person: the beginning of a
+    /// SHA-256 hash. The card's own serial number may be the same on all cards, and 00000000
+    /// (OpenSC) makes two cards indistinguishable to PKCS#11 URIs.
     #[must_use]
     pub fn serial_number(bytes: &[u8]) -> [u8; 8] {
         let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(bytes));

@@ -1,4 +1,5 @@
-//! Public keys, the schemes by which the card signs, and checking signatures in software (RFC 8017).
+//! Public keys, the schemes by which the card signs, and checking signatures in software (RFC
+//! 8017).
 
 use std::ops::RangeInclusive;
 
@@ -14,8 +15,8 @@ pub const KEY_BITS: usize = 2048;
 /// Bytes of a SHA-256 hash, and of the salt beside it in RSASSA-PSS.
 pub const PSS_SHA256_LENGTH: usize = 32;
 
-/// An RSA public key. Its bytes are wiped when it is dropped, as those of its certificate are. The numbers that the crate
-/// `rsa` makes of them are not.
+/// An RSA public key. Its bytes are wiped when it is dropped, as those of its certificate are. The
+/// numbers that the crate `rsa` makes of them are not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey {
     modulus: Zeroizing<Vec<u8>>,
@@ -62,8 +63,8 @@ impl Scheme {
 }
 
 impl PublicKey {
-    /// A key from modulus and exponent as a certificate gives them. `None` for anything but a sound RSA key of
-    /// [`KEY_BITS`]: nothing here is trusted, and a modulus of zero or a long exponent would keep the processor busy or
+    /// A key from modulus and exponent as a certificate gives them. `None` for anything but a sound
+    /// RSA key of [`KEY_BITS`]: nothing here is trusted, and a modulus of zero or a long exponent would keep the processor busy or
     /// panic.
     #[must_use]
     pub fn new(modulus: &[u8], exponent: &[u8]) -> Option<Self> {

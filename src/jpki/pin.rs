@@ -1,10 +1,11 @@
 //! PINs: what one may look like, and where one is kept while it is needed.
 //!
-//! The form of a PIN is checked before anything is sent to the card: a wrong try is dear, and the two forms are
-//! disjoint, so that a client that sends one PIN to both tokens (`ssh-add -s`, NSS's tools) costs no try.
+//! The form of a PIN is checked before anything is sent to the card: a wrong try is dear, and the
+//! two forms are disjoint, so that a client that sends one PIN to both tokens (`ssh-add -s`, NSS's
+//! tools) costs no try.
 //!
-//! A PIN never lies outside a page of [`SecretMemory`]: it is read into one, compared there, and the commands that
-//! carry it to the card lie there too.
+//! A PIN never lies outside a page of [`SecretMemory`]: it is read into one, compared there, and
+//! the commands that carry it to the card lie there too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +26,8 @@ pub enum PinEntry<'a> {
     TooLong,
 }
 
-/// A PIN in the form in which the card compares it, between the headers of the commands that carry it.
+/// A PIN in the form in which the card compares it, between the headers of the commands that carry
+/// it.
 ///
 /// It is never empty, because an empty VERIFY asks for the tries that are left.
 pub struct Pin(Box<dyn SecretPage>);
@@ -55,14 +57,16 @@ pub enum PinError {
 pub enum PinUse {
     /// The card knows it already, so that only the form counts in which it was registered.
     Verify,
-    /// The card is to take it; the password then needs a letter and a digit (the rule at the office's terminal).
+    /// The card is to take it; the password then needs a letter and a digit (the rule at the
+    /// office's terminal).
     Set,
 }
 
 /// The most bytes of a PIN that the card takes.
 pub(super) const MAX_PIN: usize = 16;
 
-/// VERIFY of the PIN whose file is selected (ISO/IEC 7816-4, 11.6.6): where it lies in the page, and its header.
+/// VERIFY of the PIN whose file is selected (ISO/IEC 7816-4, 11.6.6): where it lies in the page,
+/// and its header.
 const VERIFY: usize = 0;
 const VERIFY_HEADER: [u8; 4] = [0x00, 0x20, 0x00, 0x80];
 
@@ -154,7 +158,8 @@ impl Drop for Pin {
 }
 
 impl MalformedEntry {
-    /// How [`PinEntry::TooLong`] is noted in the first byte, where the length of any other entry stands.
+    /// How [`PinEntry::TooLong`] is noted in the first byte, where the length of any other entry
+    /// stands.
     const TOO_LONG: u8 = u8::MAX;
 
     /// Keeps an entry. `None` when there is no memory.
@@ -234,8 +239,9 @@ fn fold_digits(bytes: &[u8], folded: &mut [u8]) -> Result<usize, PinError> {
     Ok(bytes.len())
 }
 
-/// Letters and digits. The office registers upper case and the card compares bytes, so lower case would only cost a
-/// try; a Japanese input method may have left full-width forms (U+FF01 to U+FF5E), which mean the same.
+/// Letters and digits. The office registers upper case and the card compares bytes, so lower case
+/// would only cost a try; a Japanese input method may have left full-width forms (U+FF01 to
+/// U+FF5E), which mean the same.
 fn fold_password(bytes: &[u8], usage: PinUse, folded: &mut [u8]) -> Result<usize, PinError> {
     let text = std::str::from_utf8(bytes).map_err(|_| PinError::Characters)?;
     let mut length = 0;

@@ -1,7 +1,7 @@
 //! What kind of card it is: asked once, when a card comes in. The application is selected.
 //!
-//! A card is known by its application alone: answers to reset differ from chip to chip, and lists of them broke other
-//! software on newer cards (OpenSC, myna).
+//! A card is known by its application alone: answers to reset differ from chip to chip, and lists
+//! of them broke other software on newer cards (OpenSC, myna).
 
 use super::applet::{Applet, AppletError, CommandKind};
 use super::certificate::Certificate;
@@ -41,11 +41,13 @@ pub struct RecognisedCard {
 pub enum CardKind {
     /// A My Number card, or a phone that plays one.
     Jpki(RecognisedCard),
-    /// The card of the former 住民基本台帳 network: the same application, and no certificate that is still valid.
+    /// The card of the former 住民基本台帳 network: the same application, and no certificate that
+    /// is still valid.
     Juki,
 }
 
-/// Finds out what card it is. One whose authentication certificate can be read is asked for nothing else.
+/// Finds out what card it is. One whose authentication certificate can be read is asked for nothing
+/// else.
 ///
 /// # Errors
 /// When no answer came.
@@ -104,9 +106,10 @@ pub fn is_same_card(applet: &mut Applet<'_, '_>, identity: &Identity) -> Result<
 
 /// Whether the card carries a signature certificate, as EF 0008 says.
 ///
-/// What that file means is known of one card (myna-card): 8F for a certificate that is there, and people under 15 have
-/// no signature certificate. So it is a hint: the certificate is missing only where the first byte was read and is 00,
-/// and the second one does not contradict an authentication certificate that is there.
+/// What that file means is known of one card (myna-card): 8F for a certificate that is there, and
+/// people under 15 have no signature certificate. So it is a hint: the certificate is missing only
+/// where the first byte was read and is 00, and the second one does not contradict an
+/// authentication certificate that is there.
 ///
 /// # Errors
 /// When no answer came.

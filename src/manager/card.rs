@@ -43,7 +43,8 @@ pub struct CardCredential {
     pub credential: Credential,
 }
 
-/// What was read; the inner `None` is a certificate that the card does not have in a form that can be used.
+/// What was read; the inner `None` is a certificate that the card does not have in a form that can
+/// be used.
 #[derive(Default)]
 struct Certificates {
     end_entity: Option<Option<Arc<Certificate>>>,
@@ -132,8 +133,8 @@ impl Card {
         Credential::ALL.into_iter().for_each(|credential| self.log_out(credential));
     }
 
-    /// Ends a login: the PIN is wiped with its last user, an operation that is under way, and what only the PIN opens is
-    /// forgotten.
+    /// Ends a login: the PIN is wiped with its last user, an operation that is under way, and what
+    /// only the PIN opens is forgotten.
     pub(super) fn log_out(&self, credential: Credential) {
         let mut pins = self.pins.lock();
         let record = pins.of_mut(credential);
@@ -194,8 +195,8 @@ impl Card {
         certificates.of_mut(credential).of(role).clone()
     }
 
-    /// Remembers a certificate. The first one stays: a card that answers differently later does not get two keys
-    /// mixed.
+    /// Remembers a certificate. The first one stays: a card that answers differently later does not
+    /// get two keys mixed.
     pub(super) fn put(
         &self,
         credential: Credential,

@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 
 use super::card::Entry;
 
-/// A PIN that was given for one signature. It is wiped with this, or before that when the login of the token ends.
+/// A PIN that was given for one signature. It is wiped with this, or before that when the login of
+/// the token ends.
 pub struct ContextLogin(Mutex<Option<Arc<Entry>>>);
 
 impl fmt::Debug for ContextLogin {

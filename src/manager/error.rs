@@ -18,7 +18,8 @@ pub enum CardError {
     /// There is a card, and it cannot be used: it has no power, or does not answer.
     #[error("the card cannot be used")]
     Unusable,
-    /// There is a card, and another program has it for itself, or the service does not let this user at it.
+    /// There is a card, and another program has it for itself, or the service does not let this
+    /// user at it.
     #[error("the card is held by another program, or access is refused")]
     Held,
     /// The card has no such certificate: people under 15 get no signature certificate, for one.
@@ -36,7 +37,8 @@ pub enum CardError {
     /// The PIN is wrong. The card has counted it.
     #[error("wrong PIN")]
     PinIncorrect,
-    /// The PIN is blocked. Only the municipal office, or a kiosk with the other PIN, can change that.
+    /// The PIN is blocked. Only the municipal office, or a kiosk with the other PIN, can change
+    /// that.
     #[error("the PIN is blocked")]
     PinBlocked,
     /// The configuration keeps the last tries back. Nothing was sent.
@@ -48,7 +50,8 @@ pub enum CardError {
     /// The new PIN is too long or too short. Nothing was sent.
     #[error("the new PIN is too long or too short")]
     NewPinLength,
-    /// The new PIN has characters that it may not have, or lacks a kind that it must have. Nothing was sent.
+    /// The new PIN has characters that it may not have, or lacks a kind that it must have. Nothing
+    /// was sent.
     #[error("the new PIN has the wrong characters")]
     NewPinCharacters,
     /// The user has logged in already.
@@ -121,8 +124,8 @@ impl From<TransportError> for CardError {
     }
 }
 
-/// Whether the work may begin again. Where the card may have carried the command out, a PIN may have been counted, and
-/// a signature is never made twice.
+/// Whether the work may begin again. Where the card may have carried the command out, a PIN may
+/// have been counted, and a signature is never made twice.
 fn from_transport(command: CommandKind, error: TransportError) -> CardError {
     let is_repeatable = match command {
         CommandKind::SelectApplication

@@ -15,8 +15,8 @@ use crate::transport::ReaderName;
 /// What entries have taught about the PINs of one card.
 pub(super) type CardPinMemory = Arc<Mutex<PerCredential<PinMemory<RememberedPin>>>>;
 
-/// The memory of one loaded copy of the library. A card is known by its serial number in whatever reader it is; cards
-/// without an identity share one entry.
+/// The memory of one loaded copy of the library. A card is known by its serial number in whatever
+/// reader it is; cards without an identity share one entry.
 pub struct ProcessMemory {
     secrets: Arc<dyn SecretMemory>,
     cards: Mutex<HashMap<[u8; 8], CardPinMemory>>,

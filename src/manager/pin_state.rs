@@ -1,21 +1,23 @@
 //! What is known of one PIN, and what follows from it: a value, without a card.
 //!
-//! [`PinMemory`] is what must outlive a removal of the card and a C_Finalize; [`PinState`] is what ends with either.
-//! `P` is a PIN; tests and the model put numbers in its place.
+//! [`PinMemory`] is what must outlive a removal of the card and a C_Finalize; [`PinState`] is what
+//! ends with either. `P` is a PIN; tests and the model put numbers in its place.
 //!
 //! # The rules
 //!
-//! An *entry* is what a caller gave now; a *stored* PIN is the one of a login. The *count* is the card's answer to the
-//! question that carries no PIN. It is asked in the transaction that would send a PIN, before every PIN.
+//! An *entry* is what a caller gave now; a *stored* PIN is the one of a login. The *count* is the
+//! card's answer to the question that carries no PIN. It is asked in the transaction that would
+//! send a PIN, before every PIN.
 //!
-//! 1. A stored PIN is sent only while the count is full. So the logins of all programs together cost one try at most
-//!    when the PIN was changed elsewhere.
-//! 2. An entry that was refused is not sent again before the count was seen higher than right after its refusal, or
-//!    before a success of our own.
+//! 1. A stored PIN is sent only while the count is full. So the logins of all programs together
+//!    cost one try at most when the PIN was changed elsewhere.
+//! 2. An entry that was refused is not sent again before the count was seen higher than right after
+//!    its refusal, or before a success of our own.
 //! 3. A blocked PIN is blocked, whatever was entered.
 //! 4. An entry whose answer was lost counts as refused only if the count is lower afterwards.
-//! 5. A card that has told its count, and does not now, gets no PIN. One that never told is used without a count: an
-//!    entry whose answer was lost may be sent once more, and the first refusal ends a login.
+//! 5. A card that has told its count, and does not now, gets no PIN. One that never told is used
+//!    without a count: an entry whose answer was lost may be sent once more, and the first refusal
+//!    ends a login.
 
 #[cfg(test)]
 mod tests;
@@ -37,8 +39,9 @@ pub struct PinMemory<P> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Refused<P> {
     entry: P,
-    /// The count right after the refusal. Where the card told none it is the highest that it can be.
-    /// A higher one says that the entry was not refused, or that the PIN may have changed since.
+    /// The count right after the refusal. Where the card told none it is the highest that it can
+    /// be. A higher one says that the entry was not refused, or that the PIN may have changed
+    /// since.
     tries: TriesLeft,
 }
 
@@ -76,7 +79,8 @@ enum Login<P> {
 pub enum Decision {
     /// Send it.
     Send,
-    /// Another program left the card verified, and it tells no count: make it forget, and ask again.
+    /// Another program left the card verified, and it tells no count: make it forget, and ask
+    /// again.
     ForgetAndAsk,
     /// Do not send it.
     Refuse(Refusal),
@@ -256,8 +260,8 @@ impl<P: PartialEq + Clone> PinState<P> {
         }
     }
 
-    /// Whether a stored PIN may be sent. `NotFull` and `Repeated` end the login; the caller says so with
-    /// [`PinState::log_out`] unless the PIN is that of one signature.
+    /// Whether a stored PIN may be sent. `NotFull` and `Repeated` end the login; the caller says so
+    /// with [`PinState::log_out`] unless the PIN is that of one signature.
     pub fn decide_stored(&mut self, memory: &mut PinMemory<P>, pin: &P, answer: CountAnswer) -> Decision {
         self.observe(memory, answer);
         match answer {

@@ -1,9 +1,9 @@
-//! Logging in and out, changing a PIN, and counting tries: what [`PinState`](super::pin_state::PinState) decides is
-//! done here, and what the card answers is told to it.
+//! Logging in and out, changing a PIN, and counting tries: what [`PinState`] decides is done here, and
+//! what the card answers is told to it.
 //!
-//! The invariant: every VERIFY that the card counts as wrong goes back to one call of [`CardManager::log_in`],
-//! [`CardManager::log_in_once`] or [`CardManager::change_pin`] with a PIN that was well formed and new, or to a PIN that
-//! another program has changed since the login.
+//! The invariant: every VERIFY that the card counts as wrong goes back to one call of
+//! [`CardManager::log_in`], [`CardManager::log_in_once`] or [`CardManager::change_pin`] with a PIN
+//! that was well formed and new, or to a PIN that another program has changed since the login.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -68,8 +68,9 @@ impl CardManager {
     /// Logs in: one VERIFY, and the PIN is kept for the operations to come.
     ///
     /// # Errors
-    /// [`CardError::PinMalformed`], [`CardError::PinRepeated`], [`CardError::PinReserved`] and [`CardError::NoCount`]
-    /// without a try spent; [`CardError::PinIncorrect`] and [`CardError::PinBlocked`] as the card says.
+    /// [`CardError::PinMalformed`], [`CardError::PinRepeated`], [`CardError::PinReserved`] and
+    /// [`CardError::NoCount`] without a try spent; [`CardError::PinIncorrect`] and
+    /// [`CardError::PinBlocked`] as the card says.
     pub fn log_in(&self, of: &CardCredential, entry: PinEntry<'_>) -> Result<(), CardError> {
         let entry = self.well_formed(of, entry)?;
         let mut io = self.io.lock();
@@ -79,8 +80,9 @@ impl CardManager {
         self.with_io(&mut io, &of.card, |applet| {
             self.verify_entry(applet, of, &entry)?;
             if of.is_private() {
-                // The PIN is verified now: reading the certificate later would cost another VERIFY. If it cannot be
-                // read, it is asked for again when it is needed; only a card that is gone ends the login.
+                // The PIN is verified now: reading the certificate later would cost another VERIFY. If it
+                // cannot be read, it is asked for again when it is needed; only a card that
+                // is gone ends the login.
                 let role = CertificateRole::EndEntity;
                 let read = self.read_certificate(applet, &of.card, of.credential, role);
                 if matches!(read, Err(CardError::Removed)) {
@@ -91,8 +93,8 @@ impl CardManager {
         })?;
         let kept = (!self.settings.asks_each_time(of.credential)).then_some(&entry);
         of.card.with_pin(of.credential, |record, _| record.log_in(kept));
-        // C_Finalize may have ended its wait for us, and another thread may have seen that the card is gone: both have
-        // ended the logins that there were.
+        // C_Finalize may have ended its wait for us, and another thread may have seen that the card is
+        // gone: both have ended the logins that there were.
         let still_there = if of.card.is_there() { self.check_running() } else { Err(CardError::Removed) };
         still_there.inspect_err(|_| of.log_out())
     }
@@ -126,8 +128,8 @@ impl CardManager {
     /// Changes a PIN. A user who is logged in stays so, with the new PIN. Context logins end.
     ///
     /// # Errors
-    /// [`CardError::NewPinLength`] and [`CardError::NewPinCharacters`] without an exchange; for the old PIN as
-    /// [`CardManager::log_in`].
+    /// [`CardError::NewPinLength`] and [`CardError::NewPinCharacters`] without an exchange; for the
+    /// old PIN as [`CardManager::log_in`].
     pub fn change_pin(
         &self,
         of: &CardCredential,
@@ -140,7 +142,8 @@ impl CardManager {
             PinError::Memory => CardError::SecretMemory,
         })?;
         let old = self.well_formed(of, old)?;
-        // Held until the new PIN is the one that is kept: a signature in another thread must not send the old one.
+        // Held until the new PIN is the one that is kept: a signature in another thread must not send the
+        // old one.
         let mut io = self.io.lock();
         self.with_io(&mut io, &of.card, |applet| {
             self.verify_entry(applet, of, &old)?;
@@ -164,7 +167,8 @@ impl CardManager {
         Ok(())
     }
 
-    /// Which PIN the card has after a change that failed is not known, whatever it says, unless nothing was sent.
+    /// Which PIN the card has after a change that failed is not known, whatever it says, unless
+    /// nothing was sent.
     fn note_failed_change(&self, of: &CardCredential, error: AppletError) {
         let unchanged = matches!(
             error,
@@ -197,19 +201,17 @@ impl CardManager {
                 self.warn_blocked(of.credential);
                 Err(CardError::PinBlocked)
             }
-            VerifyOutcome::Rejected(Some(tries)) => {
-                warn!("{}: wrong PIN, {tries} tries left", self.reader);
-                Err(CardError::PinIncorrect)
-            }
-            VerifyOutcome::Rejected(None) => {
-                warn!("{}: wrong PIN", self.reader);
+            VerifyOutcome::Rejected(tries) => {
+                let left = tries.map_or_else(String::new, |tries| format!(", {tries} tries left"));
+                warn!("{}: wrong PIN{left}", self.reader);
                 Err(CardError::PinIncorrect)
             }
         }
     }
 
-    /// Verifies the PIN of the login for the operation that follows in the same transaction. It is looked up only now:
-    /// the user may have logged out while this thread waited for the card. Any answer but 9000 ends the login.
+    /// Verifies the PIN of the login for the operation that follows in the same transaction. It is
+    /// looked up only now: the user may have logged out while this thread waited for the card.
+    /// Any answer but 9000 ends the login.
     pub(super) fn verify_stored(
         &self,
         applet: &mut Applet<'_, '_>,
@@ -221,7 +223,8 @@ impl CardManager {
         self.verify_kept(applet, of, &entry, || of.log_out())
     }
 
-    /// Verifies the PIN that was given for one signature. Any answer but 9000 ends that login alone.
+    /// Verifies the PIN that was given for one signature. Any answer but 9000 ends that login
+    /// alone.
     pub(super) fn verify_context_login(
         &self,
         applet: &mut Applet<'_, '_>,
@@ -232,8 +235,8 @@ impl CardManager {
         self.verify_kept(applet, of, &entry, || login.revoke())
     }
 
-    /// Verifies a PIN that was right once, and ends the login that keeps it when it may not be right any more. A failure
-    /// before it was sent tells nothing about it.
+    /// Verifies a PIN that was right once, and ends the login that keeps it when it may not be
+    /// right any more. A failure before it was sent tells nothing about it.
     fn verify_kept(
         &self,
         applet: &mut Applet<'_, '_>,
@@ -273,7 +276,8 @@ impl CardManager {
         }
     }
 
-    /// Asks for the count, lets the state decide, and makes sure of the card: after this the PIN may be sent.
+    /// Asks for the count, lets the state decide, and makes sure of the card: after this the PIN
+    /// may be sent.
     fn permit(
         &self,
         applet: &mut Applet<'_, '_>,
@@ -361,7 +365,8 @@ impl CardManager {
         Ok(answer?)
     }
 
-    /// The form check. A malformed entry is remembered, so that a client that repeats it is stopped.
+    /// The form check. A malformed entry is remembered, so that a client that repeats it is
+    /// stopped.
     fn well_formed(&self, of: &CardCredential, entry: PinEntry<'_>) -> Result<Entry, CardError> {
         self.entry(of, entry, PinUse::Verify).map_err(|error| {
             if error == PinError::Memory {

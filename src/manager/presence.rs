@@ -1,5 +1,5 @@
-//! What is in the reader: a look that asks the service alone, the recognition of a new card, and the end of one that
-//! is gone. A card is recognised once for each insertion, whatever comes of it.
+//! What is in the reader: a look that asks the service alone, the recognition of a new card, and
+//! the end of one that is gone. A card is recognised once for each insertion, whatever comes of it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,17 +75,18 @@ impl Snapshot {
 }
 
 impl CardManager {
-    /// The JPKI card in the reader, if it was recognised before and is still there. Asks the service, not the card.
+    /// The JPKI card in the reader, if it was recognised before and is still there. Asks the
+    /// service, not the card.
     pub fn current(&self) -> Option<Arc<Card>> {
         self.look().ok().flatten()?.card().ok()
     }
 
-    /// The JPKI card in the reader, recognised now if need be. `with_signature` also asks, in the same transaction,
-    /// for the signature certificate.
+    /// The JPKI card in the reader, recognised now if need be. `with_signature` also asks, in the
+    /// same transaction, for the signature certificate.
     ///
     /// # Errors
-    /// [`CardError::NoCard`], [`CardError::NotJpki`], [`CardError::Unusable`], or what kept the card from being
-    /// recognised.
+    /// [`CardError::NoCard`], [`CardError::NotJpki`], [`CardError::Unusable`], or what kept the
+    /// card from being recognised.
     pub fn open_card(&self, with_signature: bool) -> Result<Arc<Card>, CardError> {
         if let Some(snapshot) = self.look()? {
             return snapshot.card();
@@ -132,9 +133,11 @@ impl CardManager {
         self.snapshot.lock().take_if(is_this);
     }
 
-    /// Asks the service whether what is known still holds. `None`: a card that was not looked at yet.
+    /// Asks the service whether what is known still holds. `None`: a card that was not looked at
+    /// yet.
     fn look(&self) -> Result<Option<Snapshot>, CardError> {
-        // In this order: what another thread finds out about a newer card meanwhile is not older than the answer.
+        // In this order: what another thread finds out about a newer card meanwhile is not older than the
+        // answer.
         let known = self.snapshot.lock().clone();
         let state = self.service.reader_state(&self.reader);
         let changes = state.ok().flatten().filter(|state| state.card_present).map(|state| state.changes);

@@ -1,5 +1,5 @@
-//! What is read of a card: certificates, which schemes it signs by, random bytes. Each thing is read once for each
-//! card; what only the PIN opens, once for each login.
+//! What is read of a card: certificates, which schemes it signs by, random bytes. Each thing is
+//! read once for each card; what only the PIN opens, once for each login.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,7 +21,8 @@ impl CardManager {
     /// A certificate of the card; `None` when the card has none that can be used. Read once.
     ///
     /// # Errors
-    /// [`CardError::NotLoggedIn`] for a certificate that only its PIN opens; or when the card does not answer.
+    /// [`CardError::NotLoggedIn`] for a certificate that only its PIN opens; or when the card does
+    /// not answer.
     pub fn certificate(
         &self,
         of: &CardCredential,
@@ -75,8 +76,8 @@ impl CardManager {
         Ok(certificate)
     }
 
-    /// Whether the card signs by a scheme. It is asked once, without a PIN and with an input that cannot be signed. One
-    /// that does not say is believed until it fails.
+    /// Whether the card signs by a scheme. It is asked once, without a PIN and with an input that
+    /// cannot be signed. One that does not say is believed until it fails.
     ///
     /// # Errors
     /// When the card does not answer.
@@ -96,8 +97,8 @@ impl CardManager {
         self.settings.pss.or_else(|| of.card.can(capability))
     }
 
-    /// One line in the log for a certificate that has expired or soon will. Signing goes on: who relies on the
-    /// signature decides.
+    /// One line in the log for a certificate that has expired or soon will. Signing goes on: who
+    /// relies on the signature decides.
     pub(super) fn warn_about_expiry(&self, credential: Credential, certificate: &Certificate) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let left = certificate.expires().saturating_sub(i64::try_from(now).unwrap_or(i64::MAX));
@@ -113,8 +114,8 @@ impl CardManager {
     }
 }
 
-/// Whether a certificate that could not be read need not be asked for again: it is not there, or is none. Any other
-/// refusal may be a passing one.
+/// Whether a certificate that could not be read need not be asked for again: it is not there, or is
+/// none. Any other refusal may be a passing one.
 fn is_lasting(error: AppletError) -> bool {
     match error {
         AppletError::Refused { status, .. } => status.classify() == Status::NotFound,

@@ -10,8 +10,8 @@ use crate::handle::{HandleCounter, SessionHandle, SlotId};
 use crate::token::session::Session;
 use crate::token::{SessionCounts, Token};
 
-/// The most sessions of one application: far above what any needs, so that one that never closes any is stopped
-/// before memory is.
+/// The most sessions of one application: far above what any needs, so that one that never closes
+/// any is stopped before memory is.
 const MAX_SESSIONS: usize = 1 << 18;
 
 /// The open sessions.
@@ -38,7 +38,8 @@ impl SessionTable {
         self.sessions.read().get(&handle).cloned().ok_or(Error::SessionHandleInvalid)
     }
 
-    /// How many sessions a token has. One that was not used since its card was taken out is another token's.
+    /// How many sessions a token has. One that was not used since its card was taken out is another
+    /// token's.
     pub(super) fn counts(&self, token: &Arc<Token>) -> SessionCounts {
         let sessions = self.sessions.read();
         let of_token = sessions.values().filter(|session| Arc::ptr_eq(session.token(), token));
@@ -58,8 +59,8 @@ impl SessionTable {
         Ok(())
     }
 
-    /// Ends a login of a token that has no session any more: another thread closed the last one while the card thought
-    /// about the PIN, before there was a login to end.
+    /// Ends a login of a token that has no session any more: another thread closed the last one
+    /// while the card thought about the PIN, before there was a login to end.
     pub(super) fn end_login_without_session(&self, token: &Arc<Token>) -> Result<(), Error> {
         let sessions = self.sessions.read();
         if sessions.values().any(|session| Arc::ptr_eq(session.token(), token)) {
@@ -84,7 +85,8 @@ impl SessionTable {
         self.end(|_| true);
     }
 
-    /// Closes the sessions that match, and ends the logins of their tokens: all sessions of a token match or none.
+    /// Closes the sessions that match, and ends the logins of their tokens: all sessions of a token
+    /// match or none.
     fn end(&self, matches: impl Fn(&Session) -> bool) {
         self.sessions.write().retain(|_, session| {
             let ends = matches(session);

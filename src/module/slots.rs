@@ -130,7 +130,8 @@ impl SlotTable {
         }
     }
 
-    /// The ids of all slots, or of those with a token. Cards are recognised without the table's lock.
+    /// The ids of all slots, or of those with a token. Cards are recognised without the table's
+    /// lock.
     pub(super) fn list(&self, token_present: bool) -> Vec<SlotId> {
         let slots = self.state.lock().slots.clone();
         let both = self.config.slots.include(Credential::DigitalSignature);
@@ -222,7 +223,8 @@ impl State {
         self.seen = Some(now);
     }
 
-    /// Two ids for each reader, whether or not both become slots: ids do not depend on the configuration.
+    /// Two ids for each reader, whether or not both become slots: ids do not depend on the
+    /// configuration.
     fn add(&mut self, manager: &Arc<CardManager>, includes: impl Fn(Credential) -> bool) {
         let first = self.readers.len() * Credential::ALL.len();
         self.readers.push(manager.clone());

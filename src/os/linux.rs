@@ -16,11 +16,12 @@ pub use self::threads::{UncancellableThread, on_exit};
 /// A symbol that lies in this library, and so tells where the library was loaded from.
 static SYMBOL_IN_LIBRARY: u8 = 0;
 
-/// Whether the program runs with more rights than its user has (setuid, setgid, capabilities): then the environment
-/// is the attacker's (getauxval(3), `AT_SECURE`).
+/// Whether the program runs with more rights than its user has (setuid, setgid, capabilities): then
+/// the environment is the attacker's (getauxval(3), `AT_SECURE`).
 #[must_use]
 pub fn secure_execution() -> bool {
-    // SAFETY: the call reads what the kernel handed over at the start of the process; it has no preconditions.
+    // SAFETY: the call reads what the kernel handed over at the start of the process; it has no
+    // preconditions.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
@@ -49,7 +50,8 @@ pub(super) fn library_path() -> Option<PathBuf> {
     if found == 0 || info.dli_fname.is_null() {
         return None;
     }
-    // SAFETY: dladdr found the object, so this is the loader's own text, which lives as long as the library.
+    // SAFETY: dladdr found the object, so this is the loader's own text, which lives as long as the
+    // library.
     let path = unsafe { CStr::from_ptr(info.dli_fname) };
     Some(PathBuf::from(OsStr::from_bytes(path.to_bytes())))
 }

@@ -36,7 +36,8 @@ pub struct AttributeAnswers {
     pub result: Result<(), Error>,
 }
 
-/// The attributes of an object. They are wiped when dropped: a certificate may hold its owner's address.
+/// The attributes of an object. They are wiped when dropped: a certificate may hold its owner's
+/// address.
 #[derive(Clone, Default)]
 pub(super) struct Attributes {
     values: Vec<(ck::CK_ATTRIBUTE_TYPE, Zeroizing<Vec<u8>>)>,
@@ -93,8 +94,8 @@ impl Attributes {
         self.values.iter().map(|(_, value)| value.len()).sum()
     }
 
-    /// PKCS #11, C_GetAttributeValue: every entry is processed, whatever happened to the ones before it; then one of
-    /// the errors is returned.
+    /// PKCS #11, C_GetAttributeValue: every entry is processed, whatever happened to the ones
+    /// before it; then one of the errors is returned.
     pub(super) fn answer(&self, queries: &[AttributeQuery]) -> AttributeAnswers {
         let mut result = Ok(());
         let answers = queries.iter().map(|query| {

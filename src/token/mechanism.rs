@@ -58,8 +58,8 @@ pub struct Mechanism {
 /// What a mechanism does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Function {
-    /// Signs on the card by a scheme, and verifies in software. With a hash, the data is hashed here; without, it is
-    /// the scheme's input.
+    /// Signs on the card by a scheme, and verifies in software. With a hash, the data is hashed
+    /// here; without, it is the scheme's input.
     Sign(Scheme, Option<Hash>),
     /// Hashes in software.
     Digest(Hash),
@@ -70,7 +70,8 @@ pub enum Function {
 enum ParameterRule {
     /// None.
     Empty,
-    /// `CK_RSA_PKCS_PSS_PARAMS` with these values alone: hash, mask generation function, bytes of salt.
+    /// `CK_RSA_PKCS_PSS_PARAMS` with these values alone: hash, mask generation function, bytes of
+    /// salt.
     Pss(ck::CK_MECHANISM_TYPE, ck::CK_RSA_PKCS_MGF_TYPE, usize),
 }
 
@@ -157,7 +158,8 @@ impl MechanismRequest<'_> {
     /// Reads a request to sign or to verify.
     ///
     /// # Errors
-    /// [`Error::MechanismInvalid`], or [`Error::MechanismParamInvalid`] for a parameter that the card cannot do.
+    /// [`Error::MechanismInvalid`], or [`Error::MechanismParamInvalid`] for a parameter that the
+    /// card cannot do.
     pub fn signature(self) -> Result<(Scheme, Option<Hash>), Error> {
         self.find(|function| match function {
             Function::Sign(scheme, hash) => Some((scheme, hash)),

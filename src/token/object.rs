@@ -1,7 +1,7 @@
 //! The objects of a token, made from its certificates.
 //!
-//! Every object has a handle from the beginning; what it says is read from the card when a client asks for it, so that
-//! one that looks for a private key does not wait for a CA certificate.
+//! Every object has a handle from the beginning; what it says is read from the card when a client
+//! asks for it, so that one that looks for a private key does not wait for a CA certificate.
 
 use cryptoki_sys as ck;
 use sha1::{Digest, Sha1};
@@ -60,9 +60,9 @@ pub(super) fn objects(of: &CardCredential, handles: &HandleCounter, settings: Se
     kinds.chain(profiles).map(object).collect()
 }
 
-/// Whether the CA's certificate is shown, and then whether only after login. Clients take every certificate beside the
-/// authentication key for one of the user's (OpenSSH, sssd), and the one of the signature CA, found first, keeps
-/// OpenSSL from logging in.
+/// Whether the CA's certificate is shown, and then whether only after login. Clients take every
+/// certificate beside the authentication key for one of the user's (OpenSSH, sssd), and the one of
+/// the signature CA, found first, keeps OpenSSL from logging in.
 fn ca_certificate_is_private(credential: Credential, configured: CaCertificates) -> Option<bool> {
     match (configured, credential) {
         (CaCertificates::Hidden, _) | (CaCertificates::Auto, Credential::UserAuthentication) => None,
@@ -71,8 +71,8 @@ fn ca_certificate_is_private(credential: Credential, configured: CaCertificates)
     }
 }
 
-/// A certificate that is free to read, beside the public key, is a profile of its own: NSS then looks for certificates
-/// without asking for the PIN first.
+/// A certificate that is free to read, beside the public key, is a profile of its own: NSS then
+/// looks for certificates without asking for the PIN first.
 fn profiles(certificate_is_private: bool) -> &'static [ck::CK_PROFILE_ID] {
     if certificate_is_private {
         &[ck::CKP_BASELINE_PROVIDER, ck::CKP_AUTHENTICATION_TOKEN]

@@ -1,7 +1,8 @@
 //! An operation of a session: signing on the card, verifying or hashing in software.
 //!
-//! The three have the same life, which stands here once: it begins, takes data in one piece or in parts, and ends. A
-//! question for the length, and a short buffer, leave it as it is; anything else ends it (PKCS #11, C_Sign).
+//! The three have the same life, which stands here once: it begins, takes data in one piece or in
+//! parts, and ends. A question for the length, and a short buffer, leave it as it is; anything else
+//! ends it (PKCS #11, C_Sign).
 
 use std::sync::Arc;
 
@@ -33,7 +34,8 @@ enum Data {
     Hashing(Hasher),
 }
 
-/// What signing and verifying need: by which scheme, over a hash of the data or the data itself, and for which key.
+/// What signing and verifying need: by which scheme, over a hash of the data or the data itself,
+/// and for which key.
 pub(super) struct Signature {
     pub(super) scheme: Scheme,
     pub(super) hash: Option<Hash>,
@@ -102,8 +104,8 @@ impl<K: ResultLength> Slot<K> {
         self.0.lock().is_some()
     }
 
-    /// Takes the operation out with all its data in one piece. `Err(Ok(_))` is the answer to a caller that does not get
-    /// the result now.
+    /// Takes the operation out with all its data in one piece. `Err(Ok(_))` is the answer to a
+    /// caller that does not get the result now.
     pub(super) fn take_with(
         &self,
         data: &[u8],
@@ -245,7 +247,8 @@ impl Signature {
 }
 
 impl Data {
-    /// Takes data. What does not fit the mechanism is refused at once, so that memory stays bounded.
+    /// Takes data. What does not fit the mechanism is refused at once, so that memory stays
+    /// bounded.
     fn add(&mut self, data: &[u8]) -> Result<(), Error> {
         match self {
             Self::Hashing(hasher) => hasher.update(data),

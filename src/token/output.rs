@@ -1,6 +1,8 @@
-//! The size-query rule of PKCS#11, "Conventions for functions returning output in a variable-length buffer".
+//! The size-query rule of PKCS#11, "Conventions for functions returning output in a variable-length
+//! buffer".
 //!
-//! It is written once, here: what goes down to an operation is a [`BufferSize`], what comes back is an [`Output`].
+//! It is written once, here: what goes down to an operation is a [`BufferSize`], what comes back is
+//! an [`Output`].
 
 /// What the caller gave to write to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +25,8 @@ pub enum Output {
 }
 
 impl BufferSize {
-    /// The answer to a caller that is not given a result of `length` bytes now, or `None` when it fits.
+    /// The answer to a caller that is not given a result of `length` bytes now, or `None` when it
+    /// fits.
     #[must_use]
     pub fn refusal(self, length: usize) -> Option<Output> {
         match self {
@@ -34,7 +37,8 @@ impl BufferSize {
     }
 }
 
-/// A fixed-length string of PKCS#11: padded with blanks, without a NUL, and never cut inside a UTF-8 character.
+/// A fixed-length string of PKCS#11: padded with blanks, without a NUL, and never cut inside a
+/// UTF-8 character.
 #[must_use]
 pub fn padded<const N: usize>(text: &str) -> [u8; N] {
     let mut end = text.len().min(N);

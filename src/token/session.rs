@@ -1,7 +1,8 @@
 //! A session: which token it is on, and the operations that go on in it.
 //!
-//! Whether the session's user is logged in is the token's to say; nothing of it is stored here. An operation is taken
-//! out of the session before the card is asked, so that no lock is held meanwhile.
+//! Whether the session's user is logged in is the token's to say; nothing of it is stored here. An
+//! operation is taken out of the session before the card is asked, so that no lock is held
+//! meanwhile.
 
 use std::sync::Arc;
 
@@ -94,7 +95,8 @@ impl Session {
     /// PKCS #11, C_Login.
     ///
     /// # Errors
-    /// [`Error::UserAlreadyLoggedIn`] without looking at the PIN; otherwise what the card says of it.
+    /// [`Error::UserAlreadyLoggedIn`] without looking at the PIN; otherwise what the card says of
+    /// it.
     pub fn login(&self, user: ck::CK_USER_TYPE, pin: PinEntry<'_>) -> Result<(), Error> {
         let (manager, of) = (self.token.manager(), self.token.credential());
         match user {
@@ -105,7 +107,8 @@ impl Session {
                 let operation = self.sign.identity().filter(|_| asked);
                 let operation = operation.ok_or(Error::OperationNotInitialized)?;
                 let login = manager.log_in_once(of, pin)?;
-                // Another thread may have begun another signature meanwhile, which this PIN was not given for.
+                // Another thread may have begun another signature meanwhile, which this PIN was not given
+                // for.
                 if self.sign.attach(&operation, login) { Ok(()) } else { Err(Error::OperationNotInitialized) }
             }
             // There is no security officer: the municipal office plays that part.
@@ -173,7 +176,8 @@ impl Session {
         Ok(())
     }
 
-    /// PKCS #11, C_FindObjects. A logout since the search began takes the private objects out of it.
+    /// PKCS #11, C_FindObjects. A logout since the search began takes the private objects out of
+    /// it.
     ///
     /// # Errors
     /// [`Error::OperationNotInitialized`].
@@ -191,7 +195,8 @@ impl Session {
         self.find.lock().take().map(drop).ok_or(Error::OperationNotInitialized)
     }
 
-    /// PKCS #11, C_SignInit; without a mechanism it cancels (v3.0), and cancelling nothing is no error.
+    /// PKCS #11, C_SignInit; without a mechanism it cancels (v3.0), and cancelling nothing is no
+    /// error.
     ///
     /// # Errors
     /// What is wrong with the mechanism or the key.
@@ -211,7 +216,8 @@ impl Session {
     /// PKCS #11, C_Sign.
     ///
     /// # Errors
-    /// [`Error::OperationActive`] after parts were given; what is wrong with the data; what the card says.
+    /// [`Error::OperationActive`] after parts were given; what is wrong with the data; what the
+    /// card says.
     pub fn sign(&self, data: &[u8], buffer: BufferSize) -> Result<Output, Error> {
         self.sign
             .take_with(data, buffer)
@@ -221,7 +227,8 @@ impl Session {
     /// PKCS #11, C_SignUpdate.
     ///
     /// # Errors
-    /// [`Error::DataLenRange`] when the data cannot be signed any more; the operation has ended then.
+    /// [`Error::DataLenRange`] when the data cannot be signed any more; the operation has ended
+    /// then.
     pub fn sign_update(&self, part: &[u8]) -> Result<(), Error> {
         self.sign.update(part)
     }
@@ -327,8 +334,8 @@ impl Session {
         operation.map_or_else(|refused| refused, |operation| Ok(Output::Bytes(operation.finish())))
     }
 
-    /// Passes on what the views of a call's arguments gave; when they failed, the operation ends: any error but
-    /// `CKR_BUFFER_TOO_SMALL` ends it (PKCS #11, C_Sign).
+    /// Passes on what the views of a call's arguments gave; when they failed, the operation ends:
+    /// any error but `CKR_BUFFER_TOO_SMALL` ends it (PKCS #11, C_Sign).
     ///
     /// # Errors
     /// Those of the views.
@@ -340,7 +347,8 @@ impl Session {
         })
     }
 
-    /// PKCS #11, C_SessionCancel: ends what the flags name. What is not going on, or unknown, is ignored.
+    /// PKCS #11, C_SessionCancel: ends what the flags name. What is not going on, or unknown, is
+    /// ignored.
     pub fn cancel(&self, flags: ck::CK_FLAGS) {
         if flags & ck::CKF_FIND_OBJECTS != 0 {
             *self.find.lock() = None;

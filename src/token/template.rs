@@ -13,14 +13,14 @@ pub struct TemplateEntry<'a> {
     pub value: &'a [u8],
 }
 
-/// Whether an object with these attributes matches. An attribute that it does not have, or never heard of, is no
-/// match and no error.
+/// Whether an object with these attributes matches. An attribute that it does not have, or never
+/// heard of, is no match and no error.
 pub(super) fn matches(template: &[TemplateEntry<'_>], attributes: &Attributes) -> bool {
     template.iter().all(|entry| attributes.get(entry.kind) == Some(entry.value))
 }
 
-/// Whether an object of which only these attributes are known yet can still match. What cannot is not read from the
-/// card.
+/// Whether an object of which only these attributes are known yet can still match. What cannot is
+/// not read from the card.
 pub(super) fn may_match(template: &[TemplateEntry<'_>], known: &Attributes) -> bool {
     template.iter().all(|entry| known.get(entry.kind).is_none_or(|value| value == entry.value))
 }

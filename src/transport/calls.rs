@@ -1,7 +1,7 @@
 //! The calls of PC/SC that this module makes, and nothing besides: no retry, no mapping, no memory.
 //!
-//! The library implements them in [`pcsc`](super::pcsc), a simulated service in the tests. Names and meanings are
-//! those of winscard.h (pcsc-lite, <https://pcsclite.apdu.fr/api/>).
+//! The library implements them in [`pcsc`](super::pcsc), a simulated service in the tests. Names
+//! and meanings are those of winscard.h (pcsc-lite, <https://pcsclite.apdu.fr/api/>).
 
 use std::fmt;
 use std::time::Duration;
@@ -69,7 +69,8 @@ pub trait Calls: Send + Sync {
     fn establish_context(&self) -> Result<Box<dyn Context>, Code>;
 }
 
-/// A context. It serves one call at a time, and others wait for that one, [`Context::cancel`] excepted.
+/// A context. It serves one call at a time, and others wait for that one, [`Context::cancel`]
+/// excepted.
 pub trait Context: Send + Sync {
     /// SCardListReaders.
     ///
@@ -123,8 +124,8 @@ pub trait Card: Send {
 
 /// A connection that has the card for itself.
 pub trait CardTransaction {
-    /// SCardTransmit. `None`: the library panicked, or its answer has a length that no answer has; the card may have
-    /// carried the command out.
+    /// SCardTransmit. `None`: the library panicked, or its answer has a length that no answer has;
+    /// the card may have carried the command out.
     ///
     /// # Errors
     /// The code of the service.

@@ -1,15 +1,19 @@
-//! A connection to one card, and all that is done when another program, the reader or the service gets in the way.
+//! A connection to one card, and all that is done when another program, the reader or the service
+//! gets in the way.
 //!
 //! Traps, each seen with pcsc-lite:
 //!
-//! - `SCARD_W_RESET_CARD` stays until `SCardReconnect`. The connection is renewed without a reset: two programs that
-//!   answer a reset with a reset would never stop.
-//! - That notice gets lost when resets follow each other closely; what is left of it is `SCARD_E_PROTO_MISMATCH` at the
-//!   next command, and at every one until the connection is renewed.
-//! - A renewal in the middle of another program's reset gives a connection without a protocol; no command can be sent
-//!   on it before it is renewed once more.
-//! - After a reset within a transaction the service takes nothing, not even the end, before the connection is renewed.
-//! - A card that is being pulled answers "not transacted", or success and no bytes, for some hundred milliseconds.
+//! - `SCARD_W_RESET_CARD` stays until `SCardReconnect`. The connection is renewed without a reset:
+//!   two programs that answer a reset with a reset would never stop.
+//! - That notice gets lost when resets follow each other closely; what is left of it is
+//!   `SCARD_E_PROTO_MISMATCH` at the next command, and at every one until the connection is
+//!   renewed.
+//! - A renewal in the middle of another program's reset gives a connection without a protocol; no
+//!   command can be sent on it before it is renewed once more.
+//! - After a reset within a transaction the service takes nothing, not even the end, before the
+//!   connection is renewed.
+//! - A card that is being pulled answers "not transacted", or success and no bytes, for some
+//!   hundred milliseconds.
 //! - After some failures the card stays mute until its power is taken (seen after suspend).
 
 use std::time::{Duration, Instant};
@@ -21,8 +25,8 @@ use super::{Disposition, ReaderName, ReaderState, TransportError, transport_erro
 /// How long to look for a removal after a command failed: pcscd polls some readers every 400 ms.
 const REMOVAL_NOTICE: Duration = Duration::from_millis(600);
 
-/// A connection with a context of its own: `SCardBeginTransaction` waits without limit, and everything else on its
-/// context waits with it. Dropping it leaves the card as it is.
+/// A connection with a context of its own: `SCardBeginTransaction` waits without limit, and
+/// everything else on its context waits with it. Dropping it leaves the card as it is.
 pub struct Connection {
     context: Box<dyn Context>,
     reader: ReaderName,
@@ -41,8 +45,8 @@ struct Link {
     power_off_due: bool,
 }
 
-/// A transaction: no other program reaches the card until it ends. One that is dropped without [`Transaction::end`]
-/// takes the card's power, since it is not known in what state the card is.
+/// A transaction: no other program reaches the card until it ends. One that is dropped without
+/// [`Transaction::end`] takes the card's power, since it is not known in what state the card is.
 pub struct Transaction<'a> {
     context: &'a dyn Context,
     reader: &'a ReaderName,
@@ -57,8 +61,8 @@ impl Connection {
     /// Connects to the card in a reader, shared with other programs.
     ///
     /// # Errors
-    /// [`TransportError::Removed`] when there is no card, [`TransportError::Busy`] when another program has it for
-    /// itself.
+    /// [`TransportError::Removed`] when there is no card, [`TransportError::Busy`] when another
+    /// program has it for itself.
     pub fn open(calls: &dyn Calls, reader: &ReaderName) -> Result<Self, TransportError> {
         let context = calls.establish_context().map_err(|code| match transport_error(code) {
             // It says nothing about the card.
@@ -73,12 +77,12 @@ impl Connection {
         Ok(Self { context, reader, card: Some(card), link: Link::default(), fairness: Fairness::default() })
     }
 
-    /// Begins a transaction. Waits while another program has one, without limit. A reset by another program is
-    /// recovered from here and reported by [`Transaction::was_reset`].
+    /// Begins a transaction. Waits while another program has one, without limit. A reset by another
+    /// program is recovered from here and reported by [`Transaction::was_reset`].
     ///
     /// # Errors
-    /// [`TransportError::Removed`] when the card this connection was made to is gone; [`TransportError::Reset`] when
-    /// others reset the card faster than it can be recovered.
+    /// [`TransportError::Removed`] when the card this connection was made to is gone;
+    /// [`TransportError::Reset`] when others reset the card faster than it can be recovered.
     pub fn begin(&mut self) -> Result<Transaction<'_>, TransportError> {
         let card: &mut dyn Card = &mut **self.card.as_mut().ok_or(TransportError::Removed)?;
         self.fairness.before_begin();
@@ -143,7 +147,8 @@ impl Transaction<'_> {
     /// Sends a command APDU and returns the response APDU.
     ///
     /// # Errors
-    /// Whatever kept the answer away. Except for [`TransportError::NotSent`] the card may have carried the command out.
+    /// Whatever kept the answer away. Except for [`TransportError::NotSent`] the card may have
+    /// carried the command out.
     pub fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
         let calls = self.calls.as_mut().ok_or(TransportError::Removed)?;
         match calls.transmit(command) {

@@ -1,7 +1,8 @@
 //! Leaving the card alone now and then, so that other programs get their turn.
 //!
-//! pcscd has no queue for transactions: a client that waits looks every 100 ms whether the card is free. A program that
-//! signs without a pause leaves gaps of less than a millisecond, and others would hardly ever see one.
+//! pcscd has no queue for transactions: a client that waits looks every 100 ms whether the card is
+//! free. A program that signs without a pause leaves gaps of less than a millisecond, and others
+//! would hardly ever see one.
 
 use std::thread;
 use std::time::{Duration, Instant};

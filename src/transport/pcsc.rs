@@ -1,9 +1,9 @@
 //! The calls over the PC/SC library of this machine; the only file that names the `pcsc` crate.
 //!
-//! Traps of the crate, each seen: its `Card` resets the card when dropped, so that connections are closed by hand. It
-//! panics on an answer longer than its buffer, at a command on a connection that came back without a protocol, and in
-//! debug builds on a code it does not know. A panic at a command becomes an answer that tells nothing; anywhere else
-//! the C boundary catches it.
+//! Traps of the crate, each seen: its `Card` resets the card when dropped, so that connections are
+//! closed by hand. It panics on an answer longer than its buffer, at a command on a connection that
+//! came back without a protocol, and in debug builds on a code it does not know. A panic at a
+//! command becomes an answer that tells nothing; anywhere else the C boundary catches it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -75,7 +75,8 @@ impl Card for pcsc::Card {
 
     fn disconnect(self: Box<Self>, disposition: Disposition) {
         if let Err((card, _)) = pcsc::Card::disconnect(*self, crate_disposition(disposition)) {
-            // The crate would reset the card now. A handle that cannot be closed is the service's to clean up.
+            // The crate would reset the card now. A handle that cannot be closed is the service's to clean
+            // up.
             std::mem::forget(card);
         }
     }

@@ -1,5 +1,5 @@
-//! What a reader's driver says of its reader (PC/SC Workgroup, Part 10): one or two questions to the driver, and no
-//! exchange with the card.
+//! What a reader's driver says of its reader (PC/SC Workgroup, Part 10): one or two questions to
+//! the driver, and no exchange with the card.
 
 use super::{Connection, TransportError};
 
@@ -16,8 +16,8 @@ const MAX_APDU_DATA_SIZE: u8 = 0x0a;
 const MAX_SHORT_DATA: u32 = 256;
 
 impl Connection {
-    /// Whether the reader takes commands of extended length; `None` when its driver does not say. libccid says 0x10000
-    /// for yes and 0 for no.
+    /// Whether the reader takes commands of extended length; `None` when its driver does not say.
+    /// libccid says 0x10000 for yes and 0 for no.
     ///
     /// # Errors
     /// [`TransportError::Busy`] while another program has the card.

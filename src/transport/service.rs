@@ -1,6 +1,8 @@
-//! The service that has the readers: which there are, what it knows of them, and waiting until that changes.
+//! The service that has the readers: which there are, what it knows of them, and waiting until that
+//! changes.
 //!
-//! A context serialises its calls. Looking at readers has one, a wait has another, and every connection its own.
+//! A context serialises its calls. Looking at readers has one, a wait has another, and every
+//! connection its own.
 
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -68,7 +70,8 @@ impl Service {
         readers
     }
 
-    /// What is known of one reader now, without an exchange with the card; `None` when there is no such reader.
+    /// What is known of one reader now, without an exchange with the card; `None` when there is no
+    /// such reader.
     ///
     /// # Errors
     /// When the service cannot be asked.
@@ -91,7 +94,8 @@ impl Service {
         Connection::open(&*self.calls, reader)
     }
 
-    /// Asks the service, once more with a fresh context if the one at hand died with a service that was restarted.
+    /// Asks the service, once more with a fresh context if the one at hand died with a service that
+    /// was restarted.
     fn look<T>(&self, ask: impl Fn(&dyn Context) -> Result<T, Code>) -> Result<T, TransportError> {
         let mut looking = self.looking.lock();
         if let Some(context) = looking.take() {
@@ -111,8 +115,9 @@ impl Service {
         answer
     }
 
-    /// Waits until a reader comes or goes, one of `known` changes, or [`Service::close`] is called. Spurious returns
-    /// are allowed: the caller looks for itself. Without a service that answers, it pauses, longer each time.
+    /// Waits until a reader comes or goes, one of `known` changes, or [`Service::close`] is called.
+    /// Spurious returns are allowed: the caller looks for itself. Without a service that
+    /// answers, it pauses, longer each time.
     pub fn wait_for_change(&self, known: &[(ReaderName, ReaderState)], timeout: Duration) {
         let waited = self.calls.establish_context().and_then(|context| {
             let context: Arc<dyn Context> = context.into();
@@ -164,7 +169,8 @@ impl Service {
         self.changed.notify_all();
     }
 
-    /// Waits in the service. Programs that connect and disconnect are no change, and the wait goes on.
+    /// Waits in the service. Programs that connect and disconnect are no change, and the wait goes
+    /// on.
     fn wait(
         &self,
         context: &dyn Context,
@@ -181,8 +187,8 @@ impl Service {
         if !events.is_empty() {
             context.get_status_change(Duration::ZERO, &mut events)?;
         }
-        // Since version 2 pcscd compares the number of readers that stands here; before, it compared with the number
-        // at the beginning of the call and ignored this one.
+        // Since version 2 pcscd compares the number of readers that stands here; before, it compared with
+        // the number at the beginning of the call and ignored this one.
         let readers = u32::try_from(listed.len()).unwrap_or_default();
         let mut pnp = ReaderEvent::unaware(ReaderName::from(PNP_NOTIFICATION.to_owned()));
         pnp.current = readers << 16;

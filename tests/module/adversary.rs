@@ -1,5 +1,6 @@
-//! Inputs by which an adversary once broke a promise, named after the rule that each has to keep. Those that prove
-//! something with the loaded library and a real service alone stand in `tests/process`.
+//! Inputs by which an adversary once broke a promise, named after the rule that each has to keep.
+//! Those that prove something with the loaded library and a real service alone stand in
+//! `tests/process`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -95,7 +95,8 @@ fn assert_survived(ready: &Ready, command: &CommandRecord, code: ck::CK_RV, case
     }
 }
 
-/// Whether a command is sent once more after the reader failed: one that neither carries a PIN nor signs.
+/// Whether a command is sent once more after the reader failed: one that neither carries a PIN nor
+/// signs.
 fn is_repeated(call: Call, command: &CommandRecord) -> bool {
     let signs = call.signs() && command.instruction() == Some(SIGN);
     !signs && !calls::sends_a_pin(command) && command.instruction() != Some(0x24)

@@ -68,9 +68,10 @@ fn token_works(
     Ok(2 + assert_pss_is_honest(fixture, profile, session, credential, chip))
 }
 
-/// Whether a card may count as another one once, since a PIN goes to no card whose identity cannot be read again: one
-/// that another program left open shows a certificate which it hides later; one that shows neither certificate nor token
-/// information has no identity, which matters when the reader fails.
+/// Whether a card may count as another one once, since a PIN goes to no card whose identity cannot
+/// be read again: one that another program left open shows a certificate which it hides later; one
+/// that shows neither certificate nor token information has no identity, which matters when the
+/// reader fails.
 fn may_lose_its_identity(profile: &Profile) -> bool {
     let certificate = profile.credential(Credential::Authentication);
     let hides = certificate.is_some_and(|authentication| authentication.certificate_needs_pin);
@@ -79,8 +80,8 @@ fn may_lose_its_identity(profile: &Profile) -> bool {
     hides && (profile.left_verified || no_token_info)
 }
 
-/// A chip that makes PSS signatures offers them; one that does not loses the offer after one failure. Returns how many
-/// the card was asked for.
+/// A chip that makes PSS signatures offers them; one that does not loses the offer after one
+/// failure. Returns how many the card was asked for.
 fn assert_pss_is_honest(
     fixture: &Fixture,
     profile: &Profile,

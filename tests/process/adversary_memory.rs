@@ -1,7 +1,8 @@
 //! What a process holds of a PIN and of the signature certificate, at any instant and afterwards.
 //!
-//! The process itself, its forked children and its core files are searched. A PIN, and anything from
-//! which one can be computed, lies on protected pages only: locked, not dumped, wiped at a fork.
+//! The process itself, its forked children and its core files are searched. A PIN, and anything
+//! from which one can be computed, lies on protected pages only: locked, not dumped, wiped at a
+//! fork.
 
 use std::env;
 use std::fs;

@@ -85,8 +85,8 @@ fn the_program_that_changed_the_pin_stays_logged_in_with_the_new_one() {
     }
 }
 
-/// Programs that start anew for each signature and enter a PIN from a file, which is no more than an
-/// entry to the module.
+/// Programs that start anew for each signature and enter a PIN from a file, which is no more than
+/// an entry to the module.
 #[test]
 fn short_programs_that_replay_an_old_pin_do_not_lock_a_card_with_a_reserve() {
     for (credential, token, _, new, _) in FACTS {

@@ -1,5 +1,6 @@
 //! A PIN goes to the card that it was entered for. The cards of two persons are swapped within one
-//! poll of pcscd, which sees nothing of it, at each command of an operation, and between operations.
+//! poll of pcscd, which sees nothing of it, at each command of an operation, and between
+//! operations.
 
 use crate::support::child::Child;
 use crate::support::{card, stack_of};
@@ -39,8 +40,8 @@ fn length(prelude: &[&str], operation: &str) -> usize {
     card.commands_since(mark)
 }
 
-/// VERIFYs that the second card has compared with its PIN, or was sent. The first card's come before
-/// the swap, which the ledger shows as the command that got no answer.
+/// VERIFYs that the second card has compared with its PIN, or was sent. The first card's come
+/// before the swap, which the ledger shows as the command that got no answer.
 fn verifies_after_swap(card: &VirtualCard) -> usize {
     let ledger = card.ledger();
     let commands: Vec<_> = ledger.commands().collect();
@@ -48,8 +49,8 @@ fn verifies_after_swap(card: &VirtualCard) -> usize {
     commands[swap + 1..].iter().filter(|command| command.verify.is_some()).count()
 }
 
-/// The new card is another token: its own PIN is taken. The call that first reaches it says that the
-/// old one is gone.
+/// The new card is another token: its own PIN is taken. The call that first reaches it says that
+/// the old one is gone.
 fn assert_second_card_works(host: &mut Child) {
     let told = ["sign signature", "login signature OTHER9"]
         .iter()

@@ -1,9 +1,10 @@
 //! A setting that protects is never dropped in silence: `/etc/jpki-pkcs11.toml` counts in every
 //! program, beside the user's file.
 //!
-//! Each program sees an `/etc` and a `/run` of its own, in a mount namespace. The PC/SC service stands
-//! where a program with more rights than its user looks for it. A test that root does not run is root
-//! in a user namespace, where there is no other user; then the program gives up its capabilities.
+//! Each program sees an `/etc` and a `/run` of its own, in a mount namespace. The PC/SC service
+//! stands where a program with more rights than its user looks for it. A test that root does not
+//! run is root in a user namespace, where there is no other user; then the program gives up its
+//! capabilities.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};

@@ -1,5 +1,5 @@
-//! Rules: those of the source tree, of the tests themselves, and of the PIN. Of the crate only the state of a PIN
-//! is used.
+//! Rules: those of the source tree, of the tests themselves, and of the PIN. Of the crate only the
+//! state of a PIN is used.
 
 #![allow(unreachable_pub, reason = "a test program has no users")]
 #![allow(

@@ -12,7 +12,8 @@ use crate::token::output::{BufferSize, Output};
 #[derive(Debug)]
 pub(in crate::ffi) struct Out<T>(NonNull<T>);
 
-/// A buffer whose length stands in memory of the caller and is answered there: `pSignature` with `pulSignatureLen`.
+/// A buffer whose length stands in memory of the caller and is answered there: `pSignature` with
+/// `pulSignatureLen`.
 #[derive(Debug)]
 pub(in crate::ffi) struct OutBuffer<T> {
     start: *mut T,
@@ -58,8 +59,9 @@ impl<T: Copy> OutBuffer<T> {
     /// [`Error::ArgumentsBad`] for a NULL `length` and for a length that no memory can have.
     ///
     /// # Safety
-    /// As long as the view lives: `length` is NULL, or a `CK_ULONG` may be written there. If `start` is not NULL, the
-    /// `CK_ULONG` may be read too, and so many `T` may be written from `start` on.
+    /// As long as the view lives: `length` is NULL, or a `CK_ULONG` may be written there. If
+    /// `start` is not NULL, the `CK_ULONG` may be read too, and so many `T` may be written from
+    /// `start` on.
     pub(in crate::ffi) unsafe fn new(start: *mut T, length: *mut CK_ULONG) -> Result<Self, Error> {
         // SAFETY: as this function's caller promises.
         let place = unsafe { Out::new(length) }?;

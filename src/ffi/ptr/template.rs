@@ -10,8 +10,8 @@ use crate::token::attribute::{AttributeAnswer, AttributeQuery};
 use crate::token::output::BufferSize;
 use crate::token::template::TemplateEntry;
 
-/// The most attributes a template may have. Standard and vendor attributes together are fewer; a count beyond is a
-/// mistake, and would walk through memory that is not the caller's template.
+/// The most attributes a template may have. Standard and vendor attributes together are fewer; a
+/// count beyond is a mistake, and would walk through memory that is not the caller's template.
 const MAX_TEMPLATE: usize = 4096;
 
 /// An attribute template, and where it stands.
@@ -28,8 +28,9 @@ impl Template {
     /// [`Error::HostMemory`].
     ///
     /// # Safety
-    /// `start` is NULL, or as long as the view lives `count` attributes may be read there, and whatever they lead to
-    /// as their lengths say; both may be written too if [`Template::write`] is called.
+    /// `start` is NULL, or as long as the view lives `count` attributes may be read there, and
+    /// whatever they lead to as their lengths say; both may be written too if
+    /// [`Template::write`] is called.
     pub(in crate::ffi) unsafe fn new(start: *mut CK_ATTRIBUTE, count: CK_ULONG) -> Result<Self, Error> {
         let count = possible_count::<CK_ATTRIBUTE>(count)?;
         if count > MAX_TEMPLATE || (start.is_null() && count != 0) {
@@ -57,7 +58,8 @@ impl Template {
     /// The template of C_FindObjectsInit: kinds and values.
     ///
     /// # Errors
-    /// [`Error::ArgumentsBad`] for a NULL value with a length and for a length that no memory can have.
+    /// [`Error::ArgumentsBad`] for a NULL value with a length and for a length that no memory can
+    /// have.
     pub(in crate::ffi) fn entries(&self) -> Result<Vec<TemplateEntry<'_>>, Error> {
         self.attributes
             .iter()
@@ -69,7 +71,8 @@ impl Template {
             .collect()
     }
 
-    /// Writes one answer to each attribute, in order. A value is never written where it does not fit.
+    /// Writes one answer to each attribute, in order. A value is never written where it does not
+    /// fit.
     pub(in crate::ffi) fn write(&self, answers: &[AttributeAnswer]) {
         for (index, (attribute, answer)) in self.attributes.iter().zip(answers).enumerate() {
             let length = match answer {
@@ -77,7 +80,8 @@ impl Template {
                 AttributeAnswer::Unavailable => ck::CK_UNAVAILABLE_INFORMATION,
                 AttributeAnswer::Value(value) => match buffer_size(attribute) {
                     BufferSize::Bytes(size) if value.len() <= size => {
-                        // SAFETY: `new`'s caller allows to write `size` bytes; `value` is not the caller's memory.
+                        // SAFETY: `new`'s caller allows to write `size` bytes; `value` is not the caller's
+                        // memory.
                         unsafe { copy_out(value, attribute.pValue.cast()) };
                         from_usize(value.len())
                     }

@@ -66,8 +66,9 @@ impl Applet<'_, '_> {
         if start.len() >= length || !self.can(Capability::ShortFileIds) {
             return self.read_rest(&start, length);
         }
-        // A short identifier makes its file the current one (ISO/IEC 7816-4, 7.2.2). Whether every chip does so is not
-        // known: one that goes on in another file, or in none, brings no certificate.
+        // A short identifier makes its file the current one (ISO/IEC 7816-4, 7.2.2). Whether every chip
+        // does so is not known: one that goes on in another file, or in none, brings no
+        // certificate.
         if self.may(Capability::ShortFileIdsSelect) {
             let certificate = self.read_rest(&start, length);
             if certificate.is_ok() {
@@ -105,8 +106,8 @@ impl Applet<'_, '_> {
         Certificate::parse(bytes).ok_or(AppletError::NoCertificate)
     }
 
-    /// READ BINARY (ISO/IEC 7816-4, 11.3.3) of at most `length` bytes, fewer where the card or the reader is known to
-    /// fail at 256.
+    /// READ BINARY (ISO/IEC 7816-4, 11.3.3) of at most `length` bytes, fewer where the card or the
+    /// reader is known to fail at 256.
     fn read(&mut self, p1: u8, p2: u8, length: u16) -> Result<Response, AppletError> {
         let command = |length| Command::new(0x00, 0xb0, p1, p2).expect(Expected::Short(length));
         if length <= SMALL_CHUNK || !self.may(Capability::FullLength) {
@@ -121,7 +122,8 @@ impl Applet<'_, '_> {
                 self.capabilities.learn(Capability::FullLength, Evidence::Disproven);
                 return self.exchange(CommandKind::Read, &command(SMALL_CHUNK));
             }
-            // A reader that fails here may fail at the length. The transaction is begun again, and asks for less.
+            // A reader that fails here may fail at the length. The transaction is begun again, and asks for
+            // less.
             Err(AppletError::Transport {
                 error: TransportError::Failed(_) | TransportError::BadLength,
                 ..
@@ -140,8 +142,9 @@ impl Applet<'_, '_> {
         self.read(high, low, length)
     }
 
-    /// Reads what is left in one exchange, where card and reader can. A card without short file identifiers is an old
-    /// one and not asked. Some readers lose the card at the first try: it is made while the card is recognised, or never.
+    /// Reads what is left in one exchange, where card and reader can. A card without short file
+    /// identifiers is an old one and not asked. Some readers lose the card at the first try: it
+    /// is made while the card is recognised, or never.
     fn read_rest_extended(
         &mut self,
         bytes: &mut Zeroizing<Vec<u8>>,
@@ -177,13 +180,15 @@ impl Applet<'_, '_> {
     }
 }
 
-/// An offset as READ BINARY has it. Bit 8 of P1 would name a file: offsets end at 32,767, and files before that.
+/// An offset as READ BINARY has it. Bit 8 of P1 would name a file: offsets end at 32,767, and files
+/// before that.
 fn position(offset: usize) -> Result<[u8; 2], AppletError> {
     let offset = u16::try_from(offset).map_err(|_| AppletError::Malformed(CommandKind::Read))?;
     Ok(offset.to_be_bytes())
 }
 
-/// What was read. The end of the file is none of the reader's mistakes: what there is comes with it.
+/// What was read. The end of the file is none of the reader's mistakes: what there is comes with
+/// it.
 fn read_data(response: Response) -> Result<Zeroizing<Vec<u8>>, AppletError> {
     match response.status().classify() {
         Status::EndOfFile if !response.data().is_empty() => Ok(response.into_data()),

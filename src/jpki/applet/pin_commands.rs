@@ -38,7 +38,8 @@ impl Applet<'_, '_> {
         self.select_file(credential.facts().pin_file, CommandKind::CountTries)
     }
 
-    /// The tries left of the PIN that is selected, without spending one: a VERIFY of four bytes, without a PIN.
+    /// The tries left of the PIN that is selected, without spending one: a VERIFY of four bytes,
+    /// without a PIN.
     ///
     /// # Errors
     /// When no answer came.
@@ -47,8 +48,8 @@ impl Applet<'_, '_> {
         Ok(count(&self.exchange(CommandKind::CountTries, &query)?))
     }
 
-    /// The tries left of a PIN, for display: in one command where the card takes short identifiers. A decision about a
-    /// PIN goes by [`Applet::count_selected`].
+    /// The tries left of a PIN, for display: in one command where the card takes short identifiers.
+    /// A decision about a PIN goes by [`Applet::count_selected`].
     ///
     /// # Errors
     /// When no answer came.
@@ -67,20 +68,20 @@ impl Applet<'_, '_> {
         }
     }
 
-    /// Sends a PIN, once, to the file that is selected. The form with a SELECT before it is the one that every project
-    /// uses: a try is too dear to experiment with.
+    /// Sends a PIN, once, to the file that is selected. The form with a SELECT before it is the one
+    /// that every project uses: a try is too dear to experiment with.
     ///
     /// # Errors
-    /// When the answer says neither right, wrong nor blocked, or none came; [`AppletError::NoPin`] when there was none
-    /// to send.
+    /// When the answer says neither right, wrong nor blocked, or none came; [`AppletError::NoPin`]
+    /// when there was none to send.
     pub fn verify_selected(&mut self, pin: &Pin) -> Result<VerifyOutcome, AppletError> {
         self.verify(CommandKind::Verify, pin)
     }
 
     /// Changes the PIN that is selected and verified: CHANGE REFERENCE DATA with the new one alone.
     ///
-    /// Known from two projects that both mark it as untested or have one author; not confirmed on a physical card, so
-    /// that [`Applet::confirm_selected`] follows.
+    /// Known from two projects that both mark it as untested or have one author; not confirmed on a
+    /// physical card, so that [`Applet::confirm_selected`] follows.
     ///
     /// # Errors
     /// When the card does not take the new PIN, or it is not known whether it did.
@@ -116,8 +117,8 @@ impl Applet<'_, '_> {
     }
 }
 
-/// What an answer to the question for the tries says. A card answers 63Cx even when the PIN is verified (OpenSC, PR
-/// 959); whether every one does is not known.
+/// What an answer to the question for the tries says. A card answers 63Cx even when the PIN is
+/// verified (OpenSC, PR 959); whether every one does is not known.
 fn count(response: &Response) -> CountAnswer {
     match response.status().classify() {
         Status::TriesLeft(tries) => CountAnswer::Told(tries),

@@ -15,8 +15,9 @@ const P1_UNKNOWN: u8 = 0x7f;
 /// P2 of the sign command with the key that is selected.
 const P2_SELECTED: u8 = 0x80;
 
-/// An input that no scheme takes: a hash has 32 bytes, and PKCS #1 v1.5 padding of 2048 bits leaves room for 245. A
-/// question that a chip could sign would be a signature that the user did not ask for.
+/// An input that no scheme takes: a hash has 32 bytes, and PKCS #1 v1.5 padding of 2048 bits leaves
+/// room for 245. A question that a chip could sign would be a signature that the user did not ask
+/// for.
 const UNSIGNABLE: [u8; 246] = [0; 246];
 
 /// What the longest signature needs in Le: 00.
@@ -36,10 +37,11 @@ impl Applet<'_, '_> {
         Ok(ok(CommandKind::Sign, response)?.into_data())
     }
 
-    /// Asks whether the card has a scheme, with an input that cannot be signed, and learns what the answer tells.
+    /// Asks whether the card has a scheme, with an input that cannot be signed, and learns what the
+    /// answer tells.
     ///
-    /// A P1 that the card does not know is answered as one that no source knows. A card that looks at the PIN or at the
-    /// length first, or that ignores P1, tells nothing this way.
+    /// A P1 that the card does not know is answered as one that no source knows. A card that looks
+    /// at the PIN or at the length first, or that ignores P1, tells nothing this way.
     ///
     /// # Errors
     /// When no answer came.
@@ -79,9 +81,9 @@ impl Applet<'_, '_> {
         known.unwrap_or_else(|| self.can(Capability::ShortFileIds))
     }
 
-    /// The sign command with whatever the card answers: by short key identifier where the card takes that, otherwise
-    /// after a SELECT of the key. A refusal of the first form is no signature, so that the second form may follow,
-    /// until a key was found in one of them.
+    /// The sign command with whatever the card answers: by short key identifier where the card
+    /// takes that, otherwise after a SELECT of the key. A refusal of the first form is no
+    /// signature, so that the second form may follow, until a key was found in one of them.
     fn make_signature(
         &mut self,
         credential: Credential,

@@ -11,8 +11,9 @@ use std::ptr::null_mut;
 
 /// Why a file that only `user` or root may have written is not one. `Ok` when it is.
 ///
-/// Many systems give each user a group of its own, and a umask that lets the group write. Such a file is the user's
-/// alone as long as `/etc/group` lists no other member; it is read directly, since a name service may ask the network.
+/// Many systems give each user a group of its own, and a umask that lets the group write. Such a
+/// file is the user's alone as long as `/etc/group` lists no other member; it is read directly,
+/// since a name service may ask the network.
 ///
 /// # Errors
 /// The reason, for a person to read.
@@ -52,9 +53,10 @@ fn is_alone(groups: &str, users: &str, group: u32, user: u32) -> bool {
 
 /// A copy of standard error, if what is open there is standard error.
 ///
-/// A host that closed its descriptor 2 gets that number again for the next file, connection or device it opens; lines
-/// of text would damage it. So only a terminal counts, systemd's journal, and files and pipes that are open for writing
-/// alone or for appending. The copy stays what it is when the host closes descriptor 2 later.
+/// A host that closed its descriptor 2 gets that number again for the next file, connection or
+/// device it opens; lines of text would damage it. So only a terminal counts, systemd's journal,
+/// and files and pipes that are open for writing alone or for appending. The copy stays what it is
+/// when the host closes descriptor 2 later.
 #[must_use]
 pub fn stderr_for_logging() -> Option<File> {
     let file = File::from(stderr().as_fd().try_clone_to_owned().ok()?);
@@ -65,15 +67,15 @@ pub fn stderr_for_logging() -> Option<File> {
     if !file.is_terminal() && !only_written(&file) {
         return None;
     }
-    // Opened anew, so that it can be told not to block without telling the host's own descriptor the same. A file that
-    // may not be opened anew would block, unless it is one on a disk.
+    // Opened anew, so that it can be told not to block without telling the host's own descriptor the
+    // same. A file that may not be opened anew would block, unless it is one on a disk.
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let anew = OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
     anew.ok().or(metadata.is_file().then_some(file))
 }
 
-/// Whether a socket is the one that systemd connected to the journal: it names it by device and inode
-/// (systemd.exec(5), `$JOURNAL_STREAM`).
+/// Whether a socket is the one that systemd connected to the journal: it names it by device and
+/// inode (systemd.exec(5), `$JOURNAL_STREAM`).
 fn is_journal(socket: &Metadata) -> bool {
     env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == format!("{}:{}", socket.dev(), socket.ino()))
 }
@@ -105,13 +107,13 @@ pub fn open_log(path: &Path, user: u32) -> Result<File, String> {
     Ok(file)
 }
 
-/// Writes a line in one call, or loses it. It neither waits for a reader of a pipe, nor lets the signals of a write
-/// (a pipe without a reader, a file at its limit) reach the host.
+/// Writes a line in one call, or loses it. It neither waits for a reader of a pipe, nor lets the
+/// signals of a write (a pipe without a reader, a file at its limit) reach the host.
 pub fn write_line(file: &File, line: &[u8]) {
     let signals = [libc::SIGPIPE, libc::SIGXFSZ];
     let Some(blocked) = SignalBlock::new(&signals) else { return };
-    // SAFETY: the descriptor is open, and so many bytes may be read. MSG_DONTWAIT is for sockets; a file that is none
-    // says so.
+    // SAFETY: the descriptor is open, and so many bytes may be read. MSG_DONTWAIT is for sockets; a
+    // file that is none says so.
     let sent = unsafe {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         libc::send(file.as_raw_fd(), line.as_ptr().cast(), line.len(), flags)
@@ -123,15 +125,16 @@ pub fn write_line(file: &File, line: &[u8]) {
     drop(blocked);
 }
 
-/// Signals that the calling thread does not get. Those that came meanwhile are taken away again: they came from our
-/// write, which is sent to the writing thread (signal(7)).
+/// Signals that the calling thread does not get. Those that came meanwhile are taken away again:
+/// they came from our write, which is sent to the writing thread (signal(7)).
 struct SignalBlock {
     signals: libc::sigset_t,
     before: libc::sigset_t,
 }
 
 impl SignalBlock {
-    /// `None` when the host waits for one of these signals itself at this moment, so that none may be taken away.
+    /// `None` when the host waits for one of these signals itself at this moment, so that none may
+    /// be taken away.
     fn new(signals: &[libc::c_int]) -> Option<Self> {
         let mut set = empty_set();
         for &signal in signals {

@@ -24,9 +24,10 @@ struct Page {
 
 /// Tells a process from the children that it forks.
 ///
-/// The mark lies on a page that the kernel empties in a child (madvise(2), `MADV_WIPEONFORK`). A process id would not
-/// do: a child in a new PID namespace can have the id that its parent has in its own. Where the kernel does not know
-/// the advice (before Linux 4.14) the process id is all there is.
+/// The mark lies on a page that the kernel empties in a child (madvise(2), `MADV_WIPEONFORK`). A
+/// process id would not do: a child in a new PID namespace can have the id that its parent has in
+/// its own. Where the kernel does not know the advice (before Linux 4.14) the process id is all
+/// there is.
 pub struct ForkMarker {
     /// The mark; null until the first question. It is never given back: other threads may read it.
     mark: AtomicPtr<AtomicU32>,
@@ -36,8 +37,8 @@ pub struct ForkMarker {
 #[repr(C, align(65536))]
 struct LargestPage([AtomicU32; 16384]);
 
-/// The page of the first mark. It is zero-initialised memory of the library, which the loader maps without a file, and
-/// which goes when the library is unloaded.
+/// The page of the first mark. It is zero-initialised memory of the library, which the loader maps
+/// without a file, and which goes when the library is unloaded.
 static FIRST_PAGE: LargestPage = LargestPage([const { AtomicU32::new(0) }; 16384]);
 
 /// Whether a marker has [`FIRST_PAGE`].
@@ -94,8 +95,8 @@ impl Page {
         Some(Self { start: NonNull::new(start.cast())?, length })
     }
 
-    /// Keeps the page out of swap, core files and children. A failure is logged and no more: a limit on locked memory
-    /// of 0, which containers set, is no reason to refuse the card.
+    /// Keeps the page out of swap, core files and children. A failure is logged and no more: a
+    /// limit on locked memory of 0, which containers set, is no reason to refuse the card.
     fn protect(&self) {
         let start = self.start.as_ptr().cast::<c_void>();
         // SAFETY: the mapping is this page's own.
@@ -108,7 +109,8 @@ impl Page {
     /// Has the kernel empty the page in children. `false` where it cannot.
     fn wipe_on_fork(&self) -> bool {
         let start = self.start.as_ptr().cast::<c_void>();
-        // SAFETY: the mapping is this page's own; a child finds zeros, and every bit pattern is a valid `u8`.
+        // SAFETY: the mapping is this page's own; a child finds zeros, and every bit pattern is a valid
+        // `u8`.
         unsafe { wipe_on_fork(start, self.length) }
     }
 }
@@ -139,7 +141,8 @@ impl ForkMarker {
         if found & NOT_WIPED != 0 { found == own_number() | NOT_WIPED } else { found != 0 }
     }
 
-    /// Sets the mark, unless another thread was faster. Lock-free: a fork may happen at any instruction.
+    /// Sets the mark, unless another thread was faster. Lock-free: a fork may happen at any
+    /// instruction.
     fn set(&self) -> *mut AtomicU32 {
         if let ([mark, ..], false) = (&FIRST_PAGE.0, FIRST_PAGE_TAKEN.swap(true, Ordering::AcqRel)) {
             let start = (&raw const FIRST_PAGE).cast_mut().cast::<c_void>();

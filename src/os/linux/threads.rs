@@ -12,7 +12,8 @@ unsafe extern "C" {
     fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
 }
 
-/// As long as this lives, pthread_cancel(3) waits: a cancellation unwinds by force, and Rust ends the host at that.
+/// As long as this lives, pthread_cancel(3) waits: a cancellation unwinds by force, and Rust ends
+/// the host at that.
 #[derive(Debug)]
 pub struct UncancellableThread {
     before: c_int,
@@ -38,8 +39,9 @@ impl Default for UncancellableThread {
 impl Drop for UncancellableThread {
     fn drop(&mut self) {
         let mut ignored = 0;
-        // SAFETY: the state is the one that the call gave, and `ignored` may be written. Setting the state is no
-        // cancellation point (POSIX, 2.9.5): a cancellation that waits is carried out in the host's code.
+        // SAFETY: the state is the one that the call gave, and `ignored` may be written. Setting the state
+        // is no cancellation point (POSIX, 2.9.5): a cancellation that waits is carried out in the
+        // host's code.
         unsafe { pthread_setcancelstate(self.before, &raw mut ignored) };
     }
 }
@@ -47,12 +49,14 @@ impl Drop for UncancellableThread {
 /// What runs when the process exits or the library is unloaded.
 static AT_EXIT: OnceCell<fn()> = OnceCell::new();
 
-/// The loader calls what stands in this section at exit() and at dlclose(), and no handler is left behind.
+/// The loader calls what stands in this section at exit() and at dlclose(), and no handler is left
+/// behind.
 #[used]
 #[unsafe(link_section = ".fini_array")]
 static FINI: extern "C" fn() = run_at_exit;
 
-/// Has `work` run when the process returns from main, calls exit(), or unloads the library. The first one stays.
+/// Has `work` run when the process returns from main, calls exit(), or unloads the library. The
+/// first one stays.
 pub fn on_exit(work: fn()) {
     let _ = AT_EXIT.set(work);
 }

@@ -10,7 +10,8 @@ use jpki_pkcs11::token::mechanism::MechanismRequest;
 use jpki_pkcs11::token::output::{BufferSize, Output};
 use jpki_pkcs11::token::template::TemplateEntry;
 
-/// Defines a trait for [`Module`] whose functions find a session and call the function of the same name.
+/// Defines a trait for [`Module`] whose functions find a session and call the function of the same
+/// name.
 macro_rules! by_handle {
     ($($find:ident $name:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {
         /// What a session does, by its handle.

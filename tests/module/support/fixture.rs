@@ -77,8 +77,8 @@ impl Builder {
         self
     }
 
-    /// A count of tries serves for display for a moment after the card told it, as it does for users. In other tests it
-    /// does not, so that what they see does not depend on time.
+    /// A count of tries serves for display for a moment after the card told it, as it does for
+    /// users. In other tests it does not, so that what they see does not depend on time.
     pub fn reusing_counts(mut self) -> Self {
         self.reuses_counts = true;
         self
@@ -187,8 +187,8 @@ impl Fixture {
         self.module().open_session(slot, ck::CKF_SERIAL_SESSION).expect("a session")
     }
 
-    /// A read-only session. A card that could not be recognised is not looked at again before it was out: so it goes out
-    /// and comes back, without its faults.
+    /// A read-only session. A card that could not be recognised is not looked at again before it
+    /// was out: so it goes out and comes back, without its faults.
     pub fn open_after_failure(&self, slot: SlotId) -> SessionHandle {
         if self.module().token_info(slot).is_err() {
             self.card.clear_faults();

@@ -1,5 +1,5 @@
-//! The calls of PC/SC, made to a simulated service: the module's own recovery runs over them, as it does over the
-//! library.
+//! The calls of PC/SC, made to a simulated service: the module's own recovery runs over them, as it
+//! does over the library.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use jpki_pkcs11::transport::calls::{Calls, Card, CardTransaction, Code, Context,
 use jpki_pkcs11::transport::{Disposition, MAX_ANSWER, ReaderName};
 use pcsc_stand_in::service::{self, CardHandle, ContextHandle, ReaderState, Service, ShareMode, protocol};
 
-/// A wait as short as this is a look: in these tests nothing changes by itself in the meantime, and hundreds of cases
-/// would spend most of their time in it.
+/// A wait as short as this is a look: in these tests nothing changes by itself in the meantime, and
+/// hundreds of cases would spend most of their time in it.
 const LOOK: Duration = Duration::from_millis(600);
 
 const PROTOCOLS: u32 = protocol::T0 | protocol::T1;

@@ -4,10 +4,13 @@
 //! module it tests, so that a wrong constant there shows here. Where sources on real cards
 //! disagree, [`Profile`] has a field and the model plays either side.
 //!
-//! * [`VirtualCard`] takes commands, keeps a [`Ledger`] of them (never a PIN) and plays scripted [`Fault`]s.
-//! * [`Identity`] holds keys and certificates; the names in them say TEST, the keys protect nothing.
+//! * [`VirtualCard`] takes commands, keeps a [`Ledger`] of them (never a PIN) and plays scripted
+//!   [`Fault`]s.
+//! * [`Identity`] holds keys and certificates; the names in them say TEST, the keys protect
+//!   nothing.
 //! * [`stack::Stack`] puts cards into the readers of a private pcscd, for real PC/SC clients.
-//! * The program `virtual-card` runs a stack for clients not written in Rust; [`control`] has its commands.
+//! * The program `virtual-card` runs a stack for clients not written in Rust; [`control`] has its
+//!   commands.
 //!
 //! ```
 //! use virtual_card::{Credential, Reply, VirtualCard};

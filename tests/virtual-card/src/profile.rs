@@ -263,8 +263,8 @@ impl Profile {
             .with_pins("9753", "PHONE42")
     }
 
-    /// A card made without a PIN (顔認証マイナンバーカード): no signature certificate, and an authentication
-    /// key that no PIN opens.
+    /// A card made without a PIN (顔認証マイナンバーカード): no signature certificate, and an
+    /// authentication key that no PIN opens.
     pub fn without_pin() -> Self {
         let mut profile = Self { name: "without-pin".into(), ..Self::under_15() };
         profile.credential_mut(Credential::Authentication).no_pin = Some(0x6984);
