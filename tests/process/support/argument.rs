@@ -30,8 +30,9 @@ impl Argument {
         // SAFETY: a new mapping, at an address that the kernel chooses.
         let start = unsafe { libc::mmap(ptr::null_mut(), PAGE, rights, kind, -1, 0) };
         assert_ne!(start, libc::MAP_FAILED, "a page");
+        // A host with a low limit cannot lock it. A search then takes the page for a find.
         // SAFETY: the mapping is new, and has this length.
-        assert_eq!(unsafe { libc::mlock(start, PAGE) }, 0, "a locked page");
+        unsafe { libc::mlock(start, PAGE) };
         for advice in [libc::MADV_DONTDUMP, libc::MADV_WIPEONFORK] {
             // SAFETY: as above. The advice does not change the bytes.
             assert_eq!(unsafe { libc::madvise(start, PAGE, advice) }, 0, "advice {advice}");
