@@ -256,10 +256,10 @@ fn threads_that_do_everything_at_once_end_and_leave_nothing() {
                     }
                     let class = ck::CKO_PRIVATE_KEY.to_ne_bytes();
                     let template = TemplateEntry { kind: ck::CKA_CLASS, value: &class };
-                    if let Ok([key]) = fixture.find_by(session, &[template]).as_deref()
-                        && fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, *key).is_ok()
-                        && let Ok(signature) = fixture.finish_sign(session, b"data")
-                    {
+                    let key =
+                        fixture.find_by(session, &[template]).ok().and_then(|found| found.first().copied());
+                    let begun = key.map(|key| fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key));
+                    if let (Some(Ok(())), Ok(signature)) = (begun, fixture.finish_sign(session, b"data")) {
                         assert_sha256_signature(fixture.card(), credential, b"data", &signature);
                     }
                     if number % 4 < 2 {

@@ -59,9 +59,8 @@ impl Child {
             // The test harness prints on the same stream; an answer may follow on a line that it
             // began.
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if let Some((_, answer)) = line.split_once(ANSWER)
-                    && sender.send(answer.to_owned()).is_err()
-                {
+                let Some((_, answer)) = line.split_once(ANSWER) else { continue };
+                if sender.send(answer.to_owned()).is_err() {
                     return;
                 }
             }

@@ -153,10 +153,9 @@ impl Applet {
             return Processed::status(self.profile.foreign_status);
         }
         let Some(command) = Command::parse(bytes) else { return Processed::status(sw::WRONG_LENGTH) };
-        if let ExtendedLength::Refused(status) = self.profile.extended_length
-            && command.extended
-        {
-            return Processed::status(status);
+        match self.profile.extended_length {
+            ExtendedLength::Refused(status) if command.extended => return Processed::status(status),
+            _ => {}
         }
         let waiting = std::mem::take(&mut self.waiting);
         let mut processed = match (command.class, command.instruction) {

@@ -226,9 +226,8 @@ fn exchange(call: &mut ActiveCall<'_>, id: ReaderId, command: &[u8]) -> Result<V
             Err(Code::RESET_CARD)
         }
         Some(Exchange::Removed) => {
-            if let Some(reader) = call.reader_mut(id)
-                && let Some(Inserted { icc, .. }) = reader.card.take()
-            {
+            let taken = call.reader_mut(id).and_then(|reader| Some((reader.card.take()?, reader)));
+            if let Some((Inserted { icc, .. }, reader)) = taken {
                 reader.count_event();
                 reader.transaction = None;
                 reader.protocol = protocol::UNDEFINED;
