@@ -92,13 +92,17 @@ impl WatchedHost {
     /// Begins an operation. With the prefix `spawn ` it runs in another thread of the host.
     fn begin(&mut self, prefix: &str, operation: Operation) {
         let token = self.token();
+        let follows = match self.credential {
+            Credential::Authentication => "four digits",
+            Credential::Signature => "secret",
+        };
         match operation {
             Operation::LogIn => {
-                self.host.tell(&format!("{prefix}login {token} secret"));
+                self.host.tell(&format!("{prefix}login {token} {follows}"));
                 self.host.send(&self.pin);
             }
             Operation::ChangePin => {
-                self.host.tell(&format!("{prefix}set-pin {token} secret"));
+                self.host.tell(&format!("{prefix}set-pin {token} {follows}"));
                 self.host.send(&[self.pin.as_slice(), &self.next].concat());
                 std::mem::swap(&mut self.pin, &mut self.next);
             }

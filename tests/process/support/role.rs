@@ -93,14 +93,11 @@ fn read_line() -> Option<String> {
 
 /// Reads the PINs that follow a line. There is no other copy of them in this process.
 fn read_secrets(words: &[&str]) -> Vec<Argument> {
-    let length = |token| match Token::named(token) {
-        Token::Authentication => SECRET_DIGITS,
-        Token::Signature => SECRET_LENGTH,
-    };
     let (length, count) = match *words {
-        ["login", token, "secret"] => (length(token), 1),
+        ["login", _, "secret"] => (SECRET_LENGTH, 1),
         ["login", _, "four", "digits"] => (SECRET_DIGITS, 1),
-        ["set-pin", token, "secret"] => (length(token), 2),
+        ["set-pin", _, "secret"] => (SECRET_LENGTH, 2),
+        ["set-pin", _, "four", "digits"] => (SECRET_DIGITS, 2),
         _ => return Vec::new(),
     };
     let read = |_| {
@@ -247,7 +244,7 @@ fn call_with(words: &[&str], mut secrets: Vec<Argument>) -> String {
         }
         ["login", token, pin] => host().login_with(named(token), &mut pin.as_bytes().to_vec()),
         ["logout", token] => host().logout(named(token)),
-        ["set-pin", token, "secret"] => {
+        ["set-pin", token, "secret"] | ["set-pin", token, "four", "digits"] => {
             let (old, new) = secrets.split_at_mut(1);
             host().set_pin(named(token), &mut old[0], &mut new[0])
         }
