@@ -404,9 +404,10 @@ command_deny() {
 
 command_soak() {
     prepare
-    (cd "$ROOT" && JPKI_SOAK=full JPKI_THREAD_SIGNATURES=1000 JPKI_ISOLATION_SECONDS=60 cargo test --locked --release \
+    (cd "$ROOT" && JPKI_SOAK=full JPKI_THREAD_SIGNATURES=1000 JPKI_ISOLATION_SECONDS=60 \
+        JPKI_MEMORY_SAMPLES=300 JPKI_ENDS=200 cargo test --locked --release \
         --features process-tests --test module --test process -- --nocapture --test-threads=1 \
-        sessions:: soak:: threads:: isolation::)
+        sessions:: soak:: threads:: isolation:: adversary_)
 }
 
 command_model() {
