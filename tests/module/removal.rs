@@ -372,3 +372,22 @@ fn a_thread_that_looks_slowly_does_not_end_the_login_to_a_card_that_came_meanwhi
     assert_eq!(fixture.module().session_info(new).unwrap().state, ck::CKS_RO_USER_FUNCTIONS);
     fixture.sign(new, ck::CKM_SHA256_RSA_PKCS, b"data").unwrap();
 }
+
+#[test]
+fn a_wait_for_an_event_is_one_call_that_goes_on_until_something_happens() {
+    let fixture = Fixture::builder().without_card().build();
+    let calls = || {
+        let functions = [Function::EstablishContext, Function::ListReaders, Function::GetStatusChange];
+        functions.map(|function| fixture.service().calls(function)).iter().sum::<u64>()
+    };
+    assert_eq!(rv(fixture.module().wait_for_slot_event(false)), ck::CKR_NO_EVENT);
+    let before = calls();
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| fixture.module().wait_for_slot_event(true));
+        fixture.service().await_blocked(Function::GetStatusChange, 1);
+        // A look at the readers, a context, another look, and the call that waits.
+        assert!(calls() - before <= 6, "{} calls", calls() - before);
+        fixture.insert_card();
+        assert!(waiter.join().expect("no panic").is_ok());
+    });
+}
