@@ -230,7 +230,7 @@ impl State {
             Reply::Removed => Err(Code::REMOVED_CARD),
             Reply::Reset => Err(Code::RESET_CARD),
             Reply::Mute => Err(Code::UNRESPONSIVE_CARD),
-            Reply::TransportError(code) => Err(Code::new(code.cast_unsigned())),
+            Reply::TransportError(code) => Err(Code::new(u32::from_ne_bytes(code.to_ne_bytes()))),
         }
     }
 
