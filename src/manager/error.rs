@@ -22,9 +22,6 @@ pub enum CardError {
     /// user at it.
     #[error("the card is held by another program, or access is refused")]
     Held,
-    /// The card has no such certificate: people under 15 get no signature certificate, for one.
-    #[error("the card does not carry this certificate")]
-    NoCredential,
     /// The card that was spoken of is gone.
     #[error("the card was removed")]
     Removed,

@@ -25,7 +25,6 @@ macro_rules! codes {
 }
 
 codes! {
-    INTERNAL_ERROR = 0x8010_0001;
     CANCELLED = 0x8010_0002;
     INVALID_HANDLE = 0x8010_0003;
     INSUFFICIENT_BUFFER = 0x8010_0008;
