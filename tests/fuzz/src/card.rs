@@ -139,7 +139,7 @@ impl Reader {
         state.card.warm_reset();
     }
 
-    /// VERIFYs with a PIN that were refused, or of which nobody knows, since this was asked last.
+    /// VERIFYs with a PIN that were refused, or whose answer was lost, since this was asked last.
     pub fn take_refused_verifies(&self) -> usize {
         std::mem::take(&mut self.state().refused_verifies)
     }
@@ -257,7 +257,7 @@ impl State {
 
     fn must_be_closed(&mut self) {
         assert!(self.lied || !self.is_verified(), "the card is left verified\n{}", self.card.ledger());
-        // Whoever was told that the card forgot does not look again.
+        // A module that was told that the card forgot does not look again.
         if self.lied {
             self.card.warm_reset();
             self.card.power_off();

@@ -86,7 +86,7 @@ struct Page {
 }
 
 impl User {
-    /// Somebody at this reader.
+    /// A user of this reader, with a module of their own.
     pub fn new(reader: &Reader, config: Config) -> Self {
         let memory = Memory::default();
         let (calls, secrets) = (Arc::new(reader.clone()), Arc::new(memory.clone()));
