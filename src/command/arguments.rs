@@ -1,0 +1,142 @@
+//! What can be typed. Help, manual pages and completions come from the same definition.
+
+use clap::builder::PossibleValuesParser;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap_complete::Shell;
+
+use crate::output::{Exit, Output};
+use crate::text::{Language, help};
+
+/// The name of the command.
+pub(crate) const NAME: &str = "jpki-pkcs11";
+
+pub(crate) const STATUS: &str = "status";
+pub(crate) const REGISTER: &str = "register";
+pub(crate) const UNREGISTER: &str = "unregister";
+pub(crate) const SSH_KEY: &str = "ssh-key";
+pub(crate) const CHANGE_PIN: &str = "change-pin";
+/// Prints a manual page. For packagers, and not listed.
+pub(crate) const MANUAL: &str = "manual";
+/// Prints the completions of a shell. For packagers, and not listed.
+pub(crate) const COMPLETIONS: &str = "completions";
+
+pub(crate) const JSON: &str = "json";
+pub(crate) const LOGIN: &str = "login";
+pub(crate) const DRY_RUN: &str = "dry-run";
+pub(crate) const PROGRAM: &str = "program";
+pub(crate) const CREDENTIAL: &str = "credential";
+const SHELL: &str = "shell";
+
+/// The programs that `register` and `unregister` know.
+pub(crate) const PROGRAMS: [&str; 4] = ["firefox", "thunderbird", "chromium", "all"];
+/// The words for the two PINs.
+pub(crate) const CREDENTIALS: [&str; 2] = ["authentication", "signature"];
+
+/// Reads the arguments. Help and errors are printed here.
+pub(crate) fn parse(output: &mut Output) -> Result<ArgMatches, Exit> {
+    definition(output.language()).try_get_matches().map_err(|error| {
+        let text = error.render().to_string();
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                output.bytes(text.as_bytes());
+                Exit::Well
+            }
+            _ => {
+                output.remark(text.trim_end());
+                Exit::CannotTell
+            }
+        }
+    })
+}
+
+/// Prints the manual page.
+pub(crate) fn print_manual(_: &ArgMatches, output: &mut Output) -> Exit {
+    let mut page = Vec::new();
+    match clap_mangen::Man::new(definition(output.language())).render(&mut page) {
+        Ok(()) => {
+            output.bytes(&page);
+            Exit::Well
+        }
+        Err(_) => Exit::CannotTell,
+    }
+}
+
+/// Prints the completions of a shell.
+pub(crate) fn print_completions(matches: &ArgMatches, output: &mut Output) -> Exit {
+    let Some(shell) = matches.get_one::<Shell>(SHELL) else { return Exit::CannotTell };
+    let mut script = Vec::new();
+    clap_complete::generate(*shell, &mut definition(output.language()), NAME, &mut script);
+    output.bytes(&script);
+    Exit::Well
+}
+
+/// The command with all that it takes.
+fn definition(language: Language) -> Command {
+    // Titles of our own, since clap's are English.
+    let template = format!(
+        "{{about-with-newline}}\n{} {{usage}}\n\n{{all-args}}{{after-help}}",
+        help::usage_heading(language)
+    );
+    let status_options = [flag(JSON, help::json(language)), flag(LOGIN, help::login(language))];
+    let programs = || {
+        let values = PossibleValuesParser::new(PROGRAMS);
+        Arg::new(PROGRAM).value_parser(values).default_value("all").help(help::program(language))
+    };
+    let credential = Arg::new(CREDENTIAL)
+        .value_parser(PossibleValuesParser::new(CREDENTIALS))
+        .required(true)
+        .help(help::credential(language));
+    let subcommand = |name: &'static str, about: &'static str| {
+        localized(Command::new(name).about(about), language).help_template(template.clone())
+    };
+    let dry_run = || flag(DRY_RUN, help::dry_run(language));
+    localized(Command::new(NAME), language)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(help::about(language))
+        .help_template(template.clone())
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
+        .subcommand_help_heading(help::commands_heading(language))
+        .args(status_options.clone())
+        .arg(
+            Arg::new("version")
+                .long("version")
+                .short('V')
+                .action(ArgAction::Version)
+                .help(help::version(language))
+                .help_heading(help::options_heading(language)),
+        )
+        .disable_version_flag(true)
+        .subcommand(subcommand(STATUS, help::status(language)).args(status_options))
+        .subcommand(subcommand(REGISTER, help::register(language)).arg(programs()).arg(dry_run()))
+        .subcommand(subcommand(UNREGISTER, help::unregister(language)).arg(programs()).arg(dry_run()))
+        .subcommand(subcommand(SSH_KEY, help::ssh_key(language)))
+        .subcommand(subcommand(CHANGE_PIN, help::change_pin(language)).arg(credential))
+        .subcommand(subcommand(MANUAL, "").hide(true))
+        .subcommand(
+            subcommand(COMPLETIONS, "")
+                .hide(true)
+                .arg(Arg::new(SHELL).value_parser(clap::value_parser!(Shell)).required(true)),
+        )
+        .mut_args(|arg| headed(arg, language))
+        .mut_subcommands(|command| command.mut_args(|arg| headed(arg, language)))
+}
+
+/// A command whose option --help is described in the user's language.
+fn localized(command: Command, language: Language) -> Command {
+    command
+        .disable_help_flag(true)
+        .arg(Arg::new("help").long("help").short('h').action(ArgAction::Help).help(help::help(language)))
+}
+
+/// An argument under a title in the user's language.
+fn headed(arg: Arg, language: Language) -> Arg {
+    let heading =
+        if arg.is_positional() { help::arguments_heading(language) } else { help::options_heading(language) };
+    arg.help_heading(heading)
+}
+
+fn flag(name: &'static str, about: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(about)
+}

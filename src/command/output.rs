@@ -1,0 +1,69 @@
+//! What the command prints, and the status that it ends with.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::text::Language;
+
+/// How the command ends. Of two findings the greater one counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// All is well, or it was done.
+    Well,
+    /// There is something for the person to do.
+    ToDo,
+    /// It cannot be said, or the arguments are wrong.
+    CannotTell,
+}
+
+impl Exit {
+    /// The number of the exit status.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Well => 0,
+            Self::ToDo => 1,
+            Self::CannotTell => 2,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.number())
+    }
+}
+
+/// The two streams of the command, and its language. A reader of them that has gone is no failure: nothing is lost that
+/// anyone waits for.
+pub(crate) struct Output {
+    language: Language,
+    results: Box<dyn Write>,
+    remarks: Box<dyn Write>,
+}
+
+impl Output {
+    /// The standard streams.
+    pub(crate) fn new(language: Language) -> Self {
+        Self { language, results: Box::new(io::stdout()), remarks: Box::new(io::stderr()) }
+    }
+
+    /// The language of the messages.
+    pub(crate) fn language(&self) -> Language {
+        self.language
+    }
+
+    /// A line of the result, to standard output.
+    pub(crate) fn line(&mut self, text: &str) {
+        let _ = writeln!(self.results, "{text}");
+    }
+
+    /// The result as it is, to standard output.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        let _ = self.results.write_all(bytes).and_then(|()| self.results.flush());
+    }
+
+    /// A line about what happens, or about what went wrong, to standard error.
+    pub(crate) fn remark(&mut self, text: &str) {
+        let _ = writeln!(self.remarks, "{text}");
+    }
+}
