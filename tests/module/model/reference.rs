@@ -4,54 +4,15 @@
 //! Each act on it gives the answer that the real module must give, and leaves the counters that the
 //! real cards must have.
 
-use std::ops::Range;
+mod entries;
+mod pins;
 
 use cryptoki_sys as ck;
 use virtual_card::Credential;
 
-/// A text that a user enters as a PIN.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    pub text: &'static str,
-    /// The PIN it stands for; `None` when it is not one and must never reach a card.
-    pub means: Option<&'static str>,
-    /// What C_SetPIN says of it as a new PIN.
-    pub as_new: ck::CK_RV,
-}
-
-const fn entry(text: &'static str, means: Option<&'static str>, as_new: ck::CK_RV) -> Entry {
-    Entry { text, means, as_new }
-}
-
-const AUTHENTICATION: [Entry; 6] = [
-    entry("1234", Some("1234"), ck::CKR_OK),
-    entry("4321", Some("4321"), ck::CKR_OK),
-    entry("9999", Some("9999"), ck::CKR_OK),
-    entry("8888", Some("8888"), ck::CKR_OK),
-    entry("ABC123", None, ck::CKR_PIN_INVALID),
-    entry("12345", None, ck::CKR_PIN_LEN_RANGE),
-];
-
-const SIGNATURE: [Entry; 6] = [
-    entry("ABC123", Some("ABC123"), ck::CKR_OK),
-    entry("xyz789", Some("XYZ789"), ck::CKR_OK),
-    entry("abc123", Some("ABC123"), ck::CKR_OK),
-    entry("999999", Some("999999"), ck::CKR_PIN_INVALID),
-    entry("ABC-123", None, ck::CKR_PIN_INVALID),
-    entry("1234", None, ck::CKR_PIN_LEN_RANGE),
-];
-
-/// How many entries there are for each credential. The first two may become its PIN.
-pub const ENTRIES: Range<usize> = 0..6;
-
-impl Entry {
-    pub fn of(credential: Credential, index: usize) -> Self {
-        match credential {
-            Credential::Authentication => AUTHENTICATION[index],
-            Credential::Signature => SIGNATURE[index],
-        }
-    }
-}
+pub use self::entries::{ENTRIES, Entry};
+pub use self::pins::CardPin;
+use self::pins::{Login, Refused};
 
 /// What a call answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,16 +20,6 @@ pub enum Answer {
     Code(ck::CK_RV),
     State(ck::CK_STATE),
     Token { flags: ck::CK_FLAGS, sessions: u64, read_write: u64 },
-}
-
-/// One PIN on one card.
-#[derive(Debug, Clone)]
-pub struct CardPin {
-    pub value: &'static str,
-    pub full: u8,
-    pub left: u8,
-    /// VERIFYs that were wrong or found it blocked.
-    pub failed: usize,
 }
 
 /// A card; without PINs it has no JPKI application.
@@ -85,22 +36,6 @@ pub const ALWAYS_AUTHENTICATES: usize = 1;
 fn asks_each_time(module: usize, credential: Credential) -> bool {
     module == ALWAYS_AUTHENTICATES && credential == Credential::Signature
 }
-
-/// What ends with the removal of the card.
-#[derive(Debug, Clone, Default)]
-struct Login {
-    /// The PIN of the user who is logged in.
-    pin: Option<&'static str>,
-    /// Changes with each login, logout and change of the PIN.
-    generation: usize,
-    /// The malformed entry that was made last.
-    malformed: Option<&'static str>,
-    wrong_entry: bool,
-}
-
-/// The PINs that one card refused, each with the tries left after it. They outlive a removal.
-#[derive(Debug, Clone, Default)]
-struct Refused(Vec<(&'static str, u8)>);
 
 #[derive(Debug, Clone)]
 struct Session {
@@ -139,87 +74,6 @@ impl Card {
     fn full() -> Self {
         let pin = |value, full| CardPin { value, full, left: full, failed: 0 };
         Self { pins: Some([pin("1234", 3), pin("ABC123", 5)]), signatures: 0 }
-    }
-}
-
-impl CardPin {
-    /// VERIFY: `Ok`, or the tries that are left.
-    fn verify(&mut self, pin: &str) -> Result<(), u8> {
-        if self.left > 0 && self.value == pin {
-            self.left = self.full;
-            return Ok(());
-        }
-        self.left = self.left.saturating_sub(1);
-        self.failed += 1;
-        Err(self.left)
-    }
-}
-
-impl Refused {
-    /// The module sees the tries left. A PIN that left fewer when it was refused may be right now.
-    fn observe(&mut self, left: u8) {
-        self.0.retain(|(_, then)| left <= *then);
-    }
-
-    fn contains(&self, pin: &str) -> bool {
-        self.0.iter().any(|(refused, _)| *refused == pin)
-    }
-
-    /// VERIFY with a PIN that is sent, and what is learned from the answer.
-    fn verify(&mut self, pin: &'static str, login: &mut Login, card: &mut CardPin) -> Result<(), u8> {
-        let verified = card.verify(pin);
-        match verified {
-            Ok(()) => {
-                self.0.clear();
-                login.malformed = None;
-            }
-            Err(left) => self.0.push((pin, left)),
-        }
-        login.wrong_entry = verified.is_err();
-        verified
-    }
-
-    /// An entry on its way to the card. `Err` when it does not get there, or is wrong.
-    fn enter(&mut self, entry: Entry, login: &mut Login, card: &mut CardPin) -> Result<(), ck::CK_RV> {
-        let Some(pin) = entry.means else {
-            if login.malformed.replace(entry.text) == Some(entry.text) {
-                return Err(ck::CKR_FUNCTION_CANCELED);
-            }
-            login.wrong_entry = true;
-            return Err(ck::CKR_PIN_INCORRECT);
-        };
-        self.observe(card.left);
-        if card.left == 0 {
-            return Err(ck::CKR_PIN_LOCKED);
-        }
-        if self.contains(pin) {
-            return Err(ck::CKR_FUNCTION_CANCELED);
-        }
-        self.verify(pin, login, card).map_err(|left| match left {
-            0 => ck::CKR_PIN_LOCKED,
-            _ => ck::CKR_PIN_INCORRECT,
-        })
-    }
-
-    /// The PIN of a login, before a signature. `Err` when it is not sent, or is wrong by now.
-    fn repeat(&mut self, pin: &'static str, login: &mut Login, card: &mut CardPin) -> Result<(), ck::CK_RV> {
-        self.observe(card.left);
-        if card.left < card.full {
-            return Err(ck::CKR_USER_NOT_LOGGED_IN);
-        }
-        self.verify(pin, login, card).map_err(|_| ck::CKR_USER_NOT_LOGGED_IN)
-    }
-}
-
-impl Login {
-    fn set(&mut self, pin: Option<&'static str>) {
-        self.pin = pin;
-        self.generation += 1;
-    }
-
-    /// Whether a PIN that was given for one signature still serves.
-    fn honours(&self, ticket: &(&'static str, usize)) -> bool {
-        self.pin.is_some() && ticket.1 == self.generation
     }
 }
 
