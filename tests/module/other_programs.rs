@@ -1,21 +1,19 @@
 //! Other programs at the same card, and a PC/SC service that fails.
 
+mod leaving;
+mod service;
+
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::support::by_handle::ByHandle;
-use crate::support::calls::{Call, Ready, is_leaving, rv, sends_a_pin};
+use crate::support::calls::{Call, Ready, rv, sends_a_pin};
 use crate::support::fixture::{AUTH_PIN, Fixture, READER};
-use crate::support::logged::{count, logged};
-use crate::support::memory::{TestMemory, process_memory};
 use crate::support::signatures::assert_sha256_signature;
-use crate::support::simulated_pcsc::SimulatedPcsc;
 use cryptoki_sys as ck;
-use jpki_pkcs11::config::Config;
 use jpki_pkcs11::error::Error;
-use jpki_pkcs11::module::Module;
-use pcsc_stand_in::service::{Caller, Code, Disposition, Fault, Foreign, Function, Service, When};
+use pcsc_stand_in::service::{Caller, Code, Disposition, Fault, Foreign, Function, When};
 use virtual_card::{CommandRecord, Credential, Fault as CardFault, Identity, Profile, VirtualCard};
 
 /// 券面入力補助, as a program asks for it that reads the name and address.
@@ -350,184 +348,6 @@ fn a_known_card_that_another_program_has_for_itself_is_a_device_error_until_it_i
         }
         ready.assert_session_works();
     }
-}
-
-#[test]
-fn a_service_killed_at_any_command_is_a_removal_and_comes_back() {
-    at_every_command(
-        |ready, number| {
-            ready.fixture.expect_lost_handles();
-            let kill = Fault::before(Service::kill_service);
-            ready.fixture.service().inject(Function::Transmit, nth(number), kill);
-        },
-        |ready, command, result, case| {
-            let module = ready.fixture.module();
-            let (code, was_done) = (rv(result), is_leaving(command));
-            let gone = match ready.call {
-                Call::ListSlots => code == ck::CKR_OK,
-                call if call.meets_the_card() => {
-                    [ck::CKR_DEVICE_REMOVED, ck::CKR_TOKEN_NOT_PRESENT].contains(&code)
-                }
-                _ => code == ck::CKR_DEVICE_REMOVED,
-            };
-            assert!(gone || (was_done && code == ck::CKR_OK), "{case}");
-            assert_eq!(module.count_slots(true), Ok(0), "{case}");
-            if let Some(session) = ready.session {
-                assert_eq!(rv(module.session_info(session)), ck::CKR_SESSION_HANDLE_INVALID, "{case}");
-            }
-            assert_eq!(ready.fixture.memory().live_pages(), 0, "{case}");
-            ready.fixture.service().start_service();
-            assert_eq!(module.count_slots(true), Ok(2), "{case}");
-            ready.assert_slot_works();
-        },
-    );
-}
-
-#[test]
-fn a_service_that_was_restarted_between_two_calls_unseen_ends_the_sessions() {
-    for &call in Call::ALL.iter().filter(|call| !call.meets_the_card()) {
-        let ready = call.ready(&Profile::full());
-        ready.fixture.expect_lost_handles();
-        ready.fixture.service().kill_service();
-        ready.fixture.service().start_service();
-        let mark = ready.fixture.card().mark();
-        let code = rv(ready.make());
-        if let Some(session) = ready.session {
-            assert!([ck::CKR_DEVICE_REMOVED, ck::CKR_SESSION_HANDLE_INVALID].contains(&code), "{call:?}");
-            assert_eq!(rv(ready.fixture.module().session_info(session)), ck::CKR_SESSION_HANDLE_INVALID);
-            assert_eq!(ready.fixture.card().ledger_since(mark).verifies(call.credential()), 0, "{call:?}");
-        }
-        assert_eq!(ready.fixture.memory().live_pages(), 0, "{call:?}");
-        ready.assert_slot_works();
-    }
-}
-
-#[test]
-fn a_service_killed_while_calls_wait_lets_them_go() {
-    let fixture = Fixture::new();
-    fixture.expect_lost_handles();
-    let session = fixture.logged_in(Credential::Authentication);
-    assert_eq!(rv(fixture.module().wait_for_slot_event(false)), ck::CKR_NO_EVENT);
-    let holder = fixture.foreign().hold_transaction(READER).unwrap();
-    thread::scope(|scope| {
-        let signer = scope.spawn(|| fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data"));
-        fixture.service().await_blocked(Function::BeginTransaction, 1);
-        let waiter = scope.spawn(|| fixture.module().wait_for_slot_event(true));
-        fixture.service().await_blocked(Function::GetStatusChange, 1);
-        fixture.service().kill_service();
-        assert_eq!(rv(signer.join().unwrap()), ck::CKR_DEVICE_REMOVED);
-        // The readers are gone, and their cards with them.
-        assert_eq!(waiter.join().unwrap(), Ok(fixture.auth_slot()));
-    });
-    drop(holder);
-    assert_eq!(fixture.memory().live_pages(), 0);
-    fixture.service().start_service();
-    fixture.logged_in(Credential::Authentication);
-}
-
-#[test]
-fn without_a_service_there_are_no_slots_and_one_line_in_the_log() {
-    for (code, why) in [
-        (Code::NO_SERVICE, "no PC/SC service answers"),
-        (Code::SERVICE_STOPPED, "no PC/SC service answers"),
-        (Code::SECURITY_VIOLATION, "refuses access"),
-    ] {
-        let service = Service::new();
-        service.add_reader(READER);
-        service.insert(READER, Arc::new(VirtualCard::full()));
-        service.inject(Function::EstablishContext, When::ALWAYS, Fault::Fail(code));
-        let transport = Arc::new(SimulatedPcsc::new(service.clone()));
-        let module =
-            Module::new(Config::default(), transport, Arc::<TestMemory>::default(), process_memory());
-        let lines = logged(|| {
-            for _ in 0..3 {
-                assert_eq!(module.count_slots(false), Ok(0));
-                assert_eq!(module.list_slots(true), Ok(vec![]));
-                assert_eq!(rv(module.wait_for_slot_event(false)), ck::CKR_NO_EVENT);
-            }
-        });
-        assert_eq!(count(&lines, "WARN", ""), 1, "{lines:?}");
-        assert_eq!(count(&lines, "WARN", why), 1, "{lines:?}");
-        // The service comes: nothing need be initialized again.
-        service.clear_faults();
-        assert_eq!(module.count_slots(true), Ok(2));
-    }
-}
-
-#[test]
-fn a_service_that_refuses_access_to_the_card_leaves_slots_without_a_token() {
-    let fixture = Fixture::new();
-    let refuse = Fault::Fail(Code::SECURITY_VIOLATION);
-    fixture.service().inject(Function::Connect, When::ALWAYS, refuse);
-    assert_eq!(fixture.module().count_slots(true), Ok(0));
-    assert_eq!(fixture.module().count_slots(false), Ok(2));
-    assert_eq!(rv(fixture.module().token_info(fixture.auth_slot())), ck::CKR_TOKEN_NOT_PRESENT);
-    fixture.service().clear_faults();
-    fixture.logged_in(Credential::Authentication);
-}
-
-#[test]
-fn a_card_that_does_not_leave_its_application_loses_its_power_and_the_result_stands() {
-    let effects: [fn(virtual_card::Trigger) -> CardFault; 3] = [
-        |trigger| trigger.answer(vec![]),
-        |trigger| trigger.answer(vec![0x90]),
-        |trigger| trigger.transport_error(5),
-    ];
-    for effect in effects {
-        for (call, leaving) in leaving_calls() {
-            let ready = call.ready(&Profile::full());
-            ready.fixture.card().inject(effect(CardFault::at(leaving)));
-            assert_eq!(ready.make(), Ok(()), "{call:?}");
-            assert!(!verified(&ready), "{call:?}");
-            assert_eq!(ready.fixture.service().power_counts(Caller::Tested).unpowers, 1, "{call:?}");
-            ready.assert_session_works();
-        }
-    }
-}
-
-#[test]
-fn a_card_that_refuses_the_neutral_application_is_made_to_forget_by_another_one_or_loses_its_power() {
-    for (refused, unpowers) in [(1, 0), (3, 0), (4, 1)] {
-        for status in [0x6a82, 0x6985] {
-            for (call, leaving) in leaving_calls() {
-                let ready = call.ready(&Profile::full());
-                for number in leaving..leaving + refused {
-                    ready.fixture.card().inject(CardFault::at(number).answer_status(status));
-                }
-                assert_eq!(ready.make(), Ok(()), "{call:?}");
-                assert!(!verified(&ready), "{call:?}");
-                let taken = ready.fixture.service().power_counts(Caller::Tested).unpowers;
-                assert_eq!(taken, unpowers, "{call:?}, {refused} refused");
-                ready.assert_session_works();
-            }
-        }
-    }
-}
-
-#[test]
-fn a_transaction_that_does_not_end_is_ended_without_power_and_the_result_stands() {
-    for (call, leaving) in leaving_calls() {
-        for card_leaves in [true, false] {
-            let ready = call.ready(&Profile::full());
-            if !card_leaves {
-                ready.fixture.card().inject(CardFault::at(leaving).answer(vec![]));
-            }
-            let fail = Fault::Fail(Code::COMM_ERROR);
-            ready.fixture.service().inject(Function::EndTransaction, When::NEXT, fail);
-            assert_eq!(ready.make(), Ok(()), "{call:?}");
-            assert!(!verified(&ready), "{call:?}");
-            assert_eq!(ready.fixture.service().power_counts(Caller::Tested).unpowers, 1, "{call:?}");
-            assert_not_locked(&ready.fixture, &format!("{call:?}"));
-            ready.assert_session_works();
-        }
-    }
-}
-
-/// The calls that send a PIN, and the number of the command by which the card leaves the
-/// application.
-fn leaving_calls() -> Vec<(Call, usize)> {
-    let number = |call: &Call| call.commands(&Profile::full()).iter().position(is_leaving);
-    Call::ALL.iter().filter_map(|call| Some((*call, number(call)? + 1))).collect()
 }
 
 #[test]

@@ -3,16 +3,18 @@
 //! At the end of each test the fixture asserts that every VERIFY the card refused goes back to one
 //! login or change of the PIN with a new, well-formed PIN.
 
+mod change;
+mod forms;
+
 use std::sync::Barrier;
 use std::thread;
 
 use crate::support::by_handle::ByHandle;
 use crate::support::calls::rv;
-use crate::support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
+use crate::support::fixture::{AUTH_PIN, Fixture, SIGN_PIN};
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
 use jpki_pkcs11::handle::SlotId;
-use jpki_pkcs11::jpki::pin::PinEntry;
 use jpki_pkcs11::token::output::{BufferSize, Output};
 use virtual_card::{Credential, Fault, Profile};
 
@@ -104,94 +106,6 @@ fn every_answer_that_means_blocked_means_no_tries() {
         fixture.card().inject(Fault::on_instruction(VERIFY).answer_status(status));
         assert_eq!(pin_flags(&fixture, fixture.auth_slot()), LOW | LOCKED, "{status:04x}");
     }
-}
-
-#[test]
-fn a_pin_for_the_other_slot_costs_no_try() {
-    let fixture = Fixture::new();
-    let (auth, sign) = (fixture.open(fixture.auth_slot()), fixture.open(fixture.sign_slot()));
-    assert_eq!(rv(fixture.login(sign, AUTH_PIN)), ck::CKR_PIN_INCORRECT);
-    assert_eq!(rv(fixture.login(auth, SIGN_PIN)), ck::CKR_PIN_INCORRECT);
-    assert_eq!(fixture.card().verifies(Credential::Authentication), 0);
-    assert_eq!(fixture.card().verifies(Credential::Signature), 0);
-    assert_eq!(rv(fixture.login(auth, AUTH_PIN)), ck::CKR_OK);
-}
-
-#[test]
-fn a_malformed_pin_is_refused_without_an_exchange_and_shows_as_a_low_count() {
-    let malformed: [&[u8]; 10] = [
-        b"",
-        b"123",
-        b"12a4",
-        b"12345",
-        b"1234\n",
-        "１２３４".as_bytes(),
-        b"12\x004",
-        b"\xff\xfe\xfd\xfc",
-        b"12345678901234567",
-        b"12-4",
-    ];
-    for pin in malformed {
-        let fixture = Fixture::new();
-        let session = fixture.open(fixture.auth_slot());
-        let mark = fixture.card().mark();
-        assert_eq!(rv(fixture.login(session, pin)), ck::CKR_PIN_INCORRECT, "{pin:02x?}");
-        assert_eq!(fixture.card().commands_since(mark), 0);
-        assert_eq!(pin_flags(&fixture, fixture.auth_slot()), LOW);
-        assert_eq!(rv(fixture.login(session, AUTH_PIN)), ck::CKR_OK);
-        assert_eq!(pin_flags(&fixture, fixture.auth_slot()), 0);
-    }
-}
-
-#[test]
-fn a_malformed_signature_password_is_refused_without_an_exchange() {
-    for pin in [
-        &b"ABC12"[..],
-        b"ABC-123",
-        b"ABC123\n",
-        b"ABCDEFGH123456789",
-        "ＡＢＣ１２３！".as_bytes(),
-        b"ABC12\x00",
-    ] {
-        let fixture = Fixture::new();
-        let session = fixture.open(fixture.sign_slot());
-        let mark = fixture.card().mark();
-        assert_eq!(rv(fixture.login(session, pin)), ck::CKR_PIN_INCORRECT, "{pin:02x?}");
-        assert_eq!(fixture.card().commands_since(mark), 0);
-    }
-}
-
-#[test]
-fn a_signature_password_may_come_in_lower_case_and_in_full_width() {
-    for pin in ["abc123", "Abc123", "ＡＢＣ１２３", "ａｂｃ１２３"] {
-        let fixture = Fixture::new();
-        let session = fixture.open(fixture.sign_slot());
-        assert_eq!(rv(fixture.login(session, pin.as_bytes())), ck::CKR_OK, "{pin}");
-    }
-}
-
-#[test]
-fn an_empty_pin_is_no_login_even_when_another_program_left_the_card_verified() {
-    let fixture = Fixture::new();
-    fixture.expect_verified();
-    let other = fixture.foreign().connect(READER).expect("the card");
-    other.select_jpki().expect("the application");
-    other.verify(0x0018, AUTH_PIN).expect("the right PIN");
-    let session = fixture.open(fixture.auth_slot());
-    assert!(fixture.card().verified(Credential::Authentication));
-    assert_eq!(rv(fixture.login(session, b"")), ck::CKR_PIN_INCORRECT);
-    assert_eq!(state(&fixture, session), ck::CKS_RO_PUBLIC_SESSION);
-}
-
-#[test]
-fn a_pin_of_impossible_length_is_refused() {
-    let fixture = Fixture::new();
-    let session = fixture.open(fixture.auth_slot());
-    assert_eq!(rv(fixture.module().login(session, ck::CKU_USER, PinEntry::TooLong)), ck::CKR_PIN_INCORRECT);
-    assert_eq!(
-        rv(fixture.module().login(session, ck::CKU_USER, PinEntry::TooLong)),
-        ck::CKR_FUNCTION_CANCELED
-    );
 }
 
 #[test]
@@ -337,75 +251,6 @@ fn a_second_login_does_not_look_at_the_pin() {
         assert_eq!(rv(fixture.login(session, pin)), ck::CKR_USER_ALREADY_LOGGED_IN);
     }
     assert_eq!(fixture.card().commands_since(mark), 0);
-}
-
-#[test]
-fn a_changed_pin_verifies_and_the_old_one_does_not() {
-    for (credential, old, new) in
-        [(Credential::Authentication, AUTH_PIN, &b"4321"[..]), (Credential::Signature, SIGN_PIN, b"xyz789")]
-    {
-        let fixture = Fixture::new();
-        let session = fixture.open_rw(fixture.slot_of(credential));
-        assert_eq!(rv(fixture.set_pin(session, old, new)), ck::CKR_OK);
-        assert_eq!(rv(fixture.login(session, old)), ck::CKR_PIN_INCORRECT);
-        assert_eq!(rv(fixture.login(session, new)), ck::CKR_OK);
-    }
-}
-
-#[test]
-fn a_login_stays_when_its_pin_is_changed() {
-    let fixture = Fixture::new();
-    let session = fixture.open_rw(fixture.auth_slot());
-    fixture.login(session, AUTH_PIN).expect("the right PIN");
-    assert_eq!(rv(fixture.set_pin(session, AUTH_PIN, b"4321")), ck::CKR_OK);
-    fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data").expect("a signature with the new PIN");
-}
-
-#[test]
-fn a_wrong_old_pin_costs_one_try_and_says_so() {
-    let fixture = Fixture::new();
-    let session = fixture.open_rw(fixture.auth_slot());
-    assert_eq!(rv(fixture.set_pin(session, b"9999", b"4321")), ck::CKR_PIN_INCORRECT);
-    assert_eq!(fixture.tries_left(Credential::Authentication), 2);
-    assert_eq!(rv(fixture.set_pin(session, b"9999", b"4321")), ck::CKR_FUNCTION_CANCELED);
-    assert_eq!(fixture.tries_left(Credential::Authentication), 2);
-}
-
-#[test]
-fn a_new_pin_of_the_wrong_form_costs_nothing() {
-    let cases: [(Credential, &[u8], ck::CK_RV); 8] = [
-        (Credential::Authentication, b"123", ck::CKR_PIN_LEN_RANGE),
-        (Credential::Authentication, b"12345", ck::CKR_PIN_LEN_RANGE),
-        (Credential::Authentication, b"12a4", ck::CKR_PIN_INVALID),
-        (Credential::Signature, b"ABC12", ck::CKR_PIN_LEN_RANGE),
-        (Credential::Signature, b"ABCDEFGH123456789", ck::CKR_PIN_LEN_RANGE),
-        (Credential::Signature, b"ABCDEF", ck::CKR_PIN_INVALID),
-        (Credential::Signature, b"123456", ck::CKR_PIN_INVALID),
-        (Credential::Signature, b"ABC-123", ck::CKR_PIN_INVALID),
-    ];
-    for (credential, new, code) in cases {
-        let fixture = Fixture::new();
-        let session = fixture.open_rw(fixture.slot_of(credential));
-        let old = if credential == Credential::Authentication { AUTH_PIN } else { SIGN_PIN };
-        let mark = fixture.card().mark();
-        assert_eq!(rv(fixture.set_pin(session, old, new)), code, "{new:?}");
-        assert_eq!(fixture.card().commands_since(mark), 0);
-    }
-}
-
-#[test]
-fn a_pin_may_be_changed_to_itself() {
-    let fixture = Fixture::new();
-    let session = fixture.open_rw(fixture.auth_slot());
-    assert_eq!(rv(fixture.set_pin(session, AUTH_PIN, AUTH_PIN)), ck::CKR_OK);
-    assert_eq!(rv(fixture.login(session, AUTH_PIN)), ck::CKR_OK);
-}
-
-#[test]
-fn a_pin_is_changed_in_a_read_write_session_only() {
-    let fixture = Fixture::new();
-    let session = fixture.open(fixture.auth_slot());
-    assert_eq!(rv(fixture.set_pin(session, AUTH_PIN, b"4321")), ck::CKR_SESSION_READ_ONLY);
 }
 
 #[test]
