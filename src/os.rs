@@ -1,6 +1,6 @@
 //! What the operating system gives, below every other layer: memory for secrets, a mark that tells
-//! a forked child from its parent, how the process was started, who owns a file, and a log file
-//! that cannot stop the host.
+//! a forked child from its parent, how the process was started, who owns a file, which process has
+//! locked one, and a log file that cannot stop the host.
 //!
 //! The names stand here; each system has a file of its own that gives them. `unsafe` is allowed in
 //! `ffi` and here.
@@ -13,8 +13,8 @@ use std::fs::File;
 use std::path::PathBuf;
 
 pub use self::linux::{
-    ForkMarker, LockedMemory, UncancellableThread, effective_user, fill_random, is_trusted, on_exit,
-    open_log, secure_execution, stderr_for_logging, write_line,
+    ForkMarker, LockedMemory, UncancellableThread, effective_user, fill_random, is_trusted, lock_for_writing,
+    lock_holder, on_exit, open_log, secure_execution, stderr_for_logging, write_line,
 };
 
 /// Memory for secrets: pages that are not swapped out, not dumped, and empty in a forked child.

@@ -1,6 +1,7 @@
 //! Linux: system calls that Rust does not wrap, each with a safe face.
 
 mod files;
+mod locks;
 mod memory;
 mod threads;
 
@@ -10,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 pub use self::files::{is_trusted, open_log, stderr_for_logging, write_line};
+pub use self::locks::{lock_for_writing, lock_holder};
 pub use self::memory::{ForkMarker, LockedMemory};
 pub use self::threads::{UncancellableThread, on_exit};
 
