@@ -1,8 +1,10 @@
 //! What can be typed. Help, manual pages and completions come from the same definition.
 
+use std::path::PathBuf;
+
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 use clap_complete::Shell;
 
 use crate::output::{Exit, Output};
@@ -24,6 +26,8 @@ pub(crate) const COMPLETIONS: &str = "completions";
 pub(crate) const JSON: &str = "json";
 pub(crate) const LOGIN: &str = "login";
 pub(crate) const DRY_RUN: &str = "dry-run";
+pub(crate) const LIBRARY_DIR: &str = "library-dir";
+pub(crate) const REMOVE_OPENSC: &str = "remove-opensc";
 pub(crate) const PROGRAM: &str = "program";
 pub(crate) const CREDENTIAL: &str = "credential";
 const SHELL: &str = "shell";
@@ -90,6 +94,12 @@ fn definition(language: Language) -> Command {
     let subcommand = |name: &'static str, about: &'static str| {
         localized(Command::new(name).about(about), language).help_template(template.clone())
     };
+    let library_dir = Arg::new(LIBRARY_DIR)
+        .long(LIBRARY_DIR)
+        .value_name("DIR")
+        .value_parser(value_parser!(PathBuf))
+        .value_hint(ValueHint::DirPath)
+        .help(help::library_dir(language));
     let dry_run = || flag(DRY_RUN, help::dry_run(language));
     localized(Command::new(NAME), language)
         .version(env!("CARGO_PKG_VERSION"))
@@ -109,7 +119,13 @@ fn definition(language: Language) -> Command {
         )
         .disable_version_flag(true)
         .subcommand(subcommand(STATUS, help::status(language)).args(status_options))
-        .subcommand(subcommand(REGISTER, help::register(language)).arg(programs()).arg(dry_run()))
+        .subcommand(
+            subcommand(REGISTER, help::register(language))
+                .arg(programs())
+                .arg(dry_run())
+                .arg(library_dir)
+                .arg(flag(REMOVE_OPENSC, help::remove_opensc(language))),
+        )
         .subcommand(subcommand(UNREGISTER, help::unregister(language)).arg(programs()).arg(dry_run()))
         .subcommand(subcommand(SSH_KEY, help::ssh_key(language)))
         .subcommand(subcommand(CHANGE_PIN, help::change_pin(language)).arg(credential))
@@ -117,7 +133,7 @@ fn definition(language: Language) -> Command {
         .subcommand(
             subcommand(COMPLETIONS, "")
                 .hide(true)
-                .arg(Arg::new(SHELL).value_parser(clap::value_parser!(Shell)).required(true)),
+                .arg(Arg::new(SHELL).value_parser(value_parser!(Shell)).required(true)),
         )
         .mut_args(|arg| headed(arg, language))
         .mut_subcommands(|command| command.mut_args(|arg| headed(arg, language)))

@@ -17,6 +17,7 @@
 mod arguments;
 mod change_pin;
 mod output;
+mod profiles;
 mod register;
 mod ssh_key;
 mod status;

@@ -62,6 +62,15 @@ impl Output {
         let _ = self.results.write_all(bytes).and_then(|()| self.results.flush());
     }
 
+    /// Asks a question at the terminal. `true` when the answer is yes; no answer is no.
+    pub(crate) fn ask(&mut self, question: &str) -> bool {
+        let _ = self.results.flush();
+        let _ = write!(self.remarks, "{question}").and_then(|()| self.remarks.flush());
+        let mut answer = String::new();
+        let _ = io::stdin().read_line(&mut answer);
+        ["y", "yes", "はい"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes))
+    }
+
     /// A line about what happens, or about what went wrong, to standard error.
     pub(crate) fn remark(&mut self, text: &str) {
         let _ = writeln!(self.remarks, "{text}");

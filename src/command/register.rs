@@ -1,15 +1,309 @@
 //! `register` and `unregister`: the module in the NSS profiles of this user.
+//!
+//! First everything is looked at and a plan is made for each profile. Then the question about OpenSC's
+//! module is asked, if there is one. Only then profiles are changed, each while no program uses it.
+
+mod libraries;
+mod modutil;
+mod plan;
+
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
+use jpki_pkcs11::os::effective_user;
 
+use self::modutil::Modutil;
+pub(crate) use self::plan::Plan;
+use self::plan::{plan_to_register, plan_to_unregister};
+use crate::arguments::{DRY_RUN, LIBRARY_DIR, PROGRAM, REMOVE_OPENSC};
 use crate::output::{Exit, Output};
+use crate::profiles::{
+    AUTOSTART_FILE, Folders, Holder, Kind, Module, Profile, Program, autostart, claim, holder, modules,
+    profiles,
+};
+use crate::text::register as text;
+
+/// What was asked for.
+struct Request<'a> {
+    programs: Vec<Program>,
+    /// The person named one program, and expects it to be there.
+    is_one: bool,
+    is_registering: bool,
+    is_dry_run: bool,
+    remove_opensc: bool,
+    folders: &'a Folders,
+}
 
 /// Puts the module into the profiles of the program that `matches` names.
-pub(crate) fn register(_matches: &ArgMatches, _output: &mut Output) -> Exit {
-    Exit::CannotTell
+pub(crate) fn register(matches: &ArgMatches, output: &mut Output) -> Exit {
+    let Some(folders) = Folders::of_this_user() else {
+        output.remark(text::no_home(output.language()));
+        return Exit::CannotTell;
+    };
+    let mut request = Request::new(matches, &folders);
+    request.is_registering = true;
+    request.remove_opensc = matches.get_flag(REMOVE_OPENSC);
+    let folder = matches.get_one::<PathBuf>(LIBRARY_DIR);
+    let libraries = match libraries::find(folder.map(PathBuf::as_path), &request.programs) {
+        Ok(libraries) => libraries,
+        Err(missing) => {
+            output.remark(&text::no_library(output.language(), missing.name, &missing.folders));
+            return Exit::ToDo;
+        }
+    };
+    let mut run = Run::new(output, &request);
+    run.look(|profile, found| plan_to_register(found, &libraries.of(profile.program)));
+    run.ask_about_opensc();
+    run.change();
+    run.exit
 }
 
 /// Takes it out again.
-pub(crate) fn unregister(_matches: &ArgMatches, _output: &mut Output) -> Exit {
-    Exit::CannotTell
+pub(crate) fn unregister(matches: &ArgMatches, output: &mut Output) -> Exit {
+    let Some(folders) = Folders::of_this_user() else {
+        output.remark(text::no_home(output.language()));
+        return Exit::CannotTell;
+    };
+    let request = Request::new(matches, &folders);
+    let mut run = Run::new(output, &request);
+    run.look(|_, found| plan_to_unregister(found));
+    run.change();
+    if !request.is_one {
+        run.remove_own_autostart_entry();
+    }
+    run.exit
+}
+
+impl<'a> Request<'a> {
+    fn new(matches: &ArgMatches, folders: &'a Folders) -> Self {
+        let name = matches.get_one::<String>(PROGRAM).map_or("all", String::as_str);
+        let named = |program: &Program| program.word() == name;
+        let one = Program::ALL.into_iter().find(named);
+        Self {
+            programs: one.map_or_else(|| Program::ALL.to_vec(), |program| vec![program]),
+            is_one: one.is_some(),
+            is_registering: false,
+            is_dry_run: matches.get_flag(DRY_RUN),
+            remove_opensc: false,
+            folders,
+        }
+    }
+}
+
+/// One run of either subcommand: what is to be done, and how it went so far.
+struct Run<'a> {
+    output: &'a mut Output,
+    request: &'a Request<'a>,
+    plans: Vec<(Profile, Plan)>,
+    /// OpenSC's module is taken out.
+    removes_opensc: bool,
+    exit: Exit,
+}
+
+impl<'a> Run<'a> {
+    fn new(output: &'a mut Output, request: &'a Request<'a>) -> Self {
+        Self { output, request, plans: Vec::new(), removes_opensc: request.remove_opensc, exit: Exit::Well }
+    }
+
+    /// Plans what is to be done in each profile that can be changed, and says which cannot.
+    fn look(&mut self, plan: impl Fn(&Profile, &[Module]) -> Plan) {
+        for &program in &self.request.programs {
+            let mut is_found = false;
+            for profile in profiles(program, self.request.folders) {
+                match profile.sandbox {
+                    None => {
+                        is_found = true;
+                        self.look_at(profile, &plan);
+                    }
+                    Some(sandbox) if self.request.is_registering => {
+                        self.output.line(&text::sandboxed(self.output.language(), &profile, sandbox));
+                        self.raise(Exit::ToDo);
+                    }
+                    // Nothing of this project works there, so that nothing has to be taken out.
+                    Some(_) => {}
+                }
+            }
+            if !is_found {
+                self.find_nothing(program);
+            }
+        }
+    }
+
+    /// A program has no profile that can be changed.
+    fn find_nothing(&mut self, program: Program) {
+        let language = self.output.language();
+        if !self.request.is_registering {
+            self.output.line(&text::nothing_to_unregister(language, program));
+            return;
+        }
+        self.output.line(&text::no_profile(language, program));
+        if self.request.is_one {
+            self.raise(Exit::ToDo);
+        }
+    }
+
+    fn look_at(&mut self, profile: Profile, plan: impl Fn(&Profile, &[Module]) -> Plan) {
+        let language = self.output.language();
+        if owner(&profile.directory).is_some_and(|owner| owner != effective_user()) {
+            self.output.line(&text::of_another_user(language, &profile));
+            self.raise(Exit::ToDo);
+            return;
+        }
+        if profile.directory.join("cert8.db").exists() && !profile.directory.join("cert9.db").exists() {
+            self.output.line(&text::too_old(language, &profile));
+            self.raise(Exit::ToDo);
+            return;
+        }
+        match modules(&profile.directory) {
+            Ok(found) => self.plans.push((profile.clone(), plan(&profile, &found))),
+            Err(error) => {
+                self.output.line(&text::failed(language, &profile, &error.to_string()));
+                self.raise(Exit::CannotTell);
+            }
+        }
+    }
+
+    /// Decides about OpenSC's module: by the option, or by a question at a terminal, or not.
+    fn ask_about_opensc(&mut self) {
+        let with_opensc: Vec<_> = self
+            .plans
+            .iter()
+            .filter(|(_, plan)| !plan.opensc.is_empty())
+            .map(|(profile, _)| profile)
+            .collect();
+        let autostart = autostart(self.request.folders);
+        if with_opensc.is_empty() && autostart.is_none() {
+            return;
+        }
+        let language = self.output.language();
+        if !self.removes_opensc {
+            let finding = text::opensc_in_front(language, &with_opensc, autostart.as_deref());
+            self.output.line(&finding);
+            let can_ask = !self.request.is_dry_run && io::stdin().is_terminal() && io::stderr().is_terminal();
+            self.removes_opensc = can_ask && self.output.ask(text::ask_to_remove_opensc(language));
+            if !self.removes_opensc {
+                self.output.line(text::opensc_stays(language));
+            }
+        }
+        if let (true, Some(entry)) = (self.removes_opensc, autostart) {
+            self.end_autostart(&entry);
+        }
+    }
+
+    /// Ends OpenSC's autostart for this user, in the way that the desktops' specification has for it:
+    /// an entry of the same name, in the user's own folder, that is hidden.
+    fn end_autostart(&mut self, entry: &Path) {
+        let language = self.output.language();
+        let own = self.own_autostart_entry();
+        if self.request.is_dry_run {
+            self.output.line(&text::would_end_autostart(language, entry, &own));
+            return;
+        }
+        let made = own.parent().map_or(Ok(()), fs::create_dir_all);
+        match made.and_then(|()| fs::write(&own, HIDDEN_ENTRY)) {
+            Ok(()) => self.output.line(&text::autostart_ended(language, entry, &own)),
+            Err(error) => {
+                self.output.line(&text::autostart_stays(language, &own, &error.to_string()));
+                self.raise(Exit::CannotTell);
+            }
+        }
+    }
+
+    fn own_autostart_entry(&self) -> PathBuf {
+        self.request.folders.config.join("autostart").join(AUTOSTART_FILE)
+    }
+
+    /// Takes back what [`Run::end_autostart`] wrote, and no other file of that name.
+    fn remove_own_autostart_entry(&mut self) {
+        let language = self.output.language();
+        let own = self.own_autostart_entry();
+        if !fs::read(&own).is_ok_and(|text| text == HIDDEN_ENTRY.as_bytes()) {
+            return;
+        }
+        if self.request.is_dry_run {
+            self.output.line(&text::would_remove_entry(language, &own));
+        } else if fs::remove_file(&own).is_ok() {
+            self.output.line(&text::entry_removed(language, &own));
+        }
+    }
+
+    /// Does what was planned.
+    fn change(&mut self) {
+        let plans = std::mem::take(&mut self.plans);
+        let language = self.output.language();
+        let changes = |plan: &Plan| plan.changes(self.removes_opensc);
+        let modutil = Modutil::find();
+        if modutil.is_none() && plans.iter().any(|(_, plan)| changes(plan)) {
+            self.output.remark(text::no_modutil(language));
+            self.raise(Exit::ToDo);
+        }
+        for (profile, plan) in &plans {
+            if !plan.changes(self.removes_opensc) {
+                self.output.line(&text::nothing_to_do(language, profile, plan));
+            } else if let Some(modutil) = &modutil {
+                self.change_profile(profile, plan, modutil);
+            }
+        }
+        if self.request.is_dry_run {
+            self.output.line(text::dry_run(language));
+        }
+    }
+
+    fn change_profile(&mut self, profile: &Profile, plan: &Plan, modutil: &Modutil) {
+        let language = self.output.language();
+        let opensc = if self.removes_opensc { plan.opensc.as_slice() } else { &[] };
+        let taken_out: Vec<_> = plan.remove.iter().chain(opensc).collect();
+        if self.request.is_dry_run {
+            match holder(profile, self.request.folders) {
+                Some(holder) => self.in_use(profile, &holder),
+                None => self.output.line(&text::would_change(language, profile, &taken_out, plan)),
+            }
+            return;
+        }
+        if profile.program == Program::Chromium && !profile.directory.exists() {
+            // As Chromium makes it: other users may not look into it.
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&profile.directory);
+            if let Err(error) = made {
+                self.output.line(&text::failed(language, profile, &error.to_string()));
+                self.raise(Exit::CannotTell);
+                return;
+            }
+        }
+        let claim = match claim(profile, self.request.folders) {
+            Ok(claim) => claim,
+            Err(holder) => {
+                self.in_use(profile, &holder);
+                return;
+            }
+        };
+        match modutil.change(&profile.directory, &taken_out, plan.add.as_ref()) {
+            Ok(()) => self.output.line(&text::changed(language, profile, &taken_out, plan)),
+            Err(why) => {
+                self.output.line(&text::failed(language, profile, &why));
+                self.raise(Exit::CannotTell);
+            }
+        }
+        drop(claim);
+    }
+
+    fn in_use(&mut self, profile: &Profile, holder: &Holder) {
+        self.output.line(&text::in_use(self.output.language(), profile, holder));
+        self.raise(Exit::ToDo);
+    }
+
+    fn raise(&mut self, exit: Exit) {
+        self.exit = self.exit.max(exit);
+    }
+}
+
+/// The desktop entry that hides OpenSC's. `unregister all` removes a file with exactly this text.
+const HIDDEN_ENTRY: &str = "[Desktop Entry]\nType=Application\nName=Install OpenSC PKCS#11 module\n\
+    # Written by jpki-pkcs11 register. Remove this file to let OpenSC register itself again.\nHidden=true\n";
+
+/// The user whom a folder belongs to; of a folder that is to be made, the one above it.
+fn owner(directory: &Path) -> Option<u32> {
+    directory.ancestors().find_map(|folder| fs::metadata(folder).ok()).map(|metadata| metadata.uid())
 }

@@ -4,6 +4,8 @@
 //! 利用者証明用電子証明書, 署名用電子証明書, 暗証番号, ロック, 失効, 更新, 市区町村の窓口.
 
 pub(crate) mod help;
+#[allow(dead_code)] // Until `status` says them.
+pub(crate) mod profiles;
 pub(crate) mod register;
 
 use std::env;

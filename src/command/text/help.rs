@@ -49,6 +49,20 @@ pub(crate) fn dry_run(language: Language) -> &'static str {
     language.choose("Say what would be done, and do nothing", "実行せず、行う内容だけを表示します")
 }
 
+pub(crate) fn library_dir(language: Language) -> &'static str {
+    language.choose(
+        "Where the three libraries are, if not beside this command",
+        "3 つのライブラリーの場所(このコマンドと同じ場所にない場合)",
+    )
+}
+
+pub(crate) fn remove_opensc(language: Language) -> &'static str {
+    language.choose(
+        "Take OpenSC's module out, and keep it from registering itself at login, without a question",
+        "OpenSC のモジュールを確認なしで外し、ログイン時の再登録も止めます",
+    )
+}
+
 pub(crate) fn ssh_key(language: Language) -> &'static str {
     language
         .choose("Print the line for ~/.ssh/authorized_keys", "~/.ssh/authorized_keys に書く 1 行を出力します")

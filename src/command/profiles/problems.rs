@@ -1,0 +1,98 @@
+//! What stands in this module's way in the profiles: for `status`, and for the question that
+//! `register` asks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Folders, Kind, Module, Profile, Program, ini, modules, profiles};
+
+/// The desktop entry by which Debian's package `opensc` puts its module into every profile at each
+/// login.
+pub(crate) const AUTOSTART_FILE: &str = "pkcs11-register.desktop";
+
+/// One thing in the way.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// OpenSC's module stands in a profile: its dialog comes first, and it knows no PIN's form.
+    OpenSc { profile: Profile, module: Module },
+    /// The desktop puts OpenSC's module back at each login.
+    Autostart { file: PathBuf },
+    /// Two or more modules of this project stand in one profile: two dialogs.
+    SeveralOfOurs { profile: Profile, modules: Vec<Module> },
+    /// A module of this project stands in a profile, and its file is not there.
+    MissingFile { profile: Profile, module: Module },
+}
+
+/// Everything in the way in the profiles that can load a module. A profile that cannot be read is
+/// left out.
+pub(crate) fn problems(folders: &Folders) -> Vec<Problem> {
+    let all = Program::ALL.into_iter().flat_map(|program| profiles(program, folders));
+    let open = all.filter(|profile| profile.sandbox.is_none());
+    let in_profiles = open.flat_map(|profile| {
+        let modules = modules(&profile.directory).unwrap_or_default();
+        in_profile(&profile, &modules)
+    });
+    let mut problems: Vec<_> = in_profiles.collect();
+    problems.extend(autostart(folders).map(|file| Problem::Autostart { file }));
+    problems
+}
+
+fn in_profile(profile: &Profile, modules: &[Module]) -> Vec<Problem> {
+    let of = |kind| modules.iter().filter(move |module| module.kind() == kind).cloned();
+    let opensc = of(Kind::OpenSc).map(|module| Problem::OpenSc { profile: profile.clone(), module });
+    let missing = of(Kind::Own).filter(Module::is_missing);
+    let missing = missing.map(|module| Problem::MissingFile { profile: profile.clone(), module });
+    let mut problems: Vec<_> = opensc.chain(missing).collect();
+    let own: Vec<_> = of(Kind::Own).collect();
+    if own.len() > 1 {
+        problems.push(Problem::SeveralOfOurs { profile: profile.clone(), modules: own });
+    }
+    problems
+}
+
+/// The desktop entry that starts OpenSC's `pkcs11-register` at each login, if one is in force. An
+/// entry of the same name in the user's own folder counts instead of the system's (Desktop
+/// Application Autostart Specification).
+pub(crate) fn autostart(folders: &Folders) -> Option<PathBuf> {
+    let mut files = folders.autostart.iter().map(|folder| folder.join(AUTOSTART_FILE));
+    let file = files.find(|file| file.exists())?;
+    let text = String::from_utf8_lossy(&fs::read(&file).ok()?).into_owned();
+    is_started(&text).then_some(file)
+}
+
+fn is_started(entry: &str) -> bool {
+    let sections = ini::sections(entry);
+    let Some(entry) = sections.iter().find(|section| section.name == "Desktop Entry") else { return false };
+    let is = |key, word| entry.value(key).is_some_and(|value: &str| value.eq_ignore_ascii_case(word));
+    // The second key is GNOME's, which its settings write, and others follow.
+    let is_off = is("Hidden", "true") || is("X-GNOME-Autostart-enabled", "false");
+    // Debian leaves the entry there when the package is removed, and not purged.
+    let program = entry.value("TryExec").or_else(|| entry.value("Exec")?.split_whitespace().next());
+    let is_there = program.is_some_and(|program| !program.starts_with('/') || Path::new(program).exists());
+    !is_off && is_there
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRY: &str =
+        "[Desktop Entry]\nName=Install OpenSC PKCS#11 module\nType=Application\nNoDisplay=true\n";
+
+    #[test]
+    fn an_entry_that_is_hidden_or_whose_program_is_gone_starts_nothing() {
+        for (lines, started) in [
+            ("Exec=/bin/sh -c true\n", true),
+            ("Exec=pkcs11-register\n", true),
+            ("Exec=/nowhere/pkcs11-register\n", false),
+            ("Exec=/bin/sh\nTryExec=/nowhere/x\n", false),
+            ("Exec=/bin/sh\nHidden=true\n", false),
+            ("Exec=/bin/sh\nHidden=false\n", true),
+            ("Exec=/bin/sh\nX-GNOME-Autostart-enabled=false\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_started(&format!("{ENTRY}{lines}")), started, "{lines:?}");
+        }
+        assert!(!is_started("Exec=/bin/sh\n"));
+    }
+}

@@ -1,0 +1,47 @@
+//! What stands in this module's way in browsers and mail programs, and what to do.
+
+use super::register::title;
+use super::{Language, say};
+use crate::profiles::Problem;
+
+/// One thing in the way, with the command that ends it.
+pub(crate) fn problem(language: Language, problem: &Problem) -> String {
+    match problem {
+        Problem::OpenSc { profile, module } => say!(
+            language,
+            "{}: OpenSC's module ({}) serves this card too. Its PIN dialog may come first; a PIN in a wrong form \
+             costs a try there. To take it out: jpki-pkcs11 register {} --remove-opensc",
+            "{}: OpenSC のモジュール({})もこのカードを扱います。その暗証番号の入力画面が先に出ることがあり、\
+             形式の違う暗証番号を入れても 1 回の間違いと数えられます。外すには: jpki-pkcs11 register {} --remove-opensc",
+            title(profile),
+            module.name,
+            profile.program.word()
+        ),
+        Problem::Autostart { file } => say!(
+            language,
+            "{} puts OpenSC's module into browsers and mail programs at each login. \
+             To end that: jpki-pkcs11 register --remove-opensc",
+            "{} がログインのたびに OpenSC のモジュールをブラウザーやメールソフトに登録します。\
+             止めるには: jpki-pkcs11 register --remove-opensc",
+            file.display()
+        ),
+        Problem::SeveralOfOurs { profile, modules } => say!(
+            language,
+            "{}: {} libraries of jpki-pkcs11 stand here, and each asks for its PINs. \
+             To keep the right one: jpki-pkcs11 register {}",
+            "{}: jpki-pkcs11 のライブラリーが {} 個登録されていて、それぞれが暗証番号を尋ねます。\
+             正しいものだけを残すには: jpki-pkcs11 register {}",
+            title(profile),
+            modules.len(),
+            profile.program.word()
+        ),
+        Problem::MissingFile { profile, module } => say!(
+            language,
+            "{}: {} is registered here, and is not there. To register the right one: jpki-pkcs11 register {}",
+            "{}: 登録されている {} がありません。正しいものを登録するには: jpki-pkcs11 register {}",
+            title(profile),
+            module.library.display(),
+            profile.program.word()
+        ),
+    }
+}
