@@ -245,7 +245,8 @@ prepare_clients() {
 build() {
     command -v cargo >/dev/null || die "please install Rust, 1.85 or newer: Debian 13 has the package cargo, others see rustup.rs"
     say "building"
-    (cd "$ROOT" && cargo build --quiet --release --locked --package jpki-pkcs11 --package virtual-card)
+    (cd "$ROOT" && cargo build --quiet --release --locked --package jpki-pkcs11 --package virtual-card \
+        --features jpki-pkcs11/command)
 }
 
 # --- tests ------------------------------------------------------------------------------------------------------
@@ -272,7 +273,7 @@ count_rust_tests() {
 run_rust_tests() {
     local log=$TARGET/rust-tests.log status=0
     say "running the Rust tests"
-    (cd "$ROOT" && cargo test --locked --workspace --features process-tests --no-fail-fast) >"$log" 2>&1 || status=$?
+    (cd "$ROOT" && cargo test --locked --workspace --features command,process-tests --no-fail-fast) >"$log" 2>&1 || status=$?
     ((status == 0)) || grep -v '^test .* ok$' "$log" >&2
     count_rust_tests "$log" "$status"
 }

@@ -7,7 +7,8 @@ ROOT=$(cd "$CLIENTS/../.." && pwd)
 TARGET=$(realpath -m "${CARGO_TARGET_DIR:-$ROOT/target}")
 MODULE=${JPKI_TEST_MODULE:-$TARGET/release/libjpki_pkcs11.so}
 VIRTUAL_CARD=${JPKI_TEST_VIRTUAL_CARD:-$TARGET/release/virtual-card}
-readonly CLIENTS ROOT TARGET MODULE VIRTUAL_CARD
+COMMAND=${JPKI_TEST_COMMAND:-$TARGET/release/jpki-pkcs11}
+readonly CLIENTS ROOT TARGET MODULE VIRTUAL_CARD COMMAND
 
 # More than this for one client script counts as a failure.
 readonly CLIENT_SECONDS=120
