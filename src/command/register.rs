@@ -175,7 +175,8 @@ impl<'a> Run<'a> {
             .map(|(profile, _)| profile)
             .collect();
         let autostart = autostart(self.request.folders);
-        if with_opensc.is_empty() && autostart.is_none() {
+        // Where nothing can be registered, OpenSC's module stands before nothing.
+        if self.plans.is_empty() || (with_opensc.is_empty() && autostart.is_none()) {
             return;
         }
         let language = self.output.language();
@@ -183,9 +184,10 @@ impl<'a> Run<'a> {
             let finding = text::opensc_in_front(language, &with_opensc, autostart.as_deref());
             self.output.line(&finding);
             let can_ask = !self.request.is_dry_run && io::stdin().is_terminal() && io::stderr().is_terminal();
-            self.removes_opensc = can_ask && self.output.ask(text::ask_to_remove_opensc(language));
+            let is_there = !with_opensc.is_empty();
+            self.removes_opensc = can_ask && self.output.ask(text::ask_to_remove_opensc(language, is_there));
             if !self.removes_opensc {
-                self.output.line(text::opensc_stays(language));
+                self.output.line(text::opensc_stays(language, is_there));
             }
         }
         if let (true, Some(entry)) = (self.removes_opensc, autostart) {

@@ -123,7 +123,7 @@ registers_everywhere() {
     registers 0
     says "registered: $PWD/lib/jpki-pkcs11-auth.so (JPKI)" "registered: $PWD/lib/jpki-pkcs11-sign.so (JPKI)" \
         "OpenSC's module serves this card too." "it is registered in: Thunderbird, $HOUSE/$THUNDERBIRD" \
-        "it is registered again at each login by: $autostart" "OpenSC's module stays."
+        "it is registered at each login by: $autostart" "OpenSC's module stays."
 }
 
 # lists PROFILE MODULE TOKEN: the module shows this token, and no other one.
@@ -363,6 +363,17 @@ nothing_to_register_in() {
     equal '' "$(ls -A "$HOUSE")"
 }
 
+# OpenSC is not there yet, and will be after the next login.
+autostart_is_ended_before_its_first_run() {
+    autostart=$HOUSE/xdg/autostart/pkcs11-register.desktop
+    mkdir -p "${autostart%/*}"
+    printf '[Desktop Entry]\nType=Application\nExec=/bin/sh\n' >"$autostart"
+    registers 0 chromium
+    says "it is registered at each login by: $autostart" "To keep OpenSC's module out: "
+    answers 'Keep it out\?.*\[y/N\] ' yes chromium
+    grep -q '^Hidden=true' "$HOUSE/.config/autostart/pkcs11-register.desktop"
+}
+
 # Chromium's database is made, for this user alone.
 makes_chromiums_database() {
     registers 0
@@ -453,6 +464,7 @@ check "the libraries beside the command are found" libraries_beside_the_command_
 empty_home nothing
 check "no profile" nothing_to_register_in
 check "Chromium's database is made" makes_chromiums_database
+check "OpenSC's autostart is ended before it ran" autostart_is_ended_before_its_first_run
 empty_home newer
 check "Chromium's newer database is used" uses_chromiums_newer_database
 empty_home boxed

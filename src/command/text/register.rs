@@ -188,8 +188,8 @@ pub(crate) fn opensc_in_front(language: Language, profiles: &[&Profile], autosta
         text.push_str("\n  ");
         text.push_str(&say!(
             language,
-            "it is registered again at each login by: {}",
-            "ログインのたびに再登録するもの: {}",
+            "it is registered at each login by: {}",
+            "ログインのたびに登録するもの: {}",
             entry.display()
         ));
     }
@@ -197,18 +197,32 @@ pub(crate) fn opensc_in_front(language: Language, profiles: &[&Profile], autosta
 }
 
 /// The question. It ends with a blank, and the answer follows it.
-pub(crate) fn ask_to_remove_opensc(language: Language) -> &'static str {
-    language.choose(
-        "Take it out and keep it out? Other cards that need OpenSC stop working in these programs. [y/N] ",
-        "これを外し、再登録も止めますか? OpenSC を使う他のカードは、これらのプログラムで使えなくなります。[y/N] ",
-    )
+pub(crate) fn ask_to_remove_opensc(language: Language, is_there: bool) -> &'static str {
+    if is_there {
+        language.choose(
+            "Take it out and keep it out? Other cards that need OpenSC stop working in these programs. [y/N] ",
+            "これを外し、再登録も止めますか? OpenSC を使う他のカードは、これらのプログラムで使えなくなります。[y/N] ",
+        )
+    } else {
+        language.choose(
+            "Keep it out? Other cards that need OpenSC do not work in browsers and mail programs then. [y/N] ",
+            "この登録を止めますか? OpenSC を使う他のカードは、ブラウザーやメールソフトで使えなくなります。[y/N] ",
+        )
+    }
 }
 
-pub(crate) fn opensc_stays(language: Language) -> &'static str {
-    language.choose(
-        "OpenSC's module stays. To take it out and keep it out: jpki-pkcs11 register --remove-opensc",
-        "OpenSC のモジュールはそのままです。外して再登録も止めるには: jpki-pkcs11 register --remove-opensc",
-    )
+pub(crate) fn opensc_stays(language: Language, is_there: bool) -> &'static str {
+    if is_there {
+        language.choose(
+            "OpenSC's module stays. To take it out and keep it out: jpki-pkcs11 register --remove-opensc",
+            "OpenSC のモジュールはそのままです。外して再登録も止めるには: jpki-pkcs11 register --remove-opensc",
+        )
+    } else {
+        language.choose(
+            "To keep OpenSC's module out: jpki-pkcs11 register --remove-opensc",
+            "OpenSC のモジュールの登録を止めるには: jpki-pkcs11 register --remove-opensc",
+        )
+    }
 }
 
 pub(crate) fn autostart_ended(language: Language, entry: &Path, own: &Path) -> String {
