@@ -15,9 +15,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(crate) use self::modules::{Kind, Module, modules};
-#[allow(unused_imports)]
-pub(crate) use self::problems::problems;
 pub(crate) use self::problems::{AUTOSTART_FILE, Problem, autostart};
+#[allow(unused_imports)]
+pub(crate) use self::problems::{Found, look};
 pub(crate) use self::running::{Holder, claim, holder};
 
 /// A family of programs that share the place and the form of their profiles.

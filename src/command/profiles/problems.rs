@@ -1,5 +1,5 @@
-//! What stands in this module's way in the profiles: for `status`, and for the question that
-//! `register` asks.
+//! Where this project's modules stand, and what stands in their way there: for `status`. `register`
+//! asks about OpenSC's autostart.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,21 @@ use super::{Folders, Kind, Module, Profile, Program, ini, modules, profiles};
 /// login.
 pub(crate) const AUTOSTART_FILE: &str = "pkcs11-register.desktop";
 
+/// What stands in the profiles of this user.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Where modules of this project stand.
+    pub(crate) registered: Vec<(Profile, Module)>,
+    pub(crate) problems: Vec<Problem>,
+}
+
 /// One thing in the way.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
-    /// OpenSC's module stands in a profile: its dialog comes first, and it knows no PIN's form.
+    /// OpenSC's module stands in a profile beside ours: its dialog may come first, and it knows no
+    /// PIN's form.
     OpenSc { profile: Profile, module: Module },
-    /// The desktop puts OpenSC's module back at each login.
+    /// The desktop puts OpenSC's module beside ours at each login.
     Autostart { file: PathBuf },
     /// Two or more modules of this project stand in one profile: two dialogs.
     SeveralOfOurs { profile: Profile, modules: Vec<Module> },
@@ -23,31 +32,38 @@ pub(crate) enum Problem {
     MissingFile { profile: Profile, module: Module },
 }
 
-/// Everything in the way in the profiles that can load a module. A profile that cannot be read is
-/// left out.
-pub(crate) fn problems(folders: &Folders) -> Vec<Problem> {
-    let all = Program::ALL.into_iter().flat_map(|program| profiles(program, folders));
-    let open = all.filter(|profile| profile.sandbox.is_none());
-    let in_profiles = open.flat_map(|profile| {
-        let modules = modules(&profile.directory).unwrap_or_default();
-        in_profile(&profile, &modules)
-    });
-    let mut problems: Vec<_> = in_profiles.collect();
-    problems.extend(autostart(folders).map(|file| Problem::Autostart { file }));
-    problems
+/// Looks at the profiles that can load a module. One that cannot be read is left out.
+pub(crate) fn look(folders: &Folders) -> Found {
+    let mut found = Found::default();
+    for profile in Program::ALL.into_iter().flat_map(|program| profiles(program, folders)) {
+        if profile.sandbox.is_none() {
+            found.look_at(&profile, &modules(&profile.directory).unwrap_or_default());
+        }
+    }
+    // Where no module of ours stands, OpenSC's is in no way.
+    if !found.registered.is_empty() {
+        found.problems.extend(autostart(folders).map(|file| Problem::Autostart { file }));
+    }
+    found
 }
 
-fn in_profile(profile: &Profile, modules: &[Module]) -> Vec<Problem> {
-    let of = |kind| modules.iter().filter(move |module| module.kind() == kind).cloned();
-    let opensc = of(Kind::OpenSc).map(|module| Problem::OpenSc { profile: profile.clone(), module });
-    let missing = of(Kind::Own).filter(Module::is_missing);
-    let missing = missing.map(|module| Problem::MissingFile { profile: profile.clone(), module });
-    let mut problems: Vec<_> = opensc.chain(missing).collect();
-    let own: Vec<_> = of(Kind::Own).collect();
-    if own.len() > 1 {
-        problems.push(Problem::SeveralOfOurs { profile: profile.clone(), modules: own });
+impl Found {
+    fn look_at(&mut self, profile: &Profile, modules: &[Module]) {
+        let of = |kind| modules.iter().filter(move |module| module.kind() == kind).cloned();
+        let own: Vec<_> = of(Kind::Own).collect();
+        if own.is_empty() {
+            return;
+        }
+        let with = |module| (profile.clone(), module);
+        let opensc = of(Kind::OpenSc).map(with).map(|(profile, module)| Problem::OpenSc { profile, module });
+        let missing = own.iter().filter(|module| module.is_missing()).cloned().map(with);
+        let missing = missing.map(|(profile, module)| Problem::MissingFile { profile, module });
+        self.problems.extend(opensc.chain(missing));
+        self.registered.extend(own.iter().cloned().map(with));
+        if own.len() > 1 {
+            self.problems.push(Problem::SeveralOfOurs { profile: profile.clone(), modules: own });
+        }
     }
-    problems
 }
 
 /// The desktop entry that starts OpenSC's `pkcs11-register` at each login, if one is in force. An

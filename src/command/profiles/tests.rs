@@ -107,37 +107,54 @@ fn chromium_has_the_database_that_is_there_and_else_the_old_place() {
     assert_eq!(home.found(Program::Chromium), expected.map(|(path, sandbox)| (path.to_owned(), sandbox)));
 }
 
+/// OpenSC's autostart, and a file of ours that is there.
+fn with_autostart(home: &Home) -> PathBuf {
+    home.file("etc/xdg/autostart/pkcs11-register.desktop", "[Desktop Entry]\nExec=/bin/sh\n");
+    home.file("jpki-pkcs11-auth.so", "");
+    home.folders.home.join("jpki-pkcs11-auth.so")
+}
+
+fn module(name: &str, library: &str) -> Module {
+    Module { name: name.to_owned(), library: PathBuf::from(library) }
+}
+
 #[test]
 fn what_is_in_the_way_is_found() {
     let home = Home::new("problems");
-    assert_eq!(problems(&home.folders), []);
-    let there = home.folders.home.join("jpki-pkcs11-auth.so");
-    home.file("jpki-pkcs11-auth.so", "");
+    let there = with_autostart(&home);
+    let there = there.to_str().unwrap();
     home.file(
         ".pki/nssdb/pkcs11.txt",
         &format!(
             "library=/usr/lib/onepin-opensc-pkcs11.so\nname=OpenSC\n\nlibrary=/nowhere/jpki-pkcs11.so\nname=Old\n\n\
-             library={}\nname=JPKI\n\n",
-            there.display()
+             library={there}\nname=JPKI\n\n",
         ),
     );
-    home.file("etc/xdg/autostart/pkcs11-register.desktop", "[Desktop Entry]\nExec=/bin/sh\n");
     let profile = profiles(Program::Chromium, &home.folders).remove(0);
-    let module =
-        |name: &str, library: &str| Module { name: name.to_owned(), library: PathBuf::from(library) };
-    let old = module("Old", "/nowhere/jpki-pkcs11.so");
-    let entry = home.folders.home.join("etc/xdg/autostart/pkcs11-register.desktop");
+    let (old, new) = (module("Old", "/nowhere/jpki-pkcs11.so"), module("JPKI", there));
     let opensc = module("OpenSC", "/usr/lib/onepin-opensc-pkcs11.so");
+    let entry = home.folders.home.join("etc/xdg/autostart/pkcs11-register.desktop");
+    let found = look(&home.folders);
+    assert_eq!(found.registered, [(profile.clone(), old.clone()), (profile.clone(), new.clone())]);
     assert_eq!(
-        problems(&home.folders),
+        found.problems,
         [
             Problem::OpenSc { profile: profile.clone(), module: opensc },
             Problem::MissingFile { profile: profile.clone(), module: old.clone() },
-            Problem::SeveralOfOurs { profile, modules: vec![old, module("JPKI", there.to_str().unwrap())] },
+            Problem::SeveralOfOurs { profile, modules: vec![old, new] },
             Problem::Autostart { file: entry },
         ]
     );
     // The user's own entry of that name counts instead of the system's.
     home.file(".config/autostart/pkcs11-register.desktop", "[Desktop Entry]\nHidden=true\n");
     assert_eq!(autostart(&home.folders), None);
+}
+
+#[test]
+fn opensc_is_in_the_way_only_where_ours_is() {
+    let home = Home::new("opensc");
+    with_autostart(&home);
+    home.file(".pki/nssdb/pkcs11.txt", "library=/usr/lib/opensc-pkcs11.so\nname=OpenSC\n\n");
+    let found = look(&home.folders);
+    assert_eq!((found.registered, found.problems), (Vec::new(), Vec::new()));
 }
