@@ -159,10 +159,7 @@ impl<'a> Run<'a> {
         }
         match modules(&profile.directory) {
             Ok(found) => self.plans.push((profile.clone(), plan(&profile, &found))),
-            Err(error) => {
-                self.output.line(&text::failed(language, &profile, &error.to_string()));
-                self.raise(Exit::CannotTell);
-            }
+            Err(error) => self.failed(&profile, &error.to_string()),
         }
     }
 
@@ -265,15 +262,6 @@ impl<'a> Run<'a> {
             }
             return;
         }
-        if profile.program == Program::Chromium && !profile.directory.exists() {
-            // As Chromium makes it: other users may not look into it.
-            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&profile.directory);
-            if let Err(error) = made {
-                self.output.line(&text::failed(language, profile, &error.to_string()));
-                self.raise(Exit::CannotTell);
-                return;
-            }
-        }
         let claim = match claim(profile, self.request.folders) {
             Ok(claim) => claim,
             Err(holder) => {
@@ -281,14 +269,24 @@ impl<'a> Run<'a> {
                 return;
             }
         };
-        match modutil.change(&profile.directory, &taken_out, plan.add.as_ref()) {
-            Ok(()) => self.output.line(&text::changed(language, profile, &taken_out, plan)),
-            Err(why) => {
-                self.output.line(&text::failed(language, profile, &why));
-                self.raise(Exit::CannotTell);
+        if profile.program == Program::Chromium && !profile.directory.exists() {
+            // As Chromium makes it: other users may not look into it.
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&profile.directory);
+            if let Err(error) = made {
+                self.failed(profile, &error.to_string());
+                return;
             }
         }
+        match modutil.change(&profile.directory, &taken_out, plan.add.as_ref()) {
+            Ok(()) => self.output.line(&text::changed(language, profile, &taken_out, plan)),
+            Err(why) => self.failed(profile, &why),
+        }
         drop(claim);
+    }
+
+    fn failed(&mut self, profile: &Profile, why: &str) {
+        self.output.line(&text::failed(self.output.language(), profile, why));
+        self.raise(Exit::CannotTell);
     }
 
     fn in_use(&mut self, profile: &Profile, holder: &Holder) {

@@ -363,6 +363,15 @@ nothing_to_register_in() {
     equal '' "$(ls -A "$HOUSE")"
 }
 
+# A Chromium that runs and has no database yet may be about to make one.
+makes_no_database_while_chromium_runs() {
+    mkdir -p "$HOUSE/.config/chromium"
+    ln -s "$(</proc/sys/kernel/hostname)-$BASHPID" "$HOUSE/.config/chromium/SingletonLock"
+    registers 1 chromium
+    rm -r "$HOUSE/.config"
+    equal '' "$(ls -A "$HOUSE")"
+}
+
 # OpenSC is not there yet, and will be after the next login.
 autostart_is_ended_before_its_first_run() {
     autostart=$HOUSE/xdg/autostart/pkcs11-register.desktop
@@ -463,6 +472,7 @@ check "the libraries beside the command are found" libraries_beside_the_command_
 
 empty_home nothing
 check "no profile" nothing_to_register_in
+check "no database is made while Chromium runs" makes_no_database_while_chromium_runs
 check "Chromium's database is made" makes_chromiums_database
 check "OpenSC's autostart is ended before it ran" autostart_is_ended_before_its_first_run
 empty_home newer
