@@ -11,7 +11,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/tests/clients/environment.sh"
 readonly BUILD_PACKAGES=(
     cc:build-essential pkg-config:pkg-config /usr/include/PCSC/winscard.h:libpcsclite-dev
 )
-readonly RUST_TEST_PACKAGES=(openssl:openssl pkcs11-tool:opensc /usr/lib/gnupg/scdaemon:scdaemon)
+readonly RUST_TEST_PACKAGES=(openssl:openssl pkcs11-tool:opensc /usr/lib/gnupg/scdaemon:scdaemon strace:strace)
 
 # Tools that are installed below the target directory, in the newest versions that Rust 1.85 builds (cargo-deb 3.8 says so, but
 # does not).

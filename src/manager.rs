@@ -82,6 +82,9 @@ pub struct Settings {
     /// How long a count of tries serves for display once the card has told it. Decisions about a
     /// PIN ask anew.
     pub count_reuse: Duration,
+    /// How long a look at the reader serves for what is shown of a session. pcscd itself looks at
+    /// some readers every 400 ms only.
+    pub look_reuse: Duration,
 }
 
 impl Default for Settings {
@@ -93,6 +96,7 @@ impl Default for Settings {
             ca_certificates: CaCertificates::Auto,
             no_extended_length: false,
             count_reuse: Duration::from_secs(1),
+            look_reuse: Duration::from_millis(100),
         }
     }
 }

@@ -210,6 +210,17 @@ impl Module {
         Err(Error::SessionHandleInvalid)
     }
 
+    /// A session whose card is there, as the service said a moment ago or says now. Programs poll
+    /// C_GetSessionInfo right after C_GetSlotInfo: the second call need not ask again.
+    ///
+    /// # Errors
+    /// As [`Module::live_session`].
+    pub fn polled_session(&self, handle: SessionHandle) -> Result<Arc<Session>, Error> {
+        let session = self.session(handle)?;
+        let token = session.token();
+        if token.manager().has_seen_lately(token.card()) { Ok(session) } else { self.live_session(handle) }
+    }
+
     /// A session whose card is there, as the service says now. The call that notices that it is
     /// gone says so; after that the handle is invalid.
     ///

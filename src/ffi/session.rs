@@ -42,7 +42,7 @@ pub(super) unsafe extern "C" fn C_GetSessionInfo(
     call("C_GetSessionInfo", |module| {
         // SAFETY: the caller's duty for pInfo.
         let info = unsafe { Out::new(info) }?;
-        info.write(module.live_session(ptr::session(session))?.info());
+        info.write(module.polled_session(ptr::session(session))?.info());
         Ok(())
     })
 }

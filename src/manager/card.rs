@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
@@ -26,6 +26,8 @@ pub struct Card {
     changes: u32,
     /// It was seen to be gone.
     removed: AtomicBool,
+    /// When the service last said that it is there.
+    seen_at: Mutex<Instant>,
     private: PerCredential<bool>,
     present: PerCredential<OnceCell<bool>>,
     certificates: Mutex<PerCredential<Certificates>>,
@@ -81,6 +83,7 @@ impl Card {
             serial_number,
             changes,
             removed: AtomicBool::new(false),
+            seen_at: Mutex::new(Instant::now()),
             private: PerCredential::new(private),
             present: PerCredential::default(),
             certificates: Mutex::default(),
@@ -120,6 +123,16 @@ impl Card {
     #[must_use]
     pub fn is_there(&self) -> bool {
         !self.removed.load(Ordering::Acquire)
+    }
+
+    /// The service has just said that it is there.
+    pub(super) fn note_seen(&self) {
+        *self.seen_at.lock() = Instant::now();
+    }
+
+    /// How long ago the service last said that it is there.
+    pub(super) fn unseen_for(&self) -> Duration {
+        self.seen_at.lock().elapsed()
     }
 
     /// It is gone: its logins end.

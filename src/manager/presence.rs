@@ -81,6 +81,12 @@ impl CardManager {
         self.look().ok().flatten()?.card().ok()
     }
 
+    /// Whether the service said a moment ago that this card is there. Nothing is asked.
+    #[must_use]
+    pub fn has_seen_lately(&self, card: &Card) -> bool {
+        card.is_there() && card.unseen_for() < self.settings.look_reuse
+    }
+
     /// The JPKI card in the reader, recognised now if need be. `with_signature` also asks, in the
     /// same transaction, for the signature certificate.
     ///
@@ -143,6 +149,9 @@ impl CardManager {
         let changes = state.ok().flatten().filter(|state| state.card_present).map(|state| state.changes);
         match known {
             Some(known) if known.holds(changes, || self.service.is_exclusive(&self.reader)) => {
+                if let Found::Card(card) = &known.found {
+                    card.note_seen();
+                }
                 return Ok(Some(known));
             }
             Some(Snapshot { found: Found::Card(card), .. }) => self.close_removed(&card),

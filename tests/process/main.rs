@@ -40,6 +40,8 @@ mod adversary_system_file;
 mod environment;
 /// A host that forks or ends without C_Finalize.
 mod fork;
+/// What a host that only waits costs.
+mod idle;
 /// Another process cannot use a login.
 mod isolation;
 /// Where the PIN of a login is in memory, and when it is gone.

@@ -90,7 +90,7 @@ fn the_pin_is_gone_when_the_removal_of_the_card_is_noticed() {
     let mut scene = Scene::new();
     scene.page();
     scene.stack.remove(0).unwrap();
-    scene.host.expect("session-info signature", "CKR_DEVICE_REMOVED");
+    scene.host.expect_soon("session-info signature", "CKR_DEVICE_REMOVED");
     scene.assert_gone("the card was removed");
 }
 

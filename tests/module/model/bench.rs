@@ -68,6 +68,7 @@ impl User {
         let always = if index == ALWAYS_AUTHENTICATES { "always_authenticate = true" } else { "" };
         let mut config = Config::parse(always);
         config.settings.count_reuse = Duration::ZERO;
+        config.settings.look_reuse = Duration::ZERO;
         let module = Module::new(config, transport, memory.clone(), process.clone());
         module.count_slots(false).expect("counting slots never fails");
         Self { module, memory, process, sessions: Vec::new(), keys: BTreeMap::new() }

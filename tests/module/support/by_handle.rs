@@ -39,7 +39,7 @@ macro_rules! by_handle {
 
         impl ByHandle for Module {
             fn session_info(&self, session: SessionHandle) -> Result<ck::CK_SESSION_INFO, Error> {
-                Ok(self.live_session(session)?.info())
+                Ok(self.polled_session(session)?.info())
             }
 
             fn session_cancel(&self, session: SessionHandle, flags: ck::CK_FLAGS) -> Result<(), Error> {

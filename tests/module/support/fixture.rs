@@ -77,7 +77,7 @@ impl Builder {
         self
     }
 
-    /// A count of tries serves for display for a moment after the card told it, as it does for
+    /// A count of tries and a look at the reader serve for display for a moment, as they do for
     /// users. In other tests it does not, so that what they see does not depend on time.
     pub fn reusing_counts(mut self) -> Self {
         self.reuses_counts = true;
@@ -94,6 +94,7 @@ impl Builder {
     pub fn build(mut self) -> Fixture {
         if !self.reuses_counts {
             self.config.settings.count_reuse = Duration::ZERO;
+            self.config.settings.look_reuse = Duration::ZERO;
         }
         let service = Service::new();
         let card = VirtualCard::new(self.profile, self.identity);

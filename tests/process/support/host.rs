@@ -105,6 +105,11 @@ impl Host {
         c!(self.client.p11, C_GetTokenInfo(slot, &mut ck::CK_TOKEN_INFO::default())).result()
     }
 
+    /// C_GetSlotInfo of the first reader's slot for a token. The list of slots is not asked for.
+    pub fn slot_info(&self, token: Token) -> Rv {
+        c!(self.client.p11, C_GetSlotInfo(ulong(token.index()), &mut ck::CK_SLOT_INFO::default()))
+    }
+
     /// Asks so often what a browser asks once a second to see whether the card is still there.
     pub fn poll(&self, token: Token, times: usize) -> Rv {
         rv((0..times).try_for_each(|_| self.poll_once(token)))

@@ -14,7 +14,8 @@
 //! - [`cancel`]: a thread that is cancelled with pthread_cancel;
 //! - [`image`]: the memory of another process at one instant;
 //! - [`memory`]: looks for a secret in another process;
-//! - [`rights`]: namespaces, and programs with more rights than their user.
+//! - [`rights`]: namespaces, and programs with more rights than their user;
+//! - [`tracing`]: the system calls of a host, as strace shows them.
 
 pub mod argument;
 pub mod breakpoint;
@@ -26,6 +27,7 @@ pub mod image;
 pub mod memory;
 pub mod rights;
 pub mod role;
+pub mod tracing;
 
 use std::time::{Duration, Instant};
 

@@ -12,6 +12,7 @@ use super::cancel::Cancellable;
 use super::foreign::Foreign;
 use super::host::{Host, Token};
 use super::rights::become_secure;
+use super::tracing;
 use test_support::Rv;
 
 /// Set in the environment of a child.
@@ -165,6 +166,12 @@ impl Player {
                 self.children.remove(0).end();
                 "ended".to_owned()
             }
+            ["counted", ref rest @ ..] => tracing::between_marks(|| call(rest)),
+            // What NSS asks when it polls, in this order.
+            ["counted-poll", token] => {
+                let ask = |question| tracing::between_marks(|| call(&[question, token]));
+                format!("{} {}", ask("slot-info"), ask("session-info"))
+            }
             ["foreign", ref rest @ ..] => self.foreign.get_or_insert_with(Foreign::new).run(rest, told),
             _ => call(&words),
         }
@@ -237,6 +244,7 @@ fn call_with(words: &[&str], mut secrets: Vec<Argument>) -> String {
         ["close", token] => host().close(named(token)),
         ["close-all", token] => host().close_all(named(token)),
         ["poll", token, times] => host().poll(named(token), times.parse().expect("a number")),
+        ["slot-info", token] => host().slot_info(named(token)),
         ["session-info", token] => host().session_info(named(token)),
         ["login", token] => host().login(named(token)),
         ["login", token, "secret"] | ["login", token, "four", "digits"] => {
