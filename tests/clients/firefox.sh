@@ -299,8 +299,8 @@ mark=$(card mark)
 start "$FIREFOX"
 check "modutil: the authentication token is there" has_token "$AUTH_TOKEN"
 check "TLS 1.3: a page after one PIN dialog, signed with PSS" first_page
-within_since "$mark" 20 "from Firefox's start to its first page"
-check_within 30 "five more connections: a signature each, no dialog" signed 5 five_more
+near_figure_since "$mark" 'from its start to the first page' "from Firefox's start to its first page"
+check_within "$((5 * $(figure 'each further connection')))" "five more connections: a signature each, no dialog" signed 5 five_more
 check "TLS 1.2: no dialog, signed with PSS" page_without_pin "$TLS_12" 'Protocol +: TLSv1.2' "Peer signature type: $PSS$"
 check "TLS 1.2: no dialog, signed with PKCS #1 v1.5" \
     page_without_pin "$TLS_12_PKCS1" 'Protocol +: TLSv1.2' "Peer signature type: $PKCS1$"

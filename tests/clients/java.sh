@@ -176,7 +176,7 @@ without_reader() {
 begin
 prepare
 
-check_within 14 "keytool lists the authentication key" \
+check_figure 'keytool -list' "keytool lists the authentication key" \
     lists authentication 'User Authentication Certificate' keys auth.cfg "$AUTH_PIN"
 check "keytool lists the signature key" lists signature 'Digital Signature Certificate' keys sign.cfg "$SIGN_PIN"
 check "keytool asks for the PIN" lists_after_asking
@@ -184,15 +184,15 @@ check "the provider in the security properties" lists_by_security_properties
 check "the signature key's chain ends with the CA" has_the_chain sign.cfg "$SIGN_PIN" signature signature-ca
 check "the authentication key's chain is its certificate" has_the_chain auth.cfg "$AUTH_PIN" authentication
 check "it ends with the CA if that is configured" has_the_configured_chain
-check_within 28 "jarsigner signs" signs_jar
+check_figure jarsigner "jarsigner signs" signs_jar
 check "jarsigner verifies" verifies_jar
 check "openssl verifies what jarsigner signed" openssl_verifies_jar
 refused "Java's strict check accepts no JPKI certificate" 'critical policy qualifiers present' strict_verification
 
 start_program
-check_within 14 "a program loads the key store" logs_in
-check_within 6 "TLS 1.3" gets TLSv1.3 TLSv1.3 "$PSS"
-check_within 6 "TLS 1.2" gets TLSv1.2 TLSv1.2 "$PSS"
+check_figure 'loading a key store' "a program loads the key store" logs_in
+check_figure 'then each TLS login' "TLS 1.3" gets TLSv1.3 TLSv1.3 "$PSS"
+check_figure 'then each TLS login' "TLS 1.2" gets TLSv1.2 TLSv1.2 "$PSS"
 check "TLS 1.2 with a server that does not know PSS" gets old TLSv1.2 "$PKCS1"
 for algorithm in SHA1withRSA SHA224withRSA SHA256withRSA SHA384withRSA SHA512withRSA; do
     check "$algorithm" signs "$algorithm"

@@ -175,12 +175,12 @@ prepare
 serve_radius
 serve_page
 
-check_within 20 "eapol_test joins the network" joins_network
+check_figure wpa_supplicant "eapol_test joins the network" joins_network
 refused "Debian's wpa_supplicant takes modules from /usr/lib only" 'Not in trusted path' takes_modules_from_usr_lib_only
 check "OpenVPN names the key" name_vpn_key
-check_within 20 "OpenVPN connects" connects
-check_within 20 "stunnel opens a tunnel" opens_tunnel
-check_within 6 "stunnel's next connection" fetches_page
+check_figure OpenVPN "OpenVPN connects" connects
+check_figure stunnel "stunnel opens a tunnel" opens_tunnel
+check_figure 'its next connection' "stunnel's next connection" fetches_page
 
 check "no PIN try was used up" tries_left 3
 refused "a malformed PIN, eapol_test" 'PKCS#11 module::PIN incorrect' wpa 12a4

@@ -241,7 +241,7 @@ check "the other token is listed" lists_module sign "$SIGN_TOKEN"
 
 check "modutil disables one slot of the two" disables_one_slot
 
-check_within 9 "FRIENDLY: certificates are listed without a PIN" lists auth "$AUTH_NICKNAME" u,u,u
+check_figure 'certutil -L' "FRIENDLY: certificates are listed without a PIN" lists auth "$AUTH_NICKNAME" u,u,u
 check "certificates behind a PIN are listed with it" lists sign "$SIGN_NICKNAME" u,u,u -f password
 check "the certificate is the card's" shows_certificate
 check "certutil lists the key" lists_key
@@ -249,15 +249,15 @@ check "certutil finds the certificate valid" is_valid
 check "certutil finds the other certificate valid, and asks for the PIN" is_valid_at_terminal
 refused "NSS's older check accepts no JPKI certificate" 'unknown critical extension' is_invalid_by_the_older_check
 
-check_within 20 "TLS 1.3" gets tls1.3 tls1.3 "$PSS"
-check_within 20 "TLS 1.2" gets tls1.2 tls1.2 "$PSS"
+check_figure tstclnt "TLS 1.3" gets tls1.3 tls1.3 "$PSS"
+check_figure tstclnt "TLS 1.2" gets tls1.2 tls1.2 "$PSS"
 check "TLS 1.2 with a server that does not know PSS" gets old tls1.2 "$PKCS1"
 
-check_within 28 "cmsutil signs, openssl verifies" signs_cms
+check_figure cmsutil "cmsutil signs, openssl verifies" signs_cms
 check "cmsutil verifies" verifies_cms
 check "p7sign signs, openssl and p7verify verify" signs_with_p7sign
 check "pdfsig lists the certificate" lists_nicknames
-check_within 34 "pdfsig signs" signs_pdf
+check_figure pdfsig "pdfsig signs" signs_pdf
 check "pdfsig verifies" verifies_pdf
 check "pdfsig finds the change" finds_changed_pdf
 

@@ -38,12 +38,6 @@ public_key() {
     ssh-keygen -i -m PKCS8 -f "$1.spki"
 }
 
-# exchanges MOST WHAT: the card got no more commands for it than that, as the last check has counted.
-exchanges() {
-    at_most "$1" "$(<exchanges)" "$2"
-    rm exchanges
-}
-
 # count_since MARK WHAT...: what the card was asked to do since then.
 count_since() {
     local mark=$1
@@ -62,7 +56,6 @@ prints_one_key() {
     equal '' "$(<errors)"
     equal "$(<auth.pub) User Authentication Public Key" "$(<keys)"
     equal 0 "$(($(count_since "$mark" verifies auth) + $(count_since "$mark" verifies sign)))"
-    count_since "$mark" commands >exchanges
 }
 
 # The signature key shows after its PIN. The key of the CA's certificate follows it.
@@ -94,7 +87,6 @@ logs_in() {
     equal "Enter PIN for '$AUTH_TOKEN': " "$(<prompts)"
     equal '2 1 0' "$(count_since "$mark" verifies auth) $(count_since "$mark" signatures) $(count_since "$mark" \
         verifies sign)"
-    count_since "$mark" commands >exchanges
 }
 
 logs_in_by_configuration() {
@@ -152,7 +144,6 @@ logs_in_by_agent() {
     reaches
     equal '' "$(<prompts)"
     equal 1 "$(count_since "$mark" signatures)"
-    count_since "$mark" commands >exchanges
 }
 
 four_logins_at_once() {
@@ -196,14 +187,10 @@ END_OF_CONFIG
 }
 
 signs_a_commit() {
-    local mark
-    prepare_repository
     cd repository
     date >file
     git add file
-    mark=$(card mark)
     git commit -q -m 'A signed commit'
-    count_since "$mark" commands >../exchanges
     git verify-commit HEAD >../output 2>&1
     cat ../output
     grep -q 'Good "git" signature for somebody@example.org with RSA key' ../output
@@ -280,14 +267,12 @@ begin
 prepare
 
 check "ssh-keygen -D prints the authentication key alone" prints_one_key "$BOTH"
-check "one key of the authentication slot" prints_one_key "$AUTH"
-exchanges 5 "ssh-keygen -D"
+check_figure 'ssh-keygen -D' "one key of the authentication slot" prints_one_key "$AUTH"
 check "the signature key after its PIN" prints_signature_key
 
 check "sshd is up" start_sshd auth.pub
 pin "$AUTH_PIN"
-check "a login by ssh -I" logs_in "$AUTH"
-exchanges 17 "ssh -I"
+check_figure 'ssh -I' "a login by ssh -I" logs_in "$AUTH"
 check "a login by ssh -I, both slots" logs_in "$BOTH"
 check "a login by PKCS11Provider" logs_in_by_configuration
 check "a file goes over" uploads_a_file
@@ -296,8 +281,7 @@ start_agent
 refused "the agent takes no module from elsewhere" 'agent refused operation' adds "$AUTH" "$AUTH_PIN"
 start_agent -P "$PWD/system/usr/lib*/*"
 check "the agent takes an installed module" adds "$AUTH" "$AUTH_PIN"
-check "the agent logs in" logs_in_by_agent
-exchanges 6 "ssh by way of ssh-agent"
+check_figure 'ssh by the agent' "the agent logs in" logs_in_by_agent
 check "the agent logs in four at once" four_logins_at_once
 check "the agent forgets the module" removes "$AUTH"
 check "the agent takes it again" adds "$AUTH" "$AUTH_PIN"
@@ -306,8 +290,8 @@ check "a new agent is empty" lists_nothing
 check "the agent gives one PIN to both slots, at no cost" adds_both_slots_with_one_pin
 check "the agent logs in, both slots" logs_in_by_agent
 
-check "git signs a commit" signs_a_commit
-exchanges 6 "git commit -S"
+prepare_repository
+check_figure 'git commit -S by the agent' "git signs a commit" signs_a_commit
 check "git signs a tag" signs_a_tag
 refused "git finds a changed commit" 'incorrect signature' finds_a_changed_commit
 check "ssh-keygen -Y sign" signs_a_file auth.pub

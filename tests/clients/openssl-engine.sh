@@ -97,7 +97,7 @@ curl_logs_in() {
 begin
 prepare
 
-check_within 20 "dgst" signs "$AUTH_KEY" "$AUTH_PIN" authentication sha256
+check_figure dgst "dgst" signs "$AUTH_KEY" "$AUTH_PIN" authentication sha256
 for hash in sha1 sha256 sha384 sha512; do
     check "dgst $hash" signs "$AUTH_KEY" "$AUTH_PIN" authentication "$hash"
     check "dgst $hash, signature key" signs "$SIGN_KEY" "$SIGN_PIN" signature "$hash"
@@ -118,8 +118,8 @@ check "cms" makes_cms
 
 serve
 for version in 1_2 1_3; do
-    check_within 23 "s_client, TLS ${version/_/.}" s_client_logs_in "$version"
-    check_within 23 "curl, TLS ${version/_/.}" curl_logs_in "$version" \
+    check_figure s_client "s_client, TLS ${version/_/.}" s_client_logs_in "$version"
+    check_figure curl "curl, TLS ${version/_/.}" curl_logs_in "$version" \
         "pkcs11:token=JPKI%20User%20Authentication;type=cert;id=%01;pin-value=$AUTH_PIN" \
         --key "$AUTH_KEY;pin-value=$AUTH_PIN"
     check "curl with a certificate file, TLS ${version/_/.}" curl_logs_in "$version" auth.pem --engine pkcs11 --key-type ENG \

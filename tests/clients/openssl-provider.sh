@@ -205,7 +205,7 @@ check "certificate behind the PIN, by token" same_certificate "$SIGN;type=cert?p
 check "CA certificate by label" same_certificate \
     "$SIGN;type=cert;object=Digital%20Signature%20Certificate%20CA?pin-source=file:$PWD/password" \
     "$WORK/identity/signature-ca.pem"
-check_within 21 "key by token" signs_as "$AUTH_KEY" authentication
+check_figure dgst "key by token" signs_as "$AUTH_KEY" authentication
 check "key by id" signs_as "$AUTH;id=%01;type=private?pin-source=file:$PWD/pin" authentication
 check "key by label" signs_as \
     "pkcs11:object=User%20Authentication%20Key;type=private?pin-source=file:$PWD/pin" authentication

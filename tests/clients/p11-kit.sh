@@ -154,7 +154,7 @@ prepare
 check "p11-kit lists the module" lists_the_module
 check "GnuTLS finds the tokens and signs" gnutls_finds_the_tokens
 check "the proxy shows both slots" proxy_shows_both
-check_within 17 "the proxy signs" signs "$PROXY" "$AUTH_TOKEN" "$AUTH_PIN" authentication
+check_figure 'a signature by the proxy' "the proxy signs" signs "$PROXY" "$AUTH_TOKEN" "$AUTH_PIN" authentication
 check "the proxy signs, signature key" signs "$PROXY" "$SIGN_TOKEN" "$SIGN_PIN" signature
 for name in firefox firefox-esr thunderbird chrome; do
     check "the proxy hides the module from $name" hidden_from "$name"
@@ -165,12 +165,12 @@ check "the right PIN" signs "$PROXY" "$AUTH_TOKEN" "$AUTH_PIN" authentication
 
 check "a server for one token" start_server 'pkcs11:token=JPKI%20User%20Authentication'
 check "the client sees one token" client_shows "$AUTH_TOKEN"
-check_within 27 "the client signs" client_signs "$AUTH_TOKEN" "$AUTH_PIN" authentication
+check_figure 'by the server' "the client signs" client_signs "$AUTH_TOKEN" "$AUTH_PIN" authentication
 check "three clients at the same time" three_clients_at_once
 refused "a wrong PIN by way of the server" CKR_PIN_INCORRECT client_logs_in 1111
 check "the client signs with the right PIN" client_signs "$AUTH_TOKEN" "$AUTH_PIN" authentication
 check "nobody is logged in when the client has gone" nobody_is_verified
-check_within 27 "a signature on the other side of ssh" signs_on_the_other_machine
+check_figure 'over ssh' "a signature on the other side of ssh" signs_on_the_other_machine
 check "a server for both tokens" start_server 'pkcs11:token=JPKI%20User%20Authentication' \
     'pkcs11:token=JPKI%20Digital%20Signature'
 check "the client sees both tokens" client_shows "$AUTH_TOKEN,$SIGN_TOKEN"

@@ -91,7 +91,7 @@ tries_left() {
 begin
 prepare
 
-check_within 17 "login" logs_in
+check_figure 'a login' "login" logs_in
 check "login with a key for ssh" logs_in_with_ssh_key
 check "the PIN is changed, and back" changes_pin
 refused "somebody else's card" 'No authorized keys on token|Could not find authorized keys on any of the tokens' login_with_other_certificate

@@ -183,11 +183,11 @@ begin
 head -c 1000 /dev/urandom >message
 echo 'ca_certificates = true' >authorities.toml
 
-check_within 8 "authentication comes first" authentication_comes_first
+check_figure -L "authentication comes first" authentication_comes_first
 check "each slot's description says what it is for" descriptions_differ
-check_within 5 "the authentication token is listed" tool --token-label "$AUTH_TOKEN" --list-objects
-check_within 16 "a signature" auth_tool --sign --mechanism SHA256-RSA-PKCS --input-file message --output-file signature
-check_within 20 "a signature, signature key" \
+check_figure -O "the authentication token is listed" tool --token-label "$AUTH_TOKEN" --list-objects
+check_figure --sign "a signature" auth_tool --sign --mechanism SHA256-RSA-PKCS --input-file message --output-file signature
+check_figure '--sign with the signature key' "a signature, signature key" \
     sign_tool --sign --mechanism SHA256-RSA-PKCS --input-file message --output-file signature
 check "no login is needed for what is public" public_objects
 check "the CAs' certificates, as configured" shown_authorities

@@ -97,7 +97,7 @@ without_pcscd() {
 begin
 prepare
 
-check_within 24 "a PDF is signed" sign "$SIGN_PIN"
+check_figure 'a PDF' "a PDF is signed" sign "$SIGN_PIN"
 check "pdfsig verifies" by_pdfsig
 check "pyHanko verifies" by_pyhanko
 check "the chain is in the document" has_the_chain

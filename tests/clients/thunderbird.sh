@@ -222,13 +222,13 @@ check "an account" add_account
 check "the certificate is chosen after one PIN dialog, though it has no e-mail address" certificate_is_chosen
 check "a signed message without another dialog; openssl verifies it" mail_without_pin
 mark=$(card mark)
-check_within 6 "the next message: one signature" next_mail
+check_figure 'the next mail' "the next message: one signature" next_mail
 quit
 check "Thunderbird ends by itself" ended_well
 mark=$(card mark)
 start "$THUNDERBIRD"
 check "after a new start: a signed message after one PIN dialog" first_mail
-within_since "$mark" 30 "from Thunderbird's start to a signed message"
+near_figure_since "$mark" 'from its start to the first mail' "from Thunderbird's start to a signed message"
 marked "a wrong password, then the right one: one try used" wrong_password_then_right
 marked "a malformed password, then the right one: no try used" malformed_password_then_right
 marked "Cancel: a message, nothing sent; the next time it is asked for again" cancel_then_right

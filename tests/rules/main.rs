@@ -10,6 +10,8 @@
     reason = "a test may fail wherever it stands"
 )]
 
+/// README's numbers of commands have their checks.
+mod figures;
 /// Imports point down; `pcsc` and `unsafe` stay where they belong.
 mod layers;
 /// All histories of a PIN, and long random ones, against a model of the card.
