@@ -52,10 +52,13 @@ impl VirtualCard {
     pub fn transmit(&self, command: &[u8]) -> Reply {
         let _line = self.0.line.lock().unwrap_or_else(PoisonError::into_inner);
         let (struck, latency) = self.state().begin(command);
-        if !latency.is_zero() {
-            std::thread::sleep(latency);
+        pause(latency);
+        let reply = self.state().finish(command, struck);
+        if let Reply::Answer(bytes) = &reply {
+            let latency = self.state().transfer(bytes);
+            pause(latency);
         }
-        self.state().finish(command, struck)
+        reply
     }
 
     /// The answer to reset.
@@ -142,6 +145,11 @@ impl VirtualCard {
         let mut state = self.state();
         state.command_latency = command;
         state.signature_latency = signature;
+    }
+
+    /// How long each byte of a command and of its answer takes, besides.
+    pub fn set_byte_latency(&self, byte: Duration) {
+        self.state().byte_latency = byte;
     }
 
     /// The whole ledger so far.
@@ -232,5 +240,11 @@ impl VirtualCard {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn pause(time: Duration) {
+    if !time.is_zero() {
+        std::thread::sleep(time);
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) resets: u64,
     pub(crate) command_latency: Duration,
     pub(crate) signature_latency: Duration,
+    /// Of each byte of a command and of its answer.
+    pub(crate) byte_latency: Duration,
 }
 
 impl State {
@@ -53,6 +55,7 @@ impl State {
             resets: 0,
             command_latency: Duration::ZERO,
             signature_latency: Duration::ZERO,
+            byte_latency: Duration::ZERO,
         }
     }
 
@@ -66,11 +69,16 @@ impl State {
             Effect::Delay(delay) => delay,
             _ => Duration::ZERO,
         });
-        let mut latency = self.command_latency + delays.sum::<Duration>();
+        let mut latency = self.command_latency + delays.sum::<Duration>() + self.transfer(command);
         if command.get(1) == Some(&SIGN) {
             latency += self.signature_latency;
         }
         (struck, latency)
+    }
+
+    /// How long these bytes are on their way.
+    pub(crate) fn transfer(&self, bytes: &[u8]) -> Duration {
+        self.byte_latency * u32::try_from(bytes.len()).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn finish(&mut self, command: &[u8], struck: Vec<Fault>) -> Reply {

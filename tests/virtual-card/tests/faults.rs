@@ -177,3 +177,14 @@ fn clones_are_the_same_card() {
     verify(&card.clone(), Authentication, "0000");
     assert_eq!(card.tries_left(Authentication), 2);
 }
+
+#[test]
+fn each_byte_takes_its_time_in_both_directions() {
+    let card = selected(Profile::full());
+    card.set_byte_latency(Duration::from_millis(1));
+    let start = Instant::now();
+    // Five bytes there; a hundred and two back.
+    let read = card.transmit(&[0x00, 0xb0, 0x8a, 0x00, 100]);
+    assert!(matches!(read, Reply::Answer(bytes) if bytes.len() == 102));
+    assert!(start.elapsed() >= Duration::from_millis(107));
+}
