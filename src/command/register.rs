@@ -56,8 +56,10 @@ pub(crate) fn register(matches: &ArgMatches, output: &mut Output) -> Exit {
     };
     let mut run = Run::new(output, &request);
     run.look(|profile, found| plan_to_register(found, &libraries.of(profile.program)));
-    run.ask_about_opensc();
-    run.change();
+    if run.has_modutil() {
+        run.ask_about_opensc();
+        run.change();
+    }
     run.exit
 }
 
@@ -70,9 +72,11 @@ pub(crate) fn unregister(matches: &ArgMatches, output: &mut Output) -> Exit {
     let request = Request::new(matches, &folders);
     let mut run = Run::new(output, &request);
     run.look(|_, found| plan_to_unregister(found));
-    run.change();
-    if !request.is_one {
-        run.remove_own_autostart_entry();
+    if run.has_modutil() {
+        run.change();
+        if !request.is_one {
+            run.remove_own_autostart_entry();
+        }
     }
     run.exit
 }
@@ -98,6 +102,7 @@ struct Run<'a> {
     output: &'a mut Output,
     request: &'a Request<'a>,
     plans: Vec<(Profile, Plan)>,
+    modutil: Option<Modutil>,
     /// OpenSC's module is taken out.
     removes_opensc: bool,
     exit: Exit,
@@ -105,7 +110,15 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(output: &'a mut Output, request: &'a Request<'a>) -> Self {
-        Self { output, request, plans: Vec::new(), removes_opensc: request.remove_opensc, exit: Exit::Well }
+        let removes_opensc = request.remove_opensc;
+        Self {
+            output,
+            request,
+            plans: Vec::new(),
+            modutil: Modutil::find(),
+            removes_opensc,
+            exit: Exit::Well,
+        }
     }
 
     /// Plans what is to be done in each profile that can be changed, and says which cannot.
@@ -163,6 +176,17 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Whether everything is there that a change needs. Otherwise no question is worth asking.
+    fn has_modutil(&mut self) -> bool {
+        let is_needed = self.plans.iter().any(|(_, plan)| plan.changes(self.removes_opensc));
+        if !is_needed || self.modutil.is_some() {
+            return true;
+        }
+        self.output.remark(text::no_modutil(self.output.language()));
+        self.raise(Exit::ToDo);
+        false
+    }
+
     /// Decides about OpenSC's module: by the option, or by a question at a terminal, or not.
     fn ask_about_opensc(&mut self) {
         let with_opensc: Vec<_> = self
@@ -180,7 +204,8 @@ impl<'a> Run<'a> {
         if !self.removes_opensc {
             let finding = text::opensc_in_front(language, &with_opensc, autostart.as_deref());
             self.output.line(&finding);
-            let can_ask = !self.request.is_dry_run && io::stdin().is_terminal() && io::stderr().is_terminal();
+            let is_at_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+            let can_ask = !self.request.is_dry_run && self.modutil.is_some() && is_at_terminal;
             let is_there = !with_opensc.is_empty();
             self.removes_opensc = can_ask && self.output.ask(text::ask_to_remove_opensc(language, is_there));
             if !self.removes_opensc {
@@ -233,25 +258,27 @@ impl<'a> Run<'a> {
     fn change(&mut self) {
         let plans = std::mem::take(&mut self.plans);
         let language = self.output.language();
-        let changes = |plan: &Plan| plan.changes(self.removes_opensc);
-        let modutil = Modutil::find();
-        if modutil.is_none() && plans.iter().any(|(_, plan)| changes(plan)) {
-            self.output.remark(text::no_modutil(language));
-            self.raise(Exit::ToDo);
-        }
+        let modutil = self.modutil.take();
+        let mut needs_ca = false;
         for (profile, plan) in &plans {
-            if !plan.changes(self.removes_opensc) {
-                self.output.line(&text::nothing_to_do(language, profile, plan));
-            } else if let Some(modutil) = &modutil {
-                self.change_profile(profile, plan, modutil);
+            match &modutil {
+                Some(modutil) if plan.changes(self.removes_opensc) => {
+                    let is_done = self.change_profile(profile, plan, modutil);
+                    needs_ca |= is_done && plan.add.is_some() && profile.program == Program::Thunderbird;
+                }
+                _ => self.output.line(&text::nothing_to_do(language, profile, plan)),
             }
+        }
+        if needs_ca {
+            self.output.line(text::thunderbird_needs_ca(language));
         }
         if self.request.is_dry_run {
             self.output.line(text::dry_run(language));
         }
     }
 
-    fn change_profile(&mut self, profile: &Profile, plan: &Plan, modutil: &Modutil) {
+    /// Whether the profile was changed.
+    fn change_profile(&mut self, profile: &Profile, plan: &Plan, modutil: &Modutil) -> bool {
         let language = self.output.language();
         let opensc = if self.removes_opensc { plan.opensc.as_slice() } else { &[] };
         let taken_out: Vec<_> = plan.remove.iter().chain(opensc).collect();
@@ -260,13 +287,13 @@ impl<'a> Run<'a> {
                 Some(holder) => self.in_use(profile, &holder),
                 None => self.output.line(&text::would_change(language, profile, &taken_out, plan)),
             }
-            return;
+            return false;
         }
         let claim = match claim(profile, self.request.folders) {
             Ok(claim) => claim,
             Err(holder) => {
                 self.in_use(profile, &holder);
-                return;
+                return false;
             }
         };
         if profile.program == Program::Chromium && !profile.directory.exists() {
@@ -274,14 +301,16 @@ impl<'a> Run<'a> {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&profile.directory);
             if let Err(error) = made {
                 self.failed(profile, &error.to_string());
-                return;
+                return false;
             }
         }
-        match modutil.change(&profile.directory, &taken_out, plan.add.as_ref()) {
-            Ok(()) => self.output.line(&text::changed(language, profile, &taken_out, plan)),
-            Err(why) => self.failed(profile, &why),
-        }
+        let result = modutil.change(&profile.directory, &taken_out, plan.add.as_ref());
         drop(claim);
+        match &result {
+            Ok(()) => self.output.line(&text::changed(language, profile, &taken_out, plan)),
+            Err(why) => self.failed(profile, why),
+        }
+        result.is_ok()
     }
 
     fn failed(&mut self, profile: &Profile, why: &str) {

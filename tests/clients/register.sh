@@ -122,7 +122,7 @@ dry_run_changes_no_byte() {
 registers_everywhere() {
     registers 0
     says "registered: $PWD/lib/jpki-pkcs11-auth.so (JPKI)" "registered: $PWD/lib/jpki-pkcs11-sign.so (JPKI)" \
-        "OpenSC's module serves this card too." "it is registered in: Thunderbird, $HOUSE/$THUNDERBIRD" \
+        "Next: have Thunderbird trust the certificate's CA" "OpenSC's module serves this card too." "it is registered in: Thunderbird, $HOUSE/$THUNDERBIRD" \
         "it is registered at each login by: $autostart" "OpenSC's module stays."
 }
 
@@ -318,6 +318,10 @@ modutil_is_missing() {
     says 'sudo apt install libnss3-tools' 'sudo dnf install nss-tools' 'Nothing was changed.'
     in_japanese without_programs 1 unregister
     says 'modutil がありません' 'sudo apt install libnss3-tools'
+    # Without it nothing else is worth saying.
+    cp -r lib third
+    without_programs 1 register firefox --library-dir third
+    equal '' "$(grep OpenSC said)"
     equal 'other.so jpki-pkcs11-auth.so' "$(libraries "$FIREFOX")"
 }
 

@@ -139,15 +139,15 @@ pub(crate) fn changed(language: Language, profile: &Profile, taken_out: &[&Modul
     if let Some(module) = &plan.add {
         text.push_str("\n  ");
         text.push_str(&say!(language, "registered: {}", "登録しました: {}", module_line(module)));
-        if profile.program == Program::Thunderbird {
-            text.push_str("\n  ");
-            text.push_str(language.choose(
-                "Next: have Thunderbird trust the certificate's CA (README, Thunderbird).",
-                "次に、電子証明書の認証局を Thunderbird に登録してください(README の Thunderbird の項)。",
-            ));
-        }
     }
     text
+}
+
+pub(crate) fn thunderbird_needs_ca(language: Language) -> &'static str {
+    language.choose(
+        "Next: have Thunderbird trust the certificate's CA (README, Thunderbird).",
+        "次に、電子証明書の認証局を Thunderbird に登録してください(README の Thunderbird の項)。",
+    )
 }
 
 /// What would be done to a profile.
