@@ -13,3 +13,4 @@ pub mod key;
 pub mod pin;
 pub mod recognition;
 pub mod remembered_pin;
+pub mod renewal;

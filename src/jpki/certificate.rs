@@ -126,6 +126,32 @@ impl fmt::Debug for Certificate {
 }
 
 impl Date {
+    /// How far the clocks of Japan are ahead of UTC, in seconds.
+    const JAPAN: i64 = 9 * 60 * 60;
+
+    /// The day in Japan, where the offices are, at a time in seconds since 1970.
+    #[must_use]
+    pub fn in_japan(time: i64) -> Option<Self> {
+        ASN1Time::from_timestamp(time.checked_add(Self::JAPAN)?).ok().and_then(Self::from)
+    }
+
+    /// The same day so many months earlier, or the last one of that month where it is shorter.
+    #[must_use]
+    pub fn months_earlier(self, months: u16) -> Self {
+        let all = u32::from(self.year) * 12 + u32::from(self.month) - 1;
+        let earlier = all.saturating_sub(u32::from(months));
+        let year = u16::try_from(earlier / 12).unwrap_or(self.year);
+        let month = u8::try_from(earlier % 12 + 1).unwrap_or(self.month);
+        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let days = match month {
+            2 if is_leap => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        Self { year, month, day: self.day.min(days) }
+    }
+
     fn from(time: ASN1Time) -> Option<Self> {
         let date = time.to_datetime().date();
         Some(Self {
@@ -159,4 +185,30 @@ fn holds_three_elements(der: &[u8]) -> bool {
 fn integer(content: &[u8]) -> Option<Vec<u8>> {
     let length = u8::try_from(content.len()).ok().filter(|length| (1..=127).contains(length))?;
     Some([&[0x02, length], content].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn date(year: u16, month: u8, day: u8) -> Date {
+        Date { year, month, day }
+    }
+
+    #[test]
+    fn months_earlier_is_the_same_day_or_the_last_of_the_month() {
+        assert_eq!(date(2030, 6, 15).months_earlier(3), date(2030, 3, 15));
+        assert_eq!(date(2030, 1, 31).months_earlier(3), date(2029, 10, 31));
+        assert_eq!(date(2030, 5, 31).months_earlier(3), date(2030, 2, 28));
+        assert_eq!(date(2032, 5, 30).months_earlier(3), date(2032, 2, 29));
+        assert_eq!(date(2036, 2, 29).months_earlier(12), date(2035, 2, 28));
+        assert_eq!(date(0, 1, 1).months_earlier(3), date(0, 1, 1));
+    }
+
+    #[test]
+    fn the_day_in_japan_begins_nine_hours_earlier() {
+        assert_eq!(Date::in_japan(0), Some(date(1970, 1, 1)));
+        assert_eq!(Date::in_japan(15 * 60 * 60 - 1), Some(date(1970, 1, 1)));
+        assert_eq!(Date::in_japan(15 * 60 * 60), Some(date(1970, 1, 2)));
+    }
 }

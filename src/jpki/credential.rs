@@ -72,8 +72,6 @@ pub struct CredentialFacts {
     pub max_tries: TriesLeft,
     /// Which PINs there are.
     pub pin_form: PinForm,
-    /// How long before the end of the certificate the office renews it, in days.
-    pub renewal_days: i64,
 }
 
 /// Which texts can be a PIN.
@@ -105,7 +103,6 @@ static USER_AUTHENTICATION: CredentialFacts = CredentialFacts {
     pin_file: FileId(0x0018),
     max_tries: TriesLeft::new(3),
     pin_form: PinForm { length: 4..=4, alphabet: PinAlphabet::Digits },
-    renewal_days: 90,
 };
 
 static DIGITAL_SIGNATURE: CredentialFacts = CredentialFacts {
@@ -118,7 +115,6 @@ static DIGITAL_SIGNATURE: CredentialFacts = CredentialFacts {
     pin_file: FileId(0x001b),
     max_tries: TriesLeft::new(5),
     pin_form: PinForm { length: 6..=16, alphabet: PinAlphabet::CapitalsAndDigits },
-    renewal_days: 90,
 };
 
 /// A value for each of the two credentials.

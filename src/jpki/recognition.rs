@@ -46,6 +46,32 @@ pub enum CardKind {
     Juki,
 }
 
+/// What a card with the JPKI application is made as, as its token information says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CardModel {
+    /// A My Number card.
+    MyNumberCard,
+    /// An Android phone.
+    AndroidPhone,
+    /// An iPhone.
+    IPhone,
+    /// It does not say, or says what is not known.
+    Unknown,
+}
+
+impl CardModel {
+    /// Reads the token information.
+    #[must_use]
+    pub fn of(token_info: &[u8]) -> Self {
+        match label(token_info) {
+            b"JPKIAPICCTOKEN2" => Self::MyNumberCard,
+            b"JPKIAPGPSETOKEN" => Self::AndroidPhone,
+            b"JPKIAPIOSTOKEN" => Self::IPhone,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// Finds out what card it is. One whose authentication certificate can be read is asked for nothing
 /// else.
 ///
@@ -130,6 +156,11 @@ pub fn has_signature_certificate(
 }
 
 fn is_juki_card(token_info: &[u8]) -> bool {
+    label(token_info) == JUKI_LABEL
+}
+
+/// The label, without blanks or zeros after it.
+fn label(token_info: &[u8]) -> &[u8] {
     let label = token_info.get(..32).unwrap_or(token_info).trim_ascii();
-    label.split(|&byte| byte == 0).next().unwrap_or_default() == JUKI_LABEL
+    label.split(|&byte| byte == 0).next().unwrap_or_default()
 }

@@ -14,8 +14,7 @@ use crate::jpki::applet::{Applet, AppletError};
 use crate::jpki::certificate::Certificate;
 use crate::jpki::credential::{CertificateRole, Credential};
 use crate::jpki::key::Scheme;
-
-const SECONDS_OF_A_DAY: i64 = 24 * 60 * 60;
+use crate::jpki::renewal::Phase;
 
 impl CardManager {
     /// A certificate of the card; `None` when the card has none that can be used. Read once.
@@ -100,18 +99,22 @@ impl CardManager {
     /// One line in the log for a certificate that has expired or soon will. Signing goes on: who
     /// relies on the signature decides.
     pub(super) fn warn_about_expiry(&self, credential: Credential, certificate: &Certificate) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let left = certificate.expires().saturating_sub(i64::try_from(now).unwrap_or(i64::MAX));
         let date = certificate.not_after();
-        if left < 0 {
-            warn!("{}: the certificate ({credential:?}) expired on {date}", self.reader);
-        } else if left < credential.facts().renewal_days * SECONDS_OF_A_DAY {
-            warn!(
+        match certificate.phase(now()) {
+            Phase::Valid => {}
+            Phase::Renewable => warn!(
                 "{}: the certificate ({credential:?}) expires on {date}; the municipal office renews it now",
                 self.reader
-            );
+            ),
+            Phase::Expired => warn!("{}: the certificate ({credential:?}) expired on {date}", self.reader),
         }
     }
+}
+
+/// The time, in seconds since 1970.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(now).unwrap_or(i64::MAX)
 }
 
 /// Whether a certificate that could not be read need not be asked for again: it is not there, or is

@@ -28,6 +28,8 @@ pub enum Validity {
     Expired,
     /// Ends in thirty days, so that renewal is open.
     Expiring,
+    /// One of ten years, as the next generation of cards is planned with, that ends in two hundred days.
+    TenYears,
 }
 
 impl Validity {
@@ -37,6 +39,7 @@ impl Validity {
             Self::Current => Period { first: today.new_year(-1), last: today.new_year(4) },
             Self::Expired => Period { first: today.new_year(-6), last: today.new_year(-1).plus(-1) },
             Self::Expiring => Period { first: today.plus(30 - 5 * 365), last: today.plus(30) },
+            Self::TenYears => Period { first: today.plus(200 - 10 * 365), last: today.plus(200) },
         }
     }
 }

@@ -21,7 +21,7 @@ virtual-card identity DIR [--seed N]
     Writes certificates and CAs as PEM and DER.
 
 Profiles: full conservative under-15 under-15-filler blocked-auth blocked-sign expired expiring juki android not-jpki
-iphone without-pin draw-SEED; then +TRAIT=VALUE for each trait to change (see the control command `traits`)
+iphone without-pin ten-years draw-SEED; then +TRAIT=VALUE for each trait to change (see the control command `traits`)
 Needs pcscd and vsmartcard-vpcd, unpacked below target/pcsc or named by JPKI_TEST_PCSCD and JPKI_TEST_VPCD.
 
 Control commands (for reader 0; `@N` before one means reader N; CREDENTIAL is auth or sign):

@@ -239,6 +239,11 @@ impl Profile {
         Self::full().valid("expiring", Validity::Expiring)
     }
 
+    /// Both certificates are valid for ten years, and end within the last of them.
+    pub fn ten_years() -> Self {
+        Self::full().valid("ten-years", Validity::TenYears)
+    }
+
     /// The old 住民基本台帳カード: only a signature certificate, expired.
     pub fn juki() -> Self {
         Self {
@@ -298,6 +303,7 @@ impl Profile {
             Self::not_jpki(),
             Self::iphone(),
             Self::without_pin(),
+            Self::ten_years(),
         ]
     }
 
