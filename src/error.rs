@@ -3,7 +3,7 @@
 use cryptoki_sys as ck;
 use thiserror::Error as ThisError;
 
-use crate::manager::error::CardError;
+pub use crate::manager::error::CardError;
 
 /// Why a `C_` function fails.
 ///
@@ -168,7 +168,9 @@ fn card_return_value(error: CardError) -> ck::CK_RV {
         CardError::AlreadyLoggedIn => ck::CKR_USER_ALREADY_LOGGED_IN,
         CardError::NotLoggedIn | CardError::PinStale => ck::CKR_USER_NOT_LOGGED_IN,
         CardError::Removed => ck::CKR_DEVICE_REMOVED,
-        CardError::NoCard | CardError::NotJpki | CardError::Held => ck::CKR_TOKEN_NOT_PRESENT,
+        CardError::NoCard | CardError::NotJpki | CardError::Juki | CardError::Held => {
+            ck::CKR_TOKEN_NOT_PRESENT
+        }
         CardError::Unusable => ck::CKR_TOKEN_NOT_RECOGNIZED,
         CardError::SecretMemory => ck::CKR_HOST_MEMORY,
         CardError::ShuttingDown => ck::CKR_CRYPTOKI_NOT_INITIALIZED,

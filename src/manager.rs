@@ -20,6 +20,7 @@ pub mod card;
 pub mod error;
 pub mod memory;
 pub mod pin_state;
+pub mod survey;
 
 mod context_login;
 mod pins;

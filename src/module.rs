@@ -4,6 +4,8 @@
 //! function of a session is one of [`Session`]: [`Module::session`] or [`Module::live_session`]
 //! finds it. Pointers are [`crate::ffi`]'s.
 
+pub mod survey;
+
 mod sessions;
 mod slots;
 
@@ -21,10 +23,11 @@ use crate::handle::{HandleCounter, SessionHandle, SlotId};
 use crate::jpki::pin::PinEntry;
 use crate::manager::error::CardError;
 use crate::manager::memory::ProcessMemory;
-use crate::os::SecretMemory;
+use crate::os::{LockedMemory, SecretMemory};
 use crate::token::session::Session;
 use crate::transport::Service;
 use crate::transport::calls::Calls;
+use crate::transport::pcsc::Pcsc;
 
 /// How long C_Finalize waits for operations that are under way.
 const FINALIZE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -58,6 +61,18 @@ impl Module {
             objects: HandleCounter::new(),
             shutting_down: AtomicBool::new(false),
         }
+    }
+
+    /// A module over the system's PC/SC service.
+    #[must_use]
+    pub fn of_this_system(config: Config, memory: Arc<ProcessMemory>) -> Self {
+        Self::new(config, Arc::new(Pcsc), Arc::new(LockedMemory), memory)
+    }
+
+    /// The same, with a memory for refused PINs of its own: for a process that makes one module.
+    #[must_use]
+    pub fn alone(config: Config) -> Self {
+        Self::of_this_system(config, Arc::new(ProcessMemory::new(Arc::new(LockedMemory))))
     }
 
     /// PKCS #11, C_Finalize: ends waits, sessions and logins. Operations that are under way are

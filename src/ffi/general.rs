@@ -14,8 +14,7 @@ use crate::error::Error;
 use crate::logging;
 use crate::manager::memory::ProcessMemory;
 use crate::module::Module;
-use crate::os::{Environment, LockedMemory, on_exit};
-use crate::transport::pcsc::Pcsc;
+use crate::os::{Environment, on_exit};
 
 const MANUFACTURER: [u8; 32] = padded("jpki-pkcs11");
 const DESCRIPTION: [u8; 32] = padded("JPKI My Number card module");
@@ -131,7 +130,7 @@ fn make_module(memory: Arc<ProcessMemory>) -> Module {
     let mut environment = Environment::of_this_process();
     let config = Config::load(&environment);
     logging::start(&config, &mut environment);
-    Module::new(config, Arc::new(Pcsc), Arc::new(LockedMemory), memory)
+    Module::of_this_system(config, memory)
 }
 
 /// A text as PKCS#11 has it in structures: padded with blanks, without an end mark.

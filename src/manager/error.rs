@@ -15,6 +15,9 @@ pub enum CardError {
     /// There is a card, and it is not one of JPKI's.
     #[error("the card has no JPKI application")]
     NotJpki,
+    /// There is a juki card: the same application, and no certificate that is still valid.
+    #[error("a juki card (住民基本台帳カード); its certificates have all expired")]
+    Juki,
     /// There is a card, and it cannot be used: it has no power, or does not answer.
     #[error("the card cannot be used")]
     Unusable,

@@ -39,17 +39,31 @@ enum Found {
     /// A JPKI card.
     Card(Arc<Card>),
     /// Something else. It is not asked again before the next insertion.
-    Other(CardError),
+    Other {
+        /// What clients are answered.
+        answer: CardError,
+        /// What was found.
+        cause: CardError,
+    },
     /// A card that other programs keep from being recognised, or the service does.
-    HeldByOthers(Instant),
+    HeldByOthers(Instant, TransportError),
 }
 
 impl Snapshot {
     fn card(&self) -> Result<Arc<Card>, CardError> {
         match &self.found {
             Found::Card(card) => Ok(card.clone()),
-            Found::Other(error) => Err(*error),
-            Found::HeldByOthers(_) => Err(CardError::Held),
+            Found::Other { answer, .. } => Err(*answer),
+            Found::HeldByOthers(..) => Err(CardError::Held),
+        }
+    }
+
+    /// What keeps the card from being used, in more words than clients are answered.
+    pub(super) fn cause(&self) -> Option<CardError> {
+        match &self.found {
+            Found::Card(_) => None,
+            Found::Other { cause, .. } => Some(*cause),
+            Found::HeldByOthers(_, error) => Some(CardError::Transport(*error)),
         }
     }
 
@@ -58,8 +72,8 @@ impl Snapshot {
         self.changes == other.changes
             && match (&self.found, &other.found) {
                 (Found::Card(card), Found::Card(other)) => Arc::ptr_eq(card, other),
-                (Found::Other(_), Found::Other(_)) => true,
-                (Found::HeldByOthers(at), Found::HeldByOthers(other)) => at == other,
+                (Found::Other { .. }, Found::Other { .. }) => true,
+                (Found::HeldByOthers(at, _), Found::HeldByOthers(other, _)) => at == other,
                 _ => false,
             }
     }
@@ -68,8 +82,8 @@ impl Snapshot {
     fn holds(&self, changes: Option<u32>, is_exclusive: impl FnOnce() -> bool) -> bool {
         Some(self.changes) == changes
             && match &self.found {
-                Found::HeldByOthers(at) => at.elapsed() < RETRY_AFTER && is_exclusive(),
-                Found::Card(_) | Found::Other(_) => true,
+                Found::HeldByOthers(at, _) => at.elapsed() < RETRY_AFTER && is_exclusive(),
+                Found::Card(_) | Found::Other { .. } => true,
             }
     }
 }
@@ -186,16 +200,18 @@ impl CardManager {
             }
             Err(CardError::Removed | CardError::NoCard) => return Err(CardError::NoCard),
             Err(error @ CardError::ShuttingDown) => return Err(error),
-            Err(error @ CardError::NotJpki) => Found::Other(error),
+            Err(error @ (CardError::NotJpki | CardError::Juki)) => {
+                Found::Other { answer: error, cause: error }
+            }
             Err(CardError::Transport(
                 error @ (TransportError::Busy | TransportError::Reset | TransportError::AccessDenied),
             )) => {
                 debug!("{}: the card cannot be recognised now: {error}", self.reader);
-                Found::HeldByOthers(Instant::now())
+                Found::HeldByOthers(Instant::now(), error)
             }
             Err(error) => {
                 warn!("{}: the card cannot be used: {error}", self.reader);
-                Found::Other(CardError::Unusable)
+                Found::Other { answer: CardError::Unusable, cause: error }
             }
         };
         let snapshot = Snapshot { changes, found };
@@ -231,8 +247,8 @@ impl CardManager {
         let recognised = match recognise(applet)? {
             CardKind::Jpki(recognised) => recognised,
             CardKind::Juki => {
-                warn!("{}: a juki card (住民基本台帳カード); its certificates have all expired", self.reader);
-                return Err(CardError::NotJpki);
+                warn!("{}: {}", self.reader, CardError::Juki);
+                return Err(CardError::Juki);
             }
         };
         let memory = self.memory.card(recognised.serial_number);

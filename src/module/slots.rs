@@ -8,6 +8,7 @@ use cryptoki_sys as ck;
 use log::{info, warn};
 use parking_lot::Mutex;
 
+use super::survey::ReaderListing;
 use crate::config::Config;
 use crate::error::Error;
 use crate::handle::{HandleCounter, SlotId};
@@ -165,6 +166,29 @@ impl SlotTable {
             |credential| self.config.slots.include(credential),
         );
         now
+    }
+
+    /// Every reader that the service lists, with its slots.
+    pub(super) fn listings(&self) -> Result<Vec<ReaderListing>, TransportError> {
+        let names = self.service.readers()?;
+        self.look_for_events();
+        let state = self.state.lock();
+        let slots_of = |reader: &ReaderName| {
+            let slots = state.slots.iter().filter(|slot| slot.manager.reader() == reader);
+            slots.map(|slot| (slot.credential, slot.id)).collect()
+        };
+        let listing = |name: &ReaderName| ReaderListing {
+            name: name.to_string(),
+            is_used: self.config.uses_reader(name),
+            slots: slots_of(name),
+        };
+        Ok(names.iter().map(listing).collect())
+    }
+
+    /// The manager of the reader with this name.
+    pub(super) fn manager_of(&self, reader: &str) -> Option<Arc<CardManager>> {
+        let state = self.state.lock();
+        state.readers.iter().find(|manager| manager.reader().to_string() == reader).cloned()
     }
 
     /// A slot whose token came or went, once for each time.
