@@ -4,6 +4,8 @@
 //! goes to the log, what is right is taken. A setting that protects is never lost to a mistake: the
 //! stricter value holds.
 
+pub mod complaint;
+
 mod files;
 mod parse;
 
@@ -12,9 +14,10 @@ use std::path::PathBuf;
 use log::LevelFilter;
 use wildmatch::WildMatch;
 
+use self::complaint::Complaint;
 use self::parse::Parsed;
 use crate::jpki::credential::Credential;
-use crate::manager::Settings;
+pub use crate::manager::{CaCertificates, Settings};
 use crate::transport::ReaderName;
 
 /// Which of the two credentials become slots.
@@ -49,8 +52,10 @@ pub struct Config {
     pub log_level: LevelFilter,
     /// Where to; the standard error stream, if not set.
     pub log_file: Option<PathBuf>,
+    /// The files that were found, those that were left out too: the system's, then the user's.
+    pub files: Vec<PathBuf>,
     /// What was wrong with the configuration, and what was left out. No line of a file is quoted.
-    pub complaints: Vec<String>,
+    pub complaints: Vec<Complaint>,
 }
 
 impl Default for Config {
@@ -61,6 +66,7 @@ impl Default for Config {
             settings: Settings::default(),
             log_level: LevelFilter::Off,
             log_file: None,
+            files: Vec::new(),
             complaints: Vec::new(),
         }
     }
@@ -122,6 +128,7 @@ impl Config {
             },
             log_level: user.log_level.or(system.log_level).unwrap_or(LevelFilter::Off),
             log_file: user.log_file.or(system.log_file),
+            files: [system.file, user.file].into_iter().flatten().collect(),
             complaints: [system.complaints, user.complaints].concat(),
         }
     }
@@ -142,7 +149,7 @@ mod tests {
              [readers]\nuse = [\"*Sony*\"]\nignore = \"*TPM*\"\nextended_length = false\n\
              [log]\nlevel = \"debug\"\nfile = \"/tmp/log\"\n",
         );
-        assert_eq!(config.complaints, Vec::<String>::new());
+        assert_eq!(config.complaints, Vec::new());
         assert_eq!(config.slots, Slots::Only(Credential::DigitalSignature));
         assert!(config.settings.always_authenticate && config.settings.no_extended_length);
         assert_eq!(config.settings.reserve_tries, 1);

@@ -43,8 +43,11 @@ pub fn start(config: &Config, environment: &mut Environment) {
     // Set before, by an earlier C_Initialize or by the host of the library's tests.
     let _ = log::set_logger(&SINK);
     log::set_max_level(config.log_level);
-    for line in config.complaints.iter().chain(&problem) {
-        warn!("configuration: {line}");
+    for complaint in &config.complaints {
+        warn!("configuration: {complaint}");
+    }
+    if let Some(problem) = problem {
+        warn!("configuration: {problem}");
     }
 }
 

@@ -13,8 +13,8 @@ use std::fs::File;
 use std::path::PathBuf;
 
 pub use self::linux::{
-    ForkMarker, LockedMemory, UncancellableThread, effective_user, fill_random, is_trusted, lock_for_writing,
-    lock_holder, on_exit, open_log, secure_execution, stderr_for_logging, write_line,
+    Distrust, ForkMarker, LockedMemory, UncancellableThread, effective_user, fill_random, is_trusted,
+    lock_for_writing, lock_holder, on_exit, open_log, secure_execution, stderr_for_logging, write_line,
 };
 
 /// Memory for secrets: pages that are not swapped out, not dumped, and empty in a forked child.

@@ -2,12 +2,13 @@
 
 use std::env;
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read};
+use std::io::{Error as IoError, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use log::LevelFilter;
 
+use super::complaint::Reason;
 use super::parse::Parsed;
 use super::{Config, Slots};
 use crate::jpki::credential::Credential;
@@ -35,7 +36,7 @@ enum Missing {
     /// The way to it may not be gone, so that this user has none.
     NoWay,
     /// It is there, and cannot be taken.
-    LeftOut(String),
+    LeftOut(Reason),
 }
 
 impl Config {
@@ -83,31 +84,32 @@ fn read(path: &Path, owner: u32, may_be_closed: bool) -> Parsed {
         Ok(text) => Parsed::of(&text),
         Err(Missing::NoFile) => return Parsed::default(),
         Err(Missing::NoWay) if may_be_closed => return Parsed::default(),
-        Err(Missing::NoWay) => Parsed::left_out("permission denied"),
-        Err(Missing::LeftOut(reason)) => Parsed::left_out(&reason),
+        Err(Missing::NoWay) => Parsed::left_out(Reason::NoWay),
+        Err(Missing::LeftOut(reason)) => Parsed::left_out(reason),
     };
-    parsed.complaints.iter_mut().for_each(|line| *line = format!("{}: {line}", path.display()));
+    parsed.file = Some(path.to_owned());
+    parsed.complaints.iter_mut().for_each(|complaint| complaint.file = Some(path.to_owned()));
     parsed
 }
 
 fn read_text(path: &Path, owner: u32) -> Result<String, Missing> {
-    let left_out = |reason: &str| Missing::LeftOut(reason.to_owned());
+    let unreadable = |error: IoError| Missing::LeftOut(Reason::Unreadable(error.to_string()));
     // Opening a FIFO must not wait, and a device must not be read for ever.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let file =
         OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => Missing::NoFile,
             ErrorKind::PermissionDenied if path.symlink_metadata().is_err() => Missing::NoWay,
-            _ => left_out(&error.to_string()),
+            _ => unreadable(error),
         })?;
-    let metadata = file.metadata().map_err(|error| left_out(&error.to_string()))?;
-    is_trusted(&metadata, owner).map_err(left_out)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    is_trusted(&metadata, owner).map_err(|distrust| Missing::LeftOut(Reason::Distrusted(distrust)))?;
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| left_out(&error.to_string()))?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > usize::try_from(MAX_BYTES).unwrap_or(usize::MAX) {
-        return Err(left_out("too long"));
+        return Err(Missing::LeftOut(Reason::TooLong));
     }
-    String::from_utf8(bytes).map_err(|_| left_out("not UTF-8"))
+    String::from_utf8(bytes).map_err(|_| Missing::LeftOut(Reason::NotUtf8))
 }
 
 /// The slots that the library's own name asks for: `jpki-pkcs11-auth.so` and `jpki-pkcs11-sign.so`

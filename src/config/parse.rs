@@ -6,6 +6,7 @@ use log::LevelFilter;
 use toml::{Table, Value};
 use wildmatch::WildMatch;
 
+use super::complaint::{Complaint, Mistake, Reason, Wanted};
 use super::{ReaderFilter, Slots};
 use crate::jpki::credential::Credential;
 use crate::manager::CaCertificates;
@@ -13,6 +14,9 @@ use crate::manager::CaCertificates;
 /// How deep arrays and tables may lie in each other. A sensible file has two levels; the parser
 /// takes the host's stack for each.
 const MAX_DEPTH: usize = 16;
+
+/// The values of the key `slots`.
+const SLOTS: &[&str] = &["\"both\"", "\"authentication\"", "\"signature\""];
 
 /// What a text says. `None` is what it does not say.
 #[derive(Debug, Default)]
@@ -27,7 +31,9 @@ pub(super) struct Parsed {
     pub(super) no_extended_length: Option<bool>,
     pub(super) log_level: Option<LevelFilter>,
     pub(super) log_file: Option<PathBuf>,
-    pub(super) complaints: Vec<String>,
+    pub(super) complaints: Vec<Complaint>,
+    /// The file that the text is from.
+    pub(super) file: Option<PathBuf>,
 }
 
 impl Parsed {
@@ -35,7 +41,7 @@ impl Parsed {
     pub(super) fn of(text: &str) -> Self {
         let mut parsed = Self::default();
         if is_too_deep(text) {
-            return Self::left_out("nested too deeply");
+            return Self::left_out(Reason::TooDeep);
         }
         match text.parse::<Table>() {
             Ok(table) => parsed.take_table(&table),
@@ -43,7 +49,7 @@ impl Parsed {
             Err(error) => {
                 let end = error.span().map_or(0, |span| span.start);
                 let line = text.get(..end).unwrap_or(text).lines().count().max(1);
-                parsed = Self::left_out(&format!("a syntax error in line {line}"));
+                parsed = Self::left_out(Reason::Syntax { line });
                 parsed.always_authenticate = text.contains("always_authenticate").then_some(true);
             }
         }
@@ -51,8 +57,8 @@ impl Parsed {
     }
 
     /// What holds in place of a file that is there and cannot be taken: it may have reserved tries.
-    pub(super) fn left_out(reason: &str) -> Self {
-        let complaint = format!("{reason}; ignored, and one try of each PIN is reserved");
+    pub(super) fn left_out(reason: Reason) -> Self {
+        let complaint = Complaint { file: None, mistake: Mistake::LeftOut(reason) };
         Self { reserve_tries: Some(1), complaints: vec![complaint], ..Self::default() }
     }
 
@@ -63,7 +69,7 @@ impl Parsed {
                 ("always_authenticate", Value::Boolean(on)) => self.always_authenticate = Some(*on),
                 ("always_authenticate", _) => {
                     self.always_authenticate = Some(true);
-                    self.complain(key, "true is taken");
+                    self.complain(key, Wanted::Taken("true"));
                 }
                 ("reserve_tries", Value::Integer(count @ 0..)) => {
                     // Never more than all but one: see `PinState`.
@@ -71,13 +77,13 @@ impl Parsed {
                 }
                 ("reserve_tries", _) => {
                     self.reserve_tries = Some(1);
-                    self.complain(key, "1 is taken");
+                    self.complain(key, Wanted::Taken("1"));
                 }
                 ("ca_certificates", _) => self.take_ca_certificates(value),
                 ("pss", _) => self.take_pss(value),
                 ("readers", Value::Table(readers)) => self.take_readers(readers),
                 ("log", Value::Table(log)) => self.take_log(log),
-                ("readers" | "log", _) => self.complain(key, "it is a table"),
+                ("readers" | "log", _) => self.complain(key, Wanted::Table),
                 (unknown, _) => self.complain_of_unknown("", unknown),
             }
         }
@@ -88,7 +94,7 @@ impl Parsed {
             Some("both") => Some(Slots::Both),
             Some("authentication") => Some(Slots::Only(Credential::UserAuthentication)),
             Some("signature") => Some(Slots::Only(Credential::DigitalSignature)),
-            _ => return self.complain("slots", "\"both\", \"authentication\" or \"signature\""),
+            _ => return self.complain("slots", Wanted::OneOf(SLOTS)),
         };
     }
 
@@ -97,7 +103,9 @@ impl Parsed {
             (Some(true), _) => Some(CaCertificates::Shown),
             (Some(false), _) => Some(CaCertificates::Hidden),
             (None, Some("auto")) => Some(CaCertificates::Auto),
-            (None, _) => return self.complain("ca_certificates", "\"auto\", true or false"),
+            (None, _) => {
+                return self.complain("ca_certificates", Wanted::OneOf(&["\"auto\"", "true", "false"]));
+            }
         };
     }
 
@@ -106,7 +114,7 @@ impl Parsed {
             Some("auto") => Some(None),
             Some("on") => Some(Some(true)),
             Some("off") => Some(Some(false)),
-            _ => return self.complain("pss", "\"auto\", \"on\" or \"off\""),
+            _ => return self.complain("pss", Wanted::OneOf(&["\"auto\"", "\"on\"", "\"off\""])),
         };
     }
 
@@ -118,9 +126,11 @@ impl Parsed {
                 ("ignore", Some(patterns), _) => filter.ignore_readers = patterns,
                 ("extended_length", _, Value::Boolean(may)) => self.no_extended_length = Some(!*may),
                 (known @ ("use" | "ignore"), None, _) => {
-                    self.complain(&format!("readers.{known}"), "a pattern or a list of patterns");
+                    self.complain(&format!("readers.{known}"), Wanted::Patterns);
                 }
-                ("extended_length", ..) => self.complain("readers.extended_length", "true or false"),
+                ("extended_length", ..) => {
+                    self.complain("readers.extended_length", Wanted::OneOf(&["true", "false"]))
+                }
                 (unknown, ..) => self.complain_of_unknown("readers.", unknown),
             }
         }
@@ -135,7 +145,7 @@ impl Parsed {
                     self.log_file = Some(path.into());
                 }
                 ("level", _) => self.take_level("log.level", ""),
-                ("file", _) => self.complain("log.file", "an absolute path"),
+                ("file", _) => self.complain("log.file", Wanted::AbsolutePath),
                 (unknown, _) => self.complain_of_unknown("log.", unknown),
             }
         }
@@ -144,21 +154,20 @@ impl Parsed {
     pub(super) fn take_level(&mut self, key: &str, level: &str) {
         match level.parse() {
             Ok(level) => self.log_level = Some(level),
-            Err(_) => self.complain(key, "off, error, warn, info, debug or trace"),
+            Err(_) => self.complain(key, Wanted::OneOf(&["off", "error", "warn", "info", "debug", "trace"])),
         }
     }
 
     /// Never quotes the value: a file may hold what does not belong there.
-    fn complain(&mut self, key: &str, hint: &str) {
-        self.complaints.push(format!("{key} has a value that it cannot have ({hint})"));
+    fn complain(&mut self, key: &str, wanted: Wanted) {
+        let mistake = Mistake::Value { key: key.to_owned(), wanted };
+        self.complaints.push(Complaint { file: None, mistake });
     }
 
     fn complain_of_unknown(&mut self, table: &str, key: &str) {
         let is_word = key.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
-        self.complaints.push(match is_word {
-            true => format!("unknown key {table}{key}"),
-            false => "an unknown key".to_owned(),
-        });
+        let mistake = Mistake::UnknownKey(is_word.then(|| format!("{table}{key}")));
+        self.complaints.push(Complaint { file: None, mistake });
     }
 }
 
@@ -196,7 +205,10 @@ mod tests {
             ["pin = 4649x", "pin = 4649", "4649 = 1", "slots = 4649", "[log]\nlevel = \"4649\"\nfile = 4649"]
         {
             let complaints = Parsed::of(text).complaints;
-            assert!(!complaints.is_empty() && complaints.iter().all(|line| !line.contains("4649")), "{text}");
+            assert!(
+                !complaints.is_empty() && complaints.iter().all(|line| !line.to_string().contains("4649")),
+                "{text}"
+            );
         }
     }
 
@@ -213,7 +225,7 @@ mod tests {
     #[test]
     fn a_syntax_error_tells_its_line() {
         let parsed = Parsed::of("slots = \"both\"\npss =\n");
-        assert!(parsed.complaints[0].contains("line 2"), "{:?}", parsed.complaints);
+        assert!(parsed.complaints[0].to_string().contains("line 2"), "{:?}", parsed.complaints);
         assert_eq!(parsed.slots, None);
     }
 }

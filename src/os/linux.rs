@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-pub use self::files::{is_trusted, open_log, stderr_for_logging, write_line};
+pub use self::files::{Distrust, is_trusted, open_log, stderr_for_logging, write_line};
 pub use self::locks::{lock_for_writing, lock_holder};
 pub use self::memory::{ForkMarker, LockedMemory};
 pub use self::threads::{UncancellableThread, on_exit};

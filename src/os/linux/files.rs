@@ -9,6 +9,22 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::path::Path;
 use std::ptr::null_mut;
 
+use thiserror::Error;
+
+/// Why a file may have been written by another user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Distrust {
+    /// It is a FIFO, a device, a folder.
+    #[error("not a regular file")]
+    NotAFile,
+    /// Another user owns it.
+    #[error("owned by another user")]
+    OtherOwner,
+    /// Others may write to it.
+    #[error("writable by others")]
+    WritableByOthers,
+}
+
 /// Why a file that only `user` or root may have written is not one. `Ok` when it is.
 ///
 /// Many systems give each user a group of its own, and a umask that lets the group write. Such a
@@ -16,16 +32,16 @@ use std::ptr::null_mut;
 /// since a name service may ask the network.
 ///
 /// # Errors
-/// The reason, for a person to read.
-pub fn is_trusted(file: &Metadata, user: u32) -> Result<(), &'static str> {
+/// The reason.
+pub fn is_trusted(file: &Metadata, user: u32) -> Result<(), Distrust> {
     if !file.is_file() {
-        return Err("not a regular file");
+        return Err(Distrust::NotAFile);
     }
     if file.uid() != user && file.uid() != 0 {
-        return Err("owned by another user");
+        return Err(Distrust::OtherOwner);
     }
     if file.mode() & 0o002 != 0 || (file.mode() & 0o020 != 0 && !is_private_group(file.gid(), file.uid())) {
-        return Err("writable by others");
+        return Err(Distrust::WritableByOthers);
     }
     Ok(())
 }

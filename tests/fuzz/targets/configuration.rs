@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     let config = Config::parse(text);
     for complaint in &config.complaints {
-        assert!(!complaint.is_empty());
+        assert!(!complaint.to_string().is_empty());
     }
     let name: Vec<u8> = text.bytes().filter(|&byte| byte != 0).take(64).collect();
     let name = CString::new(name).expect("no NUL");
