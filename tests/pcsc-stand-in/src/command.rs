@@ -39,7 +39,7 @@ use crate::service::{Caller, Code, Disposition, Fault, ForeignCard, Function, Qu
 
 /// The variable that describes the service at the start: `reader=NAME;card=PROFILE;reader=…`. A
 /// card goes into the reader before it and is called by its profile and the number of its reader:
-/// `full1`.
+/// `full1`. `do=REQUEST` carries out any request.
 pub const ENVIRONMENT: &str = "JPKI_STAND_IN";
 
 /// A service, the cards outside it and the foreign programs at it.
@@ -97,8 +97,10 @@ impl Console {
                 let id = format!("{profile}{count}");
                 let card = self.store().make(&id, profile)?;
                 self.service.insert(reader, card);
+            } else if let Some(request) = item.strip_prefix(b"do=") {
+                self.execute(request)?;
             } else {
-                return Err(format!("not reader= or card=: {}", String::from_utf8_lossy(item)));
+                return Err(format!("not reader=, card= or do=: {}", String::from_utf8_lossy(item)));
             }
         }
         Ok(())
