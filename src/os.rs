@@ -17,6 +17,9 @@ pub use self::linux::{
     lock_for_writing, lock_holder, on_exit, open_log, secure_execution, stderr_for_logging, write_line,
 };
 
+#[cfg(feature = "command")]
+pub use self::linux::{HiddenInput, Terminal, Typed};
+
 /// Memory for secrets: pages that are not swapped out, not dumped, and empty in a forked child.
 pub trait SecretMemory: Send + Sync {
     /// A fresh page, filled with zeros, or `None` when there is no memory.

@@ -1,9 +1,11 @@
 //! What can be typed. Help, manual pages and completions come from the same definition.
 
+mod manual;
+
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 use clap_complete::Shell;
 
@@ -39,25 +41,30 @@ pub(crate) const CREDENTIALS: [&str; 2] = ["authentication", "signature"];
 
 /// Reads the arguments. Help and errors are printed here.
 pub(crate) fn parse(output: &mut Output) -> Result<ArgMatches, Exit> {
-    definition(output.language()).try_get_matches().map_err(|error| {
-        let text = error.render().to_string();
-        match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                output.bytes(text.as_bytes());
-                Exit::Well
-            }
-            _ => {
-                output.remark(text.trim_end());
-                Exit::CannotTell
-            }
+    let language = output.language();
+    definition(language).try_get_matches().map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            output.bytes(error.render().to_string().as_bytes());
+            Exit::Well
+        }
+        _ => {
+            output.remark(&help::usage_error(language, &error.render().to_string(), wrong_word(&error)));
+            Exit::CannotTell
         }
     })
+}
+
+/// The word that is wrong, or the one that is missing.
+fn wrong_word(error: &clap::Error) -> Option<String> {
+    let kinds = [ContextKind::InvalidSubcommand, ContextKind::InvalidValue, ContextKind::InvalidArg];
+    let values = kinds.into_iter().filter_map(|kind| error.get(kind));
+    values.map(ToString::to_string).find(|word| !word.is_empty())
 }
 
 /// Prints the manual page.
 pub(crate) fn print_manual(_: &ArgMatches, output: &mut Output) -> Exit {
     let mut page = Vec::new();
-    match clap_mangen::Man::new(definition(output.language())).render(&mut page) {
+    match manual::write(definition(output.language()), output.language(), &mut page) {
         Ok(()) => {
             output.bytes(&page);
             Exit::Well
@@ -85,10 +92,18 @@ fn definition(language: Language) -> Command {
     let status_options = [flag(JSON, help::json(language)), flag(LOGIN, help::login(language))];
     let programs = || {
         let values = PossibleValuesParser::new(PROGRAMS);
-        Arg::new(PROGRAM).value_parser(values).default_value("all").help(help::program(language))
+        Arg::new(PROGRAM)
+            .value_parser(values)
+            .value_name("firefox|thunderbird|chromium|all")
+            .default_value("all")
+            .hide_possible_values(true)
+            .hide_default_value(true)
+            .help(help::program(language))
     };
     let credential = Arg::new(CREDENTIAL)
         .value_parser(PossibleValuesParser::new(CREDENTIALS))
+        .value_name("authentication|signature")
+        .hide_possible_values(true)
         .required(true)
         .help(help::credential(language));
     let subcommand = |name: &'static str, about: &'static str| {
@@ -105,6 +120,7 @@ fn definition(language: Language) -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about(help::about(language))
         .help_template(template.clone())
+        .override_usage(help::usage(language))
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)
         .subcommand_help_heading(help::commands_heading(language))

@@ -8,6 +8,7 @@
 //! | [`arguments`] | what can be typed; manual pages and completions come from it |
 //! | [`text`] | every message, in English and in Japanese |
 //! | [`output`] | what is printed, and the exit status |
+//! | [`client`], [`pin`] | the module, the terminal |
 //! | [`status`], [`ssh_key`], [`change_pin`], [`register`] | the subcommands |
 
 #![forbid(unsafe_code)]
@@ -16,7 +17,9 @@
 
 mod arguments;
 mod change_pin;
+mod client;
 mod output;
+mod pin;
 mod profiles;
 mod register;
 mod ssh_key;

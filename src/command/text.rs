@@ -3,10 +3,14 @@
 //! A message is a function that takes the [`Language`] first. The Japanese terms are those of the municipal offices:
 //! 利用者証明用電子証明書, 署名用電子証明書, 暗証番号, ロック, 失効, 更新, 市区町村の窓口.
 
+pub(crate) mod card;
+pub(crate) mod configuration;
 pub(crate) mod help;
-#[allow(dead_code)] // Until `status` says them.
+pub(crate) mod pin;
 pub(crate) mod profiles;
 pub(crate) mod register;
+pub(crate) mod ssh_key;
+pub(crate) mod status;
 
 use std::env;
 

@@ -3,6 +3,8 @@
 mod files;
 mod locks;
 mod memory;
+#[cfg(feature = "command")]
+mod terminal;
 mod threads;
 
 use std::ffi::{CStr, OsStr, c_void};
@@ -13,6 +15,8 @@ use std::path::PathBuf;
 pub use self::files::{Distrust, is_trusted, open_log, stderr_for_logging, write_line};
 pub use self::locks::{lock_for_writing, lock_holder};
 pub use self::memory::{ForkMarker, LockedMemory};
+#[cfg(feature = "command")]
+pub use self::terminal::{HiddenInput, Terminal, Typed};
 pub use self::threads::{UncancellableThread, on_exit};
 
 /// A symbol that lies in this library, and so tells where the library was loaded from.

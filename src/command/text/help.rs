@@ -1,6 +1,6 @@
 //! What can be typed: the texts of `--help`, of the manual pages and of the completions.
 
-use super::Language;
+use super::{Language, say};
 
 pub(crate) fn about(language: Language) -> &'static str {
     language.choose(
@@ -42,7 +42,7 @@ pub(crate) fn unregister(language: Language) -> &'static str {
 }
 
 pub(crate) fn program(language: Language) -> &'static str {
-    language.choose("Which program", "対象のプログラム")
+    language.choose("Which program; all of them if not given", "対象のプログラム(省略時はすべて)")
 }
 
 pub(crate) fn dry_run(language: Language) -> &'static str {
@@ -101,4 +101,82 @@ pub(crate) fn options_heading(language: Language) -> &'static str {
 
 pub(crate) fn arguments_heading(language: Language) -> &'static str {
     language.choose("Arguments", "引数")
+}
+
+pub(crate) fn usage(language: Language) -> &'static str {
+    language.choose("jpki-pkcs11 [COMMAND] [OPTION]...", "jpki-pkcs11 [コマンド] [オプション]...")
+}
+
+/// After arguments that cannot be understood; `error` is what the parser says in English.
+pub(crate) fn usage_error(language: Language, error: &str, word: Option<String>) -> String {
+    let error = error.trim_end();
+    let word = word.map_or_else(String::new, |word| format!(": {word}"));
+    say!(language, "{error}", "引数が正しくありません{word}\n詳しくは jpki-pkcs11 --help をご覧ください")
+}
+
+pub(crate) fn description_heading(language: Language) -> &'static str {
+    language.choose("DESCRIPTION", "説明")
+}
+
+pub(crate) fn description(language: Language) -> &'static str {
+    language.choose(
+        "Without a command it says how things stand: the PC/SC service, the readers, the card, its certificates and \
+         PINs, and the configuration. That needs no PIN and costs no try. A line with ! says what to do, a line with ? \
+         says what cannot be told. A PIN is asked for at the terminal only, and is not shown.",
+        "コマンドを省略すると、PC/SC サービス、カードリーダー、カード、電子証明書、暗証番号、設定の状態を表示します。\
+         暗証番号は不要で、残りの回数も減りません。! の行は対応が必要なこと、? の行は確認できないことを示します。\
+         暗証番号は端末からのみ入力でき、画面には表示されません。",
+    )
+}
+
+pub(crate) fn exit_heading(language: Language) -> &'static str {
+    language.choose("EXIT STATUS", "終了ステータス")
+}
+
+pub(crate) fn exit_statuses(language: Language) -> [(&'static str, &'static str); 3] {
+    [
+        ("0", language.choose("All is well, or it was done.", "問題ありません。または、実行しました。")),
+        ("1", language.choose("There is something for you to do.", "対応が必要です。")),
+        (
+            "2",
+            language.choose(
+                "It cannot be told, or the arguments are wrong.",
+                "確認できません。または、引数が正しくありません。",
+            ),
+        ),
+    ]
+}
+
+pub(crate) fn environment_heading(language: Language) -> &'static str {
+    language.choose("ENVIRONMENT", "環境変数")
+}
+
+pub(crate) fn environment(language: Language) -> [(&'static str, &'static str); 2] {
+    [
+        (
+            "LC_ALL, LC_MESSAGES, LANG",
+            language.choose(
+                "Messages are in Japanese where these say ja.",
+                "ja で始まる値なら、メッセージは日本語になります。",
+            ),
+        ),
+        (
+            "JPKI_PKCS11_CONF, JPKI_PKCS11_LOG, JPKI_PKCS11_LOG_FILE",
+            language.choose("As for the module.", "モジュールと共通です。"),
+        ),
+    ]
+}
+
+pub(crate) fn files_heading(language: Language) -> &'static str {
+    language.choose("FILES", "ファイル")
+}
+
+pub(crate) fn files(language: Language) -> [(&'static str, &'static str); 2] {
+    [
+        ("/etc/jpki-pkcs11.toml", language.choose("The system's configuration.", "システム全体の設定です。")),
+        (
+            "~/.config/jpki-pkcs11.toml",
+            language.choose("The user's configuration.", "ユーザーごとの設定です。"),
+        ),
+    ]
 }

@@ -1,0 +1,76 @@
+//! The manual page, from the definition of the arguments: one page with all subcommands.
+
+use std::io;
+
+use clap::{Arg, Command};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, italic, roman};
+
+use super::NAME;
+use crate::text::{Language, help};
+
+/// Writes the page.
+pub(super) fn write(definition: Command, language: Language, page: &mut Vec<u8>) -> io::Result<()> {
+    let man = Man::new(definition.clone()).manual(help::about(language));
+    man.render_title(page)?;
+    man.render_name_section(page)?;
+    man.render_synopsis_section(page)?;
+    let mut roff = Roff::new();
+    roff.control("SH", [help::description_heading(language)]);
+    roff.text([roman(help::description(language))]);
+    roff.control("SH", [help::commands_heading(language)]);
+    for subcommand in definition.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        describe(subcommand, &mut roff);
+    }
+    roff.control("SH", [help::options_heading(language)]);
+    list(definition.get_arguments(), &mut roff);
+    roff.control("SH", [help::exit_heading(language)]);
+    for (status, meaning) in help::exit_statuses(language) {
+        roff.control("TP", []);
+        roff.text([bold(status)]);
+        roff.text([roman(meaning)]);
+    }
+    roff.control("SH", [help::environment_heading(language)]);
+    for (variables, meaning) in help::environment(language) {
+        roff.control("TP", []);
+        roff.text([bold(variables)]);
+        roff.text([roman(meaning)]);
+    }
+    roff.control("SH", [help::files_heading(language)]);
+    for (file, meaning) in help::files(language) {
+        roff.control("TP", []);
+        roff.text([italic(file)]);
+        roff.text([roman(meaning)]);
+    }
+    roff.to_writer(page)
+}
+
+/// One subcommand, with what it takes.
+fn describe(subcommand: &Command, roff: &mut Roff) {
+    let values = subcommand.get_positionals().filter_map(value);
+    let usage: Vec<_> =
+        [NAME.to_owned(), subcommand.get_name().to_owned()].into_iter().chain(values).collect();
+    roff.control("SS", [usage.join(" ").as_str()]);
+    let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
+    roff.text([roman(about)]);
+    list(subcommand.get_arguments().filter(|arg| arg.get_id() != "help"), roff);
+}
+
+/// Arguments, each with its help.
+fn list<'a>(arguments: impl Iterator<Item = &'a Arg>, roff: &mut Roff) {
+    for arg in arguments {
+        let short = arg.get_short().map(|short| format!("-{short}"));
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        let names: Vec<_> = short.into_iter().chain(long).chain(value(arg)).collect();
+        roff.control("TP", []);
+        roff.text([bold(names.join(", "))]);
+        roff.text([roman(arg.get_help().map(ToString::to_string).unwrap_or_default())]);
+    }
+}
+
+/// The values of an argument that has no name.
+fn value(arg: &Arg) -> Option<String> {
+    let names = arg.get_value_names().filter(|_| arg.is_positional())?;
+    let names = names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    Some(if arg.is_required_set() { names } else { format!("[{names}]") })
+}

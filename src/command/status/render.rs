@@ -1,0 +1,111 @@
+//! The report as text: a line for each thing, with `!` where there is something to do and `?` where something cannot be
+//! told.
+
+use jpki_pkcs11::config::complaint::Complaint;
+use jpki_pkcs11::jpki::credential::Credential;
+
+use super::report::{Card, Certificate, CertificateState, PinState, Reader, Report, ValidityPhase};
+use crate::output::{Exit, Output};
+use crate::text::{card, configuration, status};
+
+/// Prints the report.
+pub(crate) fn print(report: &Report, complaints: &[Complaint], output: &mut Output) {
+    let language = output.language();
+    output.line(status::service(language, report.service));
+    advise(output, 1, report.service.exit(), status::service_advice(language, report.service));
+    if report.readers.is_empty() && report.service.exit() == Exit::Well {
+        output.line(status::no_reader(language));
+        advise(output, 1, Exit::ToDo, Some(status::no_reader_advice(language)));
+    }
+    for reader in &report.readers {
+        print_reader(reader, report.is_any_usable(), output);
+    }
+    output.line(&configuration::files(language, &report.configuration));
+    if let Some(settings) = configuration::settings(language, &report.configuration) {
+        item(output, 1, &settings);
+    }
+    for complaint in complaints {
+        advise(output, 1, Exit::ToDo, Some(&configuration::mistake(language, complaint)));
+    }
+    output.line("");
+    output.line(status::conclusion(language, report.exit()));
+}
+
+/// An empty reader, one that is left alone, or a card of another kind, is nothing to do where another card can be used.
+fn print_reader(reader: &Reader, is_any_usable: bool, output: &mut Output) {
+    let language = output.language();
+    output.line(&status::reader(language, reader));
+    if let Some(state) = status::reader_state(language, reader.state) {
+        item(output, 1, state);
+    }
+    let exit = if is_any_usable { reader.exit() } else { reader.exit().max(Exit::ToDo) };
+    if exit > Exit::Well {
+        advise(output, 1, exit, status::reader_advice(language, reader.state));
+    }
+    if let Some(found) = &reader.card {
+        print_card(found, output);
+    }
+}
+
+fn print_card(found: &Card, output: &mut Output) {
+    item(output, 1, &card::card(output.language(), found));
+    let certificates = [
+        (Credential::UserAuthentication, &found.authentication),
+        (Credential::DigitalSignature, &found.signature),
+    ];
+    for (credential, certificate) in certificates {
+        if let Some(certificate) = certificate {
+            print_certificate(credential, certificate, found, output);
+        }
+    }
+}
+
+fn print_certificate(credential: Credential, certificate: &Certificate, on: &Card, output: &mut Output) {
+    let language = output.language();
+    item(output, 1, card::certificate_name(language, credential));
+    match (card::not_read(language, credential, certificate), certificate.state) {
+        (text, CertificateState::Unreadable) => advise(output, 2, Exit::CannotTell, text),
+        (Some(text), _) => item(output, 2, text),
+        (None, _) => {}
+    }
+    if let Some(validity) = &certificate.validity {
+        item(output, 2, &card::valid_until(language, validity));
+        let renewal = card::renewal(language, validity, on.kind);
+        match validity.phase {
+            ValidityPhase::Valid => item(output, 2, &renewal),
+            ValidityPhase::Renewable | ValidityPhase::Expired => {
+                advise(output, 2, Exit::ToDo, Some(&renewal))
+            }
+        }
+        if credential == Credential::DigitalSignature {
+            item(output, 2, card::revocation(language));
+        }
+    }
+    if let Some(pin) = certificate.pin {
+        item(output, 2, &card::tries(language, pin));
+        let exit = if pin.state == PinState::Unknown { Exit::CannotTell } else { Exit::ToDo };
+        advise(
+            output,
+            2,
+            exit,
+            card::pin_advice(language, credential, pin, on.unlocking(credential)).as_deref(),
+        );
+        item(output, 2, card::signatures(language, certificate.pss));
+    }
+}
+
+/// A line so deep below its heading.
+fn item(output: &mut Output, depth: usize, text: &str) {
+    output.line(&format!("{}{text}", "  ".repeat(depth)));
+}
+
+/// A line about something to do, or that cannot be told.
+fn advise(output: &mut Output, depth: usize, exit: Exit, text: Option<&str>) {
+    let mark = match exit {
+        Exit::CannotTell => "?",
+        Exit::Well | Exit::ToDo => "!",
+    };
+    if let Some(text) = text {
+        item(output, depth, &format!("{mark} {text}"));
+    }
+}

@@ -1,0 +1,272 @@
+//! What `status` says, as plain data: `--json` prints it as it is, and the text is made of it. The names of fields and
+//! values are for scripts: they stay.
+
+use jpki_pkcs11::jpki::credential::Credential;
+use serde::Serialize;
+
+use crate::output::Exit;
+
+/// Everything.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) version: &'static str,
+    pub(crate) result: Verdict,
+    pub(crate) service: Service,
+    pub(crate) readers: Vec<Reader>,
+    pub(crate) configuration: Configuration,
+}
+
+/// What comes of it: the exit status in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    Well,
+    ToDo,
+    CannotTell,
+}
+
+/// The PC/SC service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Service {
+    Running,
+    Missing,
+    AccessRefused,
+    Failed,
+}
+
+/// A reader.
+#[derive(Debug, Serialize)]
+pub(crate) struct Reader {
+    pub(crate) name: String,
+    pub(crate) state: ReaderState,
+    pub(crate) card: Option<Card>,
+}
+
+/// Whether the card in a reader can be used, or what keeps it from that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReaderState {
+    Ready,
+    /// The configuration leaves it alone.
+    Ignored,
+    NoCard,
+    OtherCard,
+    JukiCard,
+    /// The card cannot be powered.
+    Unpowered,
+    /// Another program has the card for itself.
+    HeldExclusively,
+    /// Another program has a transaction on the card, longer than this command waits.
+    InTransaction,
+    AccessRefused,
+    NoAnswer,
+}
+
+/// A card that can be used.
+#[derive(Debug, Serialize)]
+pub(crate) struct Card {
+    pub(crate) kind: CardKind,
+    pub(crate) serial_number: String,
+    /// `None` where the configuration does not show it.
+    pub(crate) authentication: Option<Certificate>,
+    pub(crate) signature: Option<Certificate>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CardKind {
+    MyNumberCard,
+    AndroidPhone,
+    Iphone,
+    Unknown,
+}
+
+/// A certificate with its key and its PIN.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Certificate {
+    pub(crate) state: CertificateState,
+    pub(crate) validity: Option<Validity>,
+    pub(crate) pin: Option<Pin>,
+    /// Whether the key makes PSS signatures, which TLS 1.3 wants.
+    pub(crate) pss: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CertificateState {
+    /// It was read.
+    Read,
+    /// Only its PIN opens it.
+    NeedsPin,
+    /// The card has none.
+    Absent,
+    Unreadable,
+}
+
+/// Until when a certificate is valid. Dates are YYYY-MM-DD.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Validity {
+    pub(crate) from: String,
+    pub(crate) until: String,
+    pub(crate) days_left: i64,
+    pub(crate) renewable_from: String,
+    /// How many months before the end that is.
+    pub(crate) renewal_months: u16,
+    pub(crate) phase: ValidityPhase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ValidityPhase {
+    Valid,
+    Renewable,
+    Expired,
+}
+
+/// The PIN of a certificate.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Pin {
+    pub(crate) state: PinState,
+    pub(crate) tries_left: Option<u8>,
+    pub(crate) max_tries: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PinState {
+    /// No try is missing.
+    Full,
+    /// Tries are missing.
+    TriesMissing,
+    /// One try is left.
+    LastTry,
+    /// The tries that are left are kept in reserve: no PIN is sent.
+    Reserved,
+    Locked,
+    /// The card does not tell.
+    Unknown,
+}
+
+/// Who gives a locked PIN its tries back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unlocking {
+    /// The municipal office.
+    Office,
+    /// The office, or a kiosk that asks for the other PIN.
+    OfficeOrKiosk,
+    /// The phone's own app.
+    Phone,
+}
+
+/// The configuration that is in force.
+#[derive(Debug, Serialize)]
+pub(crate) struct Configuration {
+    pub(crate) files: Vec<String>,
+    pub(crate) mistakes: Vec<String>,
+    pub(crate) slots: &'static str,
+    pub(crate) reserve_tries: u8,
+    pub(crate) always_authenticate: bool,
+    pub(crate) pss: &'static str,
+    pub(crate) ca_certificates: &'static str,
+    pub(crate) log_level: String,
+}
+
+impl From<Exit> for Verdict {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Well => Self::Well,
+            Exit::ToDo => Self::ToDo,
+            Exit::CannotTell => Self::CannotTell,
+        }
+    }
+}
+
+impl Service {
+    pub(crate) fn exit(self) -> Exit {
+        match self {
+            Self::Running => Exit::Well,
+            Self::Missing | Self::AccessRefused => Exit::ToDo,
+            Self::Failed => Exit::CannotTell,
+        }
+    }
+}
+
+impl Reader {
+    pub(crate) fn exit(&self) -> Exit {
+        let card = self.card.as_ref().map_or(Exit::Well, |card| {
+            let certificates = [&card.authentication, &card.signature].into_iter().flatten();
+            certificates.map(Certificate::exit).max().unwrap_or(Exit::Well)
+        });
+        self.state.exit().max(card)
+    }
+}
+
+impl Card {
+    /// Who gives a locked PIN of a credential its tries back.
+    pub(crate) fn unlocking(&self, credential: Credential) -> Unlocking {
+        let other = match credential {
+            Credential::UserAuthentication => &self.signature,
+            Credential::DigitalSignature => &self.authentication,
+        };
+        let other = other.as_ref().and_then(|certificate| certificate.pin);
+        Unlocking::of(self.kind, other.is_some_and(|pin| pin.state != PinState::Locked))
+    }
+}
+
+impl Unlocking {
+    /// `other_works`: the other PIN of the card is there, and not locked.
+    pub(crate) fn of(kind: CardKind, other_works: bool) -> Self {
+        match kind {
+            CardKind::AndroidPhone | CardKind::Iphone => Self::Phone,
+            CardKind::MyNumberCard | CardKind::Unknown if other_works => Self::OfficeOrKiosk,
+            CardKind::MyNumberCard | CardKind::Unknown => Self::Office,
+        }
+    }
+}
+
+impl ReaderState {
+    fn exit(self) -> Exit {
+        match self {
+            Self::Ready | Self::Ignored | Self::NoCard | Self::OtherCard | Self::JukiCard => Exit::Well,
+            Self::Unpowered | Self::HeldExclusively | Self::AccessRefused | Self::NoAnswer => Exit::ToDo,
+            Self::InTransaction => Exit::CannotTell,
+        }
+    }
+}
+
+impl Certificate {
+    fn exit(&self) -> Exit {
+        let state = match self.state {
+            CertificateState::Read | CertificateState::NeedsPin | CertificateState::Absent => Exit::Well,
+            CertificateState::Unreadable => Exit::CannotTell,
+        };
+        let validity = match self.validity.as_ref().map(|validity| validity.phase) {
+            None | Some(ValidityPhase::Valid) => Exit::Well,
+            Some(ValidityPhase::Renewable | ValidityPhase::Expired) => Exit::ToDo,
+        };
+        let pin = match self.pin.map(|pin| pin.state) {
+            None | Some(PinState::Full) => Exit::Well,
+            Some(PinState::TriesMissing | PinState::LastTry | PinState::Reserved | PinState::Locked) => {
+                Exit::ToDo
+            }
+            Some(PinState::Unknown) => Exit::CannotTell,
+        };
+        state.max(validity).max(pin)
+    }
+}
+
+impl Report {
+    /// Whether there is a card that can be used.
+    pub(crate) fn is_any_usable(&self) -> bool {
+        self.readers.iter().any(|reader| reader.state == ReaderState::Ready)
+    }
+
+    /// What comes of everything. A card of another kind, or none, matters only where no card can be used.
+    pub(crate) fn exit(&self) -> Exit {
+        let readers = self.readers.iter().map(Reader::exit).max().unwrap_or(Exit::Well);
+        let card = if self.is_any_usable() { Exit::Well } else { Exit::ToDo };
+        let configuration = if self.configuration.mistakes.is_empty() { Exit::Well } else { Exit::ToDo };
+        self.service.exit().max(readers).max(card).max(configuration)
+    }
+}

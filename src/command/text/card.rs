@@ -1,0 +1,228 @@
+//! What `status` says of a card, its certificates and its PINs.
+
+use super::{Language, say};
+use crate::status::report::{
+    Card, CardKind, Certificate, CertificateState, Pin, PinState, Unlocking, Validity, ValidityPhase,
+};
+use jpki_pkcs11::jpki::credential::Credential;
+
+pub(crate) fn card(language: Language, card: &Card) -> String {
+    let kind = match card.kind {
+        CardKind::MyNumberCard => language.choose("My Number card", "マイナンバーカード"),
+        CardKind::AndroidPhone => language.choose("Android phone", "Android スマートフォン"),
+        CardKind::Iphone => language.choose("iPhone", "iPhone"),
+        CardKind::Unknown => {
+            language.choose("a card with the JPKI application", "公的個人認証サービスのカード")
+        }
+    };
+    let number = &card.serial_number;
+    say!(language, "Card: {kind} (number {number})", "カード: {kind}(識別番号 {number})")
+}
+
+/// What the offices call a certificate.
+pub(crate) fn certificate_name(language: Language, credential: Credential) -> &'static str {
+    match credential {
+        Credential::UserAuthentication => language
+            .choose("User authentication certificate (利用者証明用電子証明書)", "利用者証明用電子証明書"),
+        Credential::DigitalSignature => {
+            language.choose("Digital signature certificate (署名用電子証明書)", "署名用電子証明書")
+        }
+    }
+}
+
+/// The state of a certificate that was not read.
+pub(crate) fn not_read(
+    language: Language,
+    credential: Credential,
+    certificate: &Certificate,
+) -> Option<&'static str> {
+    match certificate.state {
+        CertificateState::Read => None,
+        CertificateState::NeedsPin => Some(language.choose(
+            "Valid until: only its PIN opens the certificate; see jpki-pkcs11 status --login",
+            "有効期限: 暗証番号がないと読めません(jpki-pkcs11 status --login で表示します)",
+        )),
+        CertificateState::Absent => Some(match credential {
+            Credential::UserAuthentication => language.choose("not on this card", "このカードにはありません"),
+            Credential::DigitalSignature => language.choose(
+                "not on this card (people under 15 get none, nor do those who declined it)",
+                "このカードにはありません(15歳未満の方と、希望しなかった方には発行されません)",
+            ),
+        }),
+        CertificateState::Unreadable => {
+            Some(language.choose("the certificate cannot be read", "証明書を読み取れません"))
+        }
+    }
+}
+
+pub(crate) fn valid_until(language: Language, validity: &Validity) -> String {
+    let (date, days) = (date(language, &validity.until), validity.days_left);
+    match (validity.phase, days) {
+        (ValidityPhase::Expired, _) => say!(language, "Expired on {date}", "有効期限: {date}に切れました"),
+        (_, 0) => say!(language, "Valid until {date}: today is the last day", "有効期限: {date}(今日まで)"),
+        (_, 1) => say!(language, "Valid until {date} (1 day left)", "有効期限: {date}(あと1日)"),
+        _ => say!(language, "Valid until {date} ({days} days left)", "有効期限: {date}(あと{days}日)"),
+    }
+}
+
+/// From when it can be renewed, and what to do where that is now.
+pub(crate) fn renewal(language: Language, validity: &Validity, kind: CardKind) -> String {
+    let date = date(language, &validity.renewable_from);
+    let window = window(language, validity.renewal_months);
+    let place = renewal_place(language, kind);
+    match validity.phase {
+        ValidityPhase::Valid => say!(
+            language,
+            "Renewal: from {date} ({window} before the end), {place}",
+            "更新: {date}から({window}前から){place}で",
+        ),
+        ValidityPhase::Renewable => say!(
+            language,
+            "Renew it now, {place}: it has been possible since {date} ({window} before the end)",
+            "今すぐ{place}で更新してください。更新できる期間は{date}から({window}前から)です",
+        ),
+        ValidityPhase::Expired => {
+            say!(language, "Get a new one, {place}", "{place}で新しい電子証明書の発行を受けてください",)
+        }
+    }
+}
+
+fn renewal_place(language: Language, kind: CardKind) -> &'static str {
+    match kind {
+        CardKind::MyNumberCard | CardKind::Unknown => {
+            language.choose("at the municipal office", "市区町村の窓口")
+        }
+        CardKind::AndroidPhone | CardKind::Iphone => {
+            language.choose("in the phone's Mynaportal app", "スマートフォンのマイナポータルアプリ")
+        }
+    }
+}
+
+/// A number of months in the words of the offices.
+fn window(language: Language, months: u16) -> String {
+    match (months / 12, months % 12) {
+        (1, 0) => say!(language, "one year", "1年"),
+        (years, 0) => say!(language, "{years} years", "{years}年"),
+        (0, 3) => say!(language, "three months", "3か月"),
+        _ => say!(language, "{months} months", "{months}か月"),
+    }
+}
+
+/// A date, YYYY-MM-DD, as the language writes it.
+fn date(language: Language, date: &str) -> String {
+    match language {
+        Language::English => date.to_owned(),
+        Language::Japanese => {
+            let mut parts = date.split('-').map(|part| part.trim_start_matches('0'));
+            match (parts.next(), parts.next(), parts.next()) {
+                (Some(year), Some(month), Some(day)) => format!("{year}年{month}月{day}日"),
+                _ => date.to_owned(),
+            }
+        }
+    }
+}
+
+/// That nothing here says whether a certificate was revoked.
+pub(crate) fn revocation(language: Language) -> &'static str {
+    language.choose(
+        "It was revoked if name or address have changed since; this command cannot see that",
+        "氏名や住所などが変わると失効します。失効したかどうかは、このコマンドでは分かりません",
+    )
+}
+
+pub(crate) fn tries(language: Language, pin: Pin) -> String {
+    let most = pin.max_tries;
+    match pin.tries_left {
+        None => say!(
+            language,
+            "PIN: the card does not tell the tries left",
+            "暗証番号: 残りの回数をカードが答えません"
+        ),
+        Some(0) => say!(language, "PIN: locked", "暗証番号: ロックされています"),
+        Some(1) => say!(
+            language,
+            "PIN: 1 of {most} tries left",
+            "暗証番号: あと1回間違えるとロックされます({most}回中)",
+        ),
+        Some(left) => say!(
+            language,
+            "PIN: {left} of {most} tries left",
+            "暗証番号: あと{left}回間違えるとロックされます({most}回中)",
+        ),
+    }
+}
+
+/// What to do about a PIN.
+pub(crate) fn pin_advice(
+    language: Language,
+    credential: Credential,
+    pin: Pin,
+    unlocking: Unlocking,
+) -> Option<String> {
+    match pin.state {
+        PinState::Full => None,
+        PinState::TriesMissing => Some(say!(
+            language,
+            "A wrong PIN was entered. The right one gives all tries back; until then, programs that are logged in ask again",
+            "間違った暗証番号が入力されました。正しい暗証番号を入力すると回数は元に戻ります。それまでは、ログイン中のプログラムも暗証番号をもう一度尋ねます",
+        )),
+        PinState::LastTry => Some(say!(
+            language,
+            "One more wrong PIN locks it. Make sure of it before you enter it",
+            "次に間違えるとロックされます。暗証番号を確かめてから入力してください",
+        )),
+        PinState::Reserved => Some(say!(
+            language,
+            "No PIN is sent: the configuration keeps these tries (reserve_tries)",
+            "設定(reserve_tries)により残りの回数を使わないため、暗証番号はカードに送られません",
+        )),
+        PinState::Locked => Some(locked(language, credential, unlocking)),
+        PinState::Unknown => Some(say!(
+            language,
+            "Nothing protects from a wrong PIN on such a card: enter it with care",
+            "このカードでは入力間違いを防げません。よく確かめて入力してください",
+        )),
+    }
+}
+
+/// Who unlocks a PIN.
+pub(crate) fn locked(language: Language, credential: Credential, unlocking: Unlocking) -> String {
+    let office =
+        language.choose("The municipal office sets a new PIN", "市区町村の窓口で再設定を受けてください");
+    let other = match credential {
+        Credential::UserAuthentication => language.choose("digital signature", "署名用電子証明書"),
+        Credential::DigitalSignature => language.choose("user authentication", "利用者証明用電子証明書"),
+    };
+    match unlocking {
+        Unlocking::Office => office.to_owned(),
+        Unlocking::OfficeOrKiosk => say!(
+            language,
+            "{office}. Or, if you know the PIN of the {other} certificate: first the phone app JPKI暗証番号リセット, \
+             then, within 24 hours, the kiosk of a convenience store",
+            "{office}。{other}の暗証番号が分かる場合は、スマートフォンの「JPKI暗証番号リセット」アプリで手続きしたあと、\
+             24時間以内にコンビニのキオスク端末でも再設定できます",
+        ),
+        Unlocking::Phone => say!(
+            language,
+            "Set a new PIN in the phone's Mynaportal app",
+            "スマートフォンのマイナポータルアプリで暗証番号を再設定してください",
+        ),
+    }
+}
+
+pub(crate) fn signatures(language: Language, pss: Option<bool>) -> &'static str {
+    match pss {
+        Some(true) => language.choose(
+            "Signatures: PKCS #1 v1.5 and PSS (TLS 1.3)",
+            "署名方式: PKCS #1 v1.5 と PSS(TLS 1.3 で使えます)",
+        ),
+        Some(false) => language.choose(
+            "Signatures: PKCS #1 v1.5 only, no PSS: servers must offer TLS 1.2",
+            "署名方式: PKCS #1 v1.5 のみ(PSS なし。サーバーが TLS 1.2 に対応している必要があります)",
+        ),
+        None => language.choose(
+            "Signatures: PKCS #1 v1.5; the card does not say whether PSS too",
+            "署名方式: PKCS #1 v1.5(PSS に対応しているかどうかは分かりません)",
+        ),
+    }
+}
