@@ -1,4 +1,4 @@
-//! The four test programs.
+//! The five test programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,9 +38,9 @@ fn cargo_test_leaves_out_the_tests_with_a_pcscd_and_with_real_clients_which_pkcs
 }
 
 #[test]
-fn there_are_four_test_programs() {
+fn there_are_five_test_programs() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the manifest");
-    assert_eq!(manifest.matches("[[test]]").count(), 4);
+    assert_eq!(manifest.matches("[[test]]").count(), 5);
     let programs = fs::read_dir(root().join("tests")).expect("a folder");
     let paths = programs.map(|entry| entry.expect("an entry").path());
     let stray: Vec<_> = paths.filter(|path| path.extension().is_some_and(|name| name == "rs")).collect();
