@@ -5,8 +5,6 @@
 
 mod ini;
 mod modules;
-// `status` is to say them.
-#[allow(dead_code)]
 mod problems;
 mod running;
 
@@ -16,7 +14,6 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use self::modules::{Kind, Module, modules};
 pub(crate) use self::problems::{AUTOSTART_FILE, Problem, autostart};
-#[allow(unused_imports)]
 pub(crate) use self::problems::{Found, look};
 pub(crate) use self::running::{Holder, claim, holder};
 

@@ -15,6 +15,7 @@ use crate::arguments::{JSON, LOGIN};
 use crate::client::{Client, Finding, Reader};
 use crate::output::{Exit, Output};
 use crate::pin::{NoPin, Secret};
+use crate::profiles::{Folders, look};
 use crate::text;
 
 pub(crate) use gather::card;
@@ -29,11 +30,13 @@ pub(crate) fn run(matches: &ArgMatches, output: &mut Output) -> Exit {
             login = login.max(log_in(&client, reader, output));
         }
     }
-    let mut report = gather::report(client.config(), readers.as_deref().map_err(|problem| *problem));
+    let profiles = Folders::of_this_user().map(|folders| look(&folders)).unwrap_or_default();
+    let mut report =
+        gather::report(client.config(), readers.as_deref().map_err(|problem| *problem), &profiles);
     let exit = report.exit().max(login);
     report.result = exit.into();
     if !matches.get_flag(JSON) {
-        render::print(&report, &client.config().complaints, output);
+        render::print(&report, &client.config().complaints, &profiles, output);
         return exit;
     }
     match serde_json::to_string_pretty(&report) {

@@ -36,7 +36,6 @@ impl Module {
     }
 
     /// Whether the list names a path at which there is no file.
-    #[allow(dead_code)] // Until `status` says it.
     pub(crate) fn is_missing(&self) -> bool {
         self.library.is_absolute() && !self.library.exists()
     }

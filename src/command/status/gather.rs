@@ -11,13 +11,18 @@ use jpki_pkcs11::module::survey::{
 };
 
 use super::report::{
-    Card, CardKind, Certificate, CertificateState, Configuration, Pin, PinState, Reader, ReaderState, Report,
-    Service, Validity, ValidityPhase, Verdict,
+    Card, CardKind, Certificate, CertificateState, Configuration, InFront, InFrontKind, Pin, PinState,
+    Reader, ReaderState, Registered, Report, Service, Validity, ValidityPhase, Verdict,
 };
 use crate::client::{self, Finding};
+use crate::profiles::{Found, Module, Problem, Profile};
 
 /// The whole report.
-pub(crate) fn report(config: &Config, readers: Result<&[client::Reader], ServiceProblem>) -> Report {
+pub(crate) fn report(
+    config: &Config,
+    readers: Result<&[client::Reader], ServiceProblem>,
+    profiles: &Found,
+) -> Report {
     let service = match readers {
         Ok(_) => Service::Running,
         Err(ServiceProblem::NoService) => Service::Missing,
@@ -26,8 +31,15 @@ pub(crate) fn report(config: &Config, readers: Result<&[client::Reader], Service
     };
     let readers = readers.unwrap_or_default().iter().map(|found| reader(found, config)).collect();
     let configuration = configuration_in_force(config);
-    let mut report =
-        Report { version: env!("CARGO_PKG_VERSION"), result: Verdict::Well, service, readers, configuration };
+    let mut report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        result: Verdict::Well,
+        service,
+        readers,
+        configuration,
+        registered: profiles.registered.iter().map(registered).collect(),
+        in_front: profiles.problems.iter().map(in_front).collect(),
+    };
     report.result = report.exit().into();
     report
 }
@@ -146,6 +158,27 @@ fn configuration_in_force(config: &Config) -> Configuration {
         },
         log_level: config.log_level.as_str().to_ascii_lowercase(),
     }
+}
+
+fn registered((profile, module): &(Profile, Module)) -> Registered {
+    Registered {
+        program: profile.program.word(),
+        profile: profile.directory.display().to_string(),
+        library: module.library.display().to_string(),
+    }
+}
+
+fn in_front(problem: &Problem) -> InFront {
+    let (kind, profile) = match problem {
+        Problem::OpenSc { profile, .. } => (InFrontKind::OpenscModule, profile),
+        Problem::SeveralOfOurs { profile, .. } => (InFrontKind::SeveralLibraries, profile),
+        Problem::MissingFile { profile, .. } => (InFrontKind::MissingLibrary, profile),
+        Problem::Autostart { file } => {
+            let place = file.display().to_string();
+            return InFront { kind: InFrontKind::OpenscAutostart, program: None, place };
+        }
+    };
+    InFront { kind, program: Some(profile.program.word()), place: profile.directory.display().to_string() }
 }
 
 /// The time, in seconds since 1970.

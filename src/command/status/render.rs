@@ -6,10 +6,11 @@ use jpki_pkcs11::jpki::credential::Credential;
 
 use super::report::{Card, Certificate, CertificateState, PinState, Reader, Report, ValidityPhase};
 use crate::output::{Exit, Output};
-use crate::text::{card, configuration, status};
+use crate::profiles::Found;
+use crate::text::{card, configuration, profiles, status};
 
 /// Prints the report.
-pub(crate) fn print(report: &Report, complaints: &[Complaint], output: &mut Output) {
+pub(crate) fn print(report: &Report, complaints: &[Complaint], profiles: &Found, output: &mut Output) {
     let language = output.language();
     output.line(status::service(language, report.service));
     advise(output, 1, report.service.exit(), status::service_advice(language, report.service));
@@ -27,8 +28,21 @@ pub(crate) fn print(report: &Report, complaints: &[Complaint], output: &mut Outp
     for complaint in complaints {
         advise(output, 1, Exit::ToDo, Some(&configuration::mistake(language, complaint)));
     }
+    print_programs(profiles, output);
     output.line("");
     output.line(status::conclusion(language, report.exit()));
+}
+
+/// The programs that have the module, and what stands in its way there.
+fn print_programs(found: &Found, output: &mut Output) {
+    let language = output.language();
+    output.line(profiles::registered(language, !found.registered.is_empty()));
+    for (profile, module) in &found.registered {
+        item(output, 1, &profiles::registered_in(profile, module));
+    }
+    for problem in &found.problems {
+        advise(output, 1, Exit::ToDo, Some(&profiles::problem(language, problem)));
+    }
 }
 
 /// An empty reader, one that is left alone, or a card of another kind, is nothing to do where another card can be used.

@@ -14,6 +14,41 @@ pub(crate) struct Report {
     pub(crate) service: Service,
     pub(crate) readers: Vec<Reader>,
     pub(crate) configuration: Configuration,
+    /// The programs that have a library of this project.
+    pub(crate) registered: Vec<Registered>,
+    /// What stands in its way there.
+    pub(crate) in_front: Vec<InFront>,
+}
+
+/// A library of this project in a program's profile.
+#[derive(Debug, Serialize)]
+pub(crate) struct Registered {
+    pub(crate) program: &'static str,
+    pub(crate) profile: String,
+    pub(crate) library: String,
+}
+
+/// What stands in the way of a library of this project.
+#[derive(Debug, Serialize)]
+pub(crate) struct InFront {
+    pub(crate) kind: InFrontKind,
+    /// `None` for what is in no profile.
+    pub(crate) program: Option<&'static str>,
+    /// A profile, or a file.
+    pub(crate) place: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum InFrontKind {
+    /// OpenSC's module stands in the same profile.
+    OpenscModule,
+    /// The desktop puts OpenSC's module there at each login.
+    OpenscAutostart,
+    /// Several libraries of this project stand there.
+    SeveralLibraries,
+    /// The library that stands there is not there.
+    MissingLibrary,
 }
 
 /// What comes of it: the exit status in a word.
@@ -267,6 +302,7 @@ impl Report {
         let readers = self.readers.iter().map(Reader::exit).max().unwrap_or(Exit::Well);
         let card = if self.is_any_usable() { Exit::Well } else { Exit::ToDo };
         let configuration = if self.configuration.mistakes.is_empty() { Exit::Well } else { Exit::ToDo };
-        self.service.exit().max(readers).max(card).max(configuration)
+        let in_front = if self.in_front.is_empty() { Exit::Well } else { Exit::ToDo };
+        self.service.exit().max(readers).max(card).max(configuration).max(in_front)
     }
 }

@@ -2,7 +2,27 @@
 
 use super::register::title;
 use super::{Language, say};
-use crate::profiles::Problem;
+use crate::profiles::{Module, Problem, Profile};
+
+/// Whether any program has the module.
+pub(crate) fn registered(language: Language, is_any: bool) -> &'static str {
+    if is_any {
+        language.choose(
+            "Browsers and mail programs with the module:",
+            "モジュールを登録したブラウザーやメールソフト:",
+        )
+    } else {
+        language.choose(
+            "Browsers and mail programs with the module: none (jpki-pkcs11 register puts it in)",
+            "モジュールを登録したブラウザーやメールソフト: ありません(登録するには: jpki-pkcs11 register)",
+        )
+    }
+}
+
+/// A profile with the module.
+pub(crate) fn registered_in(profile: &Profile, module: &Module) -> String {
+    format!("{}: {}", title(profile), module.library.display())
+}
 
 /// One thing in the way, with the command that ends it.
 pub(crate) fn problem(language: Language, problem: &Problem) -> String {

@@ -53,24 +53,8 @@ impl Terminal {
         OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open("/dev/tty").map(Self)
     }
 
-    /// Shows text, and asks for nothing.
-    ///
-    /// # Errors
-    /// When the terminal is gone.
-    pub fn show(&self, text: &str) -> io::Result<()> {
+    fn show(&self, text: &str) -> io::Result<()> {
         (&self.0).write_all(text.as_bytes())
-    }
-
-    /// Reads a line that is shown while it is typed, without its end. It is no secret.
-    ///
-    /// # Errors
-    /// When the terminal is gone, or the text is not UTF-8.
-    pub fn read_line(&self) -> io::Result<String> {
-        let mut bytes = Vec::new();
-        while let Some(byte) = self.read_byte()?.filter(|byte| *byte != b'\n') {
-            bytes.push(byte);
-        }
-        String::from_utf8(bytes).map_err(|_| ErrorKind::InvalidData.into())
     }
 
     /// Turns the echo off.

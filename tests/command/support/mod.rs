@@ -69,6 +69,8 @@ impl Machine {
     pub fn command(&self, locale: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jpki-pkcs11"));
         command.args(arguments).env_clear().env("HOME", &self.home).env("LC_ALL", locale);
+        // The machine's own autostart is not the test's.
+        command.env("XDG_CONFIG_DIRS", self.home.join("xdg"));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("LD_LIBRARY_PATH", pcsc_stand_in::client::library_directory());
         command.env(pcsc_stand_in::command::ENVIRONMENT, &self.service);
