@@ -21,7 +21,8 @@
 //! | [`iso7816`] | the shape of commands, responses and status words, and the exchange of one command |
 //! | [`os`] | what the operating system gives: secret pages, fork marker, owners, log files |
 //!
-//! [`config`], [`logging`] and [`handle`] stand beside the layers.
+//! [`config`], [`logging`] and [`handle`] stand beside the layers. The command `jpki-pkcs11` in `src/command` is a program of
+//! its own above them: it uses [`module`] as every client does.
 //!
 //! # Documents
 //!
