@@ -220,7 +220,7 @@ figure() {
 
 # The figures are those of the programs in Debian 12. Others may look at the card once more.
 has_tested_versions() {
-    [[ $(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}") == bookworm ]]
+    grep -qx 'VERSION_CODENAME=bookworm' /etc/os-release
 }
 
 # check_figure LABEL NAME COMMAND...: the command succeeds, and the card gets as many commands meanwhile as README says. A
