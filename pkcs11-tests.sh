@@ -89,31 +89,38 @@ apt_install() {
         -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >/dev/null
 }
 
-# Unpacks a package into a directory below the target directory, unless that has been done; needs no rights.
-unpack_package() {
-    local package=$1 directory=$2
-    local done_mark=$directory/.$package
-    shift 2
-    [[ ! -e $done_mark ]] || return 0
-    say "unpacking $package into $directory"
+# Where apt looks, if not where the system does.
+apt_options=()
+
+# unpack_packages DIRECTORY PACKAGE...: unpacks packages into a directory below the target directory, those that have not
+# been; needs no rights. One download for all of them, since apt takes seconds to begin.
+unpack_packages() {
+    local directory=$1 package missing=()
+    shift
+    for package in "$@"; do
+        [[ -e $directory/.$package ]] || missing+=("$package")
+    done
+    ((${#missing[@]})) || return 0
+    say "unpacking ${missing[0]}$( ((${#missing[@]} == 1)) || printf " and %s more" $((${#missing[@]} - 1))) into $directory"
     mkdir -p "$directory/download"
     (
         cd "$directory/download"
-        rm -f -- "$package"_*.deb
+        for package in "${missing[@]}"; do rm -f -- "$package"_*.deb; done
         # It may be that nothing had to be installed, and the lists of packages are old, or not there at all.
-        download "$package" "$@" 2>/dev/null || {
+        download "${missing[@]}" 2>/dev/null || {
             may_be_root || die "there is no sudo; please run, as root: apt-get update"
             as_root apt-get update -q >/dev/null
-            download "$package" "$@"
+            download "${missing[@]}"
         }
     )
-    dpkg-deb --extract "$directory/download/$package"_*.deb "$directory"
-    touch "$done_mark"
+    for package in "${missing[@]}"; do
+        dpkg-deb --extract "$directory/download/$package"_*.deb "$directory"
+        touch "$directory/.$package"
+    done
 }
 
-# download PACKAGE APT-OPTION...
 download() {
-    apt-get "${@:2}" -o APT::Sandbox::User=root -qq download "$1"
+    apt-get "${apt_options[@]}" -o APT::Sandbox::User=root -qq download "$@"
 }
 
 # Installs the libraries that these package files depend on. Where a library is one of several that would do, it is not
@@ -137,8 +144,8 @@ is_installed() {
 # started.
 unpack_pcscd() {
     command -v apt-get >/dev/null || return 0
-    unpack_package vsmartcard-vpcd "$TARGET/pcsc"
-    [[ -x /usr/sbin/pcscd ]] || unpack_package pcscd "$TARGET/pcsc"
+    unpack_packages "$TARGET/pcsc" vsmartcard-vpcd
+    [[ -x /usr/sbin/pcscd ]] || unpack_packages "$TARGET/pcsc" pcscd
     install_libraries "$TARGET"/pcsc/download/pcscd_*.deb
 }
 
@@ -153,36 +160,84 @@ unpack_network() {
 
 # unpack_server DIRECTORY PROGRAM:PACKAGE...
 unpack_server() {
-    local directory=$TARGET/$1 entry
+    local directory=$TARGET/$1 entry missing=()
     shift
     command -v apt-get >/dev/null || return 0
     for entry in "$@"; do
-        [[ -x ${entry%:*} ]] || unpack_package "${entry##*:}" "$directory"
+        [[ -x ${entry%:*} ]] || missing+=("${entry##*:}")
     done
+    unpack_packages "$directory" "${missing[@]}"
     install_libraries "$directory"/download/*.deb
 }
 
-# The OpenSSL provider is not in Debian 12 itself, but in its backports, which its mirrors have too.
-unpack_provider() {
-    local apt=$TARGET/provider/apt release mirror options=()
+# unpack_with_libraries DIRECTORY PACKAGE...: unpacks them with those libraries that installing them would install or
+# renew. Nothing is installed, because that would renew what the system runs with, such as udev for openconnect.
+unpack_with_libraries() {
+    local directory=$TARGET/$1 libraries
+    shift
     command -v apt-get >/dev/null || return 0
-    compgen -G '/usr/lib/*/ossl-modules/pkcs11.so' >/dev/null && return 0
-    [[ ! -e $TARGET/provider/.pkcs11-provider ]] || return 0
-    release=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
-    if [[ $release == bookworm ]]; then
-        mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+    [[ ! -e $directory/.complete ]] || return 0
+    libraries=$(libraries_of "$@") || {
+        may_be_root || die "there is no sudo; please run, as root: apt-get update"
+        as_root apt-get update -q >/dev/null
+        libraries=$(libraries_of "$@")
+    }
+    # shellcheck disable=SC2086 # one word for each package
+    unpack_packages "$directory" "$@" $libraries
+    touch "$directory/.complete"
+}
+
+libraries_of() {
+    apt-get install --simulate --no-install-recommends -qq "$@" 2>/dev/null | sed -n 's/^Inst \(lib[^ ]*\) .*/\1/p'
+}
+
+# unpack_from_backports DIRECTORY PACKAGE...: what Debian 12 has in its backports only, which its mirrors have too.
+unpack_from_backports() {
+    local apt=$TARGET/backports mirror apt_options
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+    apt_options=(
+        -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
+        -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache"
+    )
+    if [[ ! -e $apt/sources.list ]]; then
         # shellcheck disable=SC2016 # the names are apt's
         mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' | sed -n 's/^\(bookworm\|stable\) //p' | head -n 1)
         [[ $mirror ]] || die "no source of apt names a mirror of Debian 12"
         printf 'deb [signed-by=%s] %s bookworm-backports main\n' \
-            /usr/share/keyrings/debian-archive-keyring.gpg "$mirror" >"$apt/sources.list"
-        options=(
-            -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
-            -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache"
-        )
-        apt-get "${options[@]}" -o APT::Sandbox::User=root -q update >/dev/null
+            /usr/share/keyrings/debian-archive-keyring.gpg "$mirror" >"$apt/new"
+        apt-get "${apt_options[@]}" -o "Dir::Etc::sourcelist=$apt/new" -o APT::Sandbox::User=root -q update >/dev/null
+        mv "$apt/new" "$apt/sources.list"
     fi
-    unpack_package pkcs11-provider "$TARGET/provider" "${options[@]}"
+    unpack_packages "$@"
+}
+
+is_debian_12() {
+    [[ $(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}") == bookworm ]]
+}
+
+# The OpenSSL provider is not in Debian 12 itself.
+unpack_provider() {
+    command -v apt-get >/dev/null || return 0
+    compgen -G '/usr/lib/*/ossl-modules/pkcs11.so' >/dev/null && return 0
+    if is_debian_12; then
+        unpack_from_backports "$TARGET/provider" pkcs11-provider
+    else
+        unpack_packages "$TARGET/provider" pkcs11-provider
+    fi
+}
+
+# Debian 12's own curl knows no providers.
+unpack_curl() {
+    if is_debian_12; then
+        unpack_from_backports "$TARGET/curl" curl libcurl4
+    else
+        install_packages curl:curl
+    fi
+}
+
+# Login programs with their servers.
+unpack_logins() {
+    unpack_with_libraries logins openconnect ocserv krb5-kdc krb5-admin-server krb5-user krb5-pkinit sssd-common
 }
 
 prepare() {
