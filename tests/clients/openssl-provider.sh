@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# OpenSSL 3 by way of pkcs11-provider: keys named by URI for signing, requests, CMS, S/MIME and TLS on both sides.
+# OpenSSL 3 by way of pkcs11-provider: keys named by URI for signing, requests, CMS, S/MIME and TLS on both sides; and curl
+# that uses it.
 #
-# needs: provider
+# needs: provider curl
 source "$(dirname "$0")/lib.sh"
 
 # The tokens, and the keys and certificates with their PINs; `prepare` completes them.
@@ -18,6 +19,7 @@ prepare() {
     local provider
     provider=$(compgen -G "$TARGET/provider/usr/lib/*/ossl-modules/pkcs11.so" ||
         compgen -G '/usr/lib/*/ossl-modules/pkcs11.so') || die "pkcs11-provider is missing"
+    PROVIDERS=$(dirname "$provider")
     sed -e "s|^module = .*|module = $provider|" -e "s|^pkcs11-module-path = .*|pkcs11-module-path = $MODULE|" \
         "$ROOT/conf/openssl.cnf" >openssl.cnf
     printf %s "$AUTH_PIN" >pin
@@ -169,6 +171,24 @@ stays_out_without_certificate() {
     printf 'hello\n' | openssl s_client -connect "127.0.0.1:$(<tls1_2.port)" -CAfile ca.pem -brief
 }
 
+# card_curl SERVER KEY [OPTION...]: fetches the page that says who came. Where curl was unpacked, so was its library.
+card_curl() {
+    local port curl=curl libraries
+    port=$(<"$1.port")
+    libraries=$(compgen -G "$TARGET/curl/usr/lib/*-linux-gnu") && curl=$TARGET/curl/usr/bin/curl
+    LD_LIBRARY_PATH=$libraries OPENSSL_MODULES=$PROVIDERS PKCS11_PROVIDER_MODULE=$MODULE "$curl" --silent --show-error --max-time 20 --cacert ca.pem \
+        --cert-type PROV --cert "$AUTH_CERT" --key-type PROV --key "$2" "${@:3}" "https://localhost:$port/" >page
+}
+
+# curl_logs_in SERVER VERSION SIGNATURE-TYPE
+curl_logs_in() {
+    card_curl "$1" "$AUTH_KEY"
+    grep -E 'Subject:|Protocol|Peer signature type' page
+    grep -q 'Subject: .*CN *= *TEST' page
+    grep -q "Protocol *: $2" page
+    grep -Eq "Peer signature type: $3$" page
+}
+
 # serves_with_card VERSION: the card's key authenticates a server.
 serves_with_card() {
     issue_server_certificate card-server "$(card_openssl req -new -key "$AUTH_KEY" -subj /CN=localhost)"
@@ -239,6 +259,10 @@ check "TLS 1.2 login" logs_in tls1_2 "$PSS"
 check "TLS 1.2 login without PSS" logs_in tls1_2_old "$PKCS1"
 check "TLS 1.3 login" logs_in tls1_3 "$PSS"
 refused "no login without a certificate" 'handshake failure|alert' stays_out_without_certificate
+serve_holders curl-1_2 -tls1_2
+serve_holders curl-1_3 -tls1_3
+check_figure curl "curl, TLS 1.2" curl_logs_in curl-1_2 TLSv1.2 "$PSS"
+check_figure curl "curl, TLS 1.3" curl_logs_in curl-1_3 TLSv1.3 "$PSS"
 check "TLS 1.2 server" serves_with_card tls1_2
 check "TLS 1.3 server" serves_with_card tls1_3
 
@@ -250,6 +274,11 @@ refused "a wrong PIN" '' signs_as "$AUTH;type=private?pin-value=1111" authentica
 check "one try is used up" tries_left 2 5
 check "the right PIN" signs_as "$AUTH_KEY" authentication
 check "it restored the tries" tries_left 3 5
+refused "a malformed PIN, curl" 'curl: \(58\)' card_curl curl-1_3 "$AUTH;type=private?pin-value=12a4"
+check "it cost no try" tries_left 3 5
+refused "a wrong PIN, curl" 'curl: \(58\)' card_curl curl-1_3 "$AUTH;type=private?pin-value=1111"
+check "one try is used up" tries_left 2 5
+check "the right PIN, curl" card_curl curl-1_3 "$AUTH_KEY"
 card set-tries auth 1
 refused "the provider spares the last try" '' signs_as "$AUTH;type=private?pin-value=1111" authentication
 check "it is still there" tries_left 1 5
@@ -259,10 +288,13 @@ check "the certificate is still shown" same_certificate "$AUTH_CERT" "$WORK/iden
 card set-tries auth 3
 
 refused "the card is pulled out during a signature" 'Error signing data' pulled_out signs_as "$AUTH_KEY" authentication
+put_card_in
+refused "the card is pulled out during a signature, curl" 'curl: \(35\)' pulled_out card_curl curl-1_3 "$AUTH_KEY"
+refused "no card, curl" 'curl: \(58\)' card_curl curl-1_3 "$AUTH_KEY"
 refused "no card" 'Could not (read|find|open) .*private key' signs_as "$AUTH_KEY" authentication
 put_card_in
 check "the card is back" signs_as "$AUTH_KEY" authentication
 refused "no pcscd" 'Could not (read|find|open) .*private key' env PCSCLITE_CSOCK_NAME="$WORK/nobody" OPENSSL_CONF="$PWD/openssl.cnf" \
     openssl dgst -sha256 -sign "$AUTH_KEY" -out signature message
 
-finish 1
+finish 2
