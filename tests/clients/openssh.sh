@@ -45,6 +45,16 @@ count_since() {
     card count "$@" since "$mark"
 }
 
+# ssh-copy-id says what it would add to a server's authorized_keys.
+copies_one_key() {
+    [[ -d $HOME/.ssh ]] || mkdir -m 700 "$HOME/.ssh"
+    ssh-keygen -D "$AUTH" >jpki.pub
+    ssh-copy-id -f -n -i jpki.pub server >copied
+    cat copied
+    equal 1 "$(grep -c '^ssh-rsa ' copied)"
+    grep -qF "$(cut -d ' ' -f 2 auth.pub)" copied
+}
+
 # --- ssh-keygen -D ----------------------------------------------------------------------------------------------
 
 # prints_one_key MODULE: the user's own key, nothing else, and no VERIFY.
@@ -269,6 +279,8 @@ prepare
 check "ssh-keygen -D prints the authentication key alone" prints_one_key "$BOTH"
 check_figure 'ssh-keygen -D' "one key of the authentication slot" prints_one_key "$AUTH"
 check "the signature key after its PIN" prints_signature_key
+check "ssh-copy-id copies the authentication key alone" copies_one_key
+refused "ssh-copy-id without a file and without an agent" 'ERROR: No identities found' ssh-copy-id -n server
 
 check "sshd is up" start_sshd auth.pub
 pin "$AUTH_PIN"
