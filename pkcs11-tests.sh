@@ -246,6 +246,23 @@ prepare() {
     build
 }
 
+# begin_to_build FUNCTION...: compiles the module, and with each of these functions a tool, while packages come over the net.
+begin_to_build() {
+    install_packages "${BUILD_PACKAGES[@]}"
+    (
+        build
+        for tool in "$@"; do "$tool"; done
+    ) &
+    building=$!
+    trap 'kill "$building" 2>/dev/null || true' EXIT
+}
+
+# Waits for it.
+finish_to_build() {
+    wait "$building" || die "the build failed"
+    trap - EXIT
+}
+
 # pyHanko, in the versions that its file names.
 unpack_pyhanko() {
     local requirements=$CLIENTS/pyhanko/requirements.txt directory=$TARGET/pyhanko
@@ -269,11 +286,11 @@ install_tool() {
     rm -rf "$TARGET/tools/build"
 }
 
-unpack_cargo_deb() {
+build_cargo_deb() {
     install_tool cargo-deb "$CARGO_DEB"
 }
 
-unpack_cargo_generate_rpm() {
+build_cargo_generate_rpm() {
     install_tool cargo-generate-rpm "$CARGO_GENERATE_RPM"
 }
 
@@ -285,16 +302,23 @@ needs_of() {
     done | tr ' ' '\n' | sort -u
 }
 
-# Installs and unpacks what these clients need. A word without a colon is one of the functions unpack_*.
+# Installs and unpacks what these clients need. A word without a colon is one of the functions unpack_* or build_*.
 prepare_clients() {
-    local entry packages=() others=()
+    local entry packages=() unpacked=() tools=()
     while read -r entry; do
-        if [[ $entry == *:* ]]; then packages+=("$entry"); else others+=("$entry"); fi
+        if [[ $entry == *:* ]]; then
+            packages+=("$entry")
+        elif declare -F "build_$entry" >/dev/null; then
+            tools+=("build_$entry")
+        else
+            unpacked+=("unpack_$entry")
+        fi
     done < <(needs_of "$@")
-    prepare "${packages[@]}"
-    for entry in "${others[@]}"; do
-        "unpack_$entry"
-    done
+    begin_to_build "${tools[@]}"
+    install_packages "${packages[@]}"
+    unpack_pcscd
+    for entry in "${unpacked[@]}"; do "$entry"; done
+    finish_to_build
 }
 
 build() {
@@ -435,7 +459,7 @@ command_stack() {
 # The libraries that the package needs are found by dpkg-shlibdeps.
 command_package() {
     install_packages "${BUILD_PACKAGES[@]}" dpkg-shlibdeps:dpkg-dev
-    unpack_cargo_deb
+    build_cargo_deb
     build
     (cd "$ROOT" && umask 022 && "$TARGET/tools/bin/cargo-deb" deb --quiet --locked --no-build --multiarch same \
         --output "$TARGET/debian/")
@@ -443,7 +467,7 @@ command_package() {
 
 command_rpm() {
     install_packages "${BUILD_PACKAGES[@]}"
-    unpack_cargo_generate_rpm
+    build_cargo_generate_rpm
     build
     mkdir -p "$TARGET/generate-rpm"
     (cd "$ROOT" && "$TARGET/tools/bin/cargo-generate-rpm" generate-rpm --target-dir "$TARGET" --output "$TARGET/generate-rpm/")
