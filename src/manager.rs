@@ -23,6 +23,7 @@ pub mod pin_state;
 pub mod survey;
 
 mod context_login;
+mod pin_change;
 mod pins;
 mod presence;
 mod reading;
@@ -313,13 +314,15 @@ impl CardManager {
         if same { Ok(()) } else { Err(CardError::Removed) }
     }
 
-    /// Immediately before a PIN: it goes to the card that it was entered for, and to none while the
-    /// module ends.
-    fn confirm_before_pin(&self, applet: &mut Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
+    /// Immediately before a PIN, whose file is selected: it goes to the card that it was entered for,
+    /// and to none while the module ends.
+    fn confirm_before_pin(&self, applet: &mut Applet<'_, '_>, of: &CardCredential) -> Result<(), CardError> {
         if applet.is_disturbed() {
-            self.confirm_identity(applet, card)?;
+            self.confirm_identity(applet, &of.card)?;
+            // For that another file was selected.
+            applet.select_pin(of.credential)?;
         } else {
-            self.confirm_insertion(applet, card)?;
+            self.confirm_insertion(applet, &of.card)?;
         }
         self.check_running()
     }

@@ -97,6 +97,17 @@ pub enum CardError {
     Transport(TransportError),
 }
 
+impl CardError {
+    /// The same where the work must not begin again.
+    pub(super) fn without_repetition(self) -> Self {
+        match self {
+            Self::Interrupted => Self::Transport(TransportError::Reset),
+            Self::Unanswered(error) => Self::Transport(error),
+            other => other,
+        }
+    }
+}
+
 impl From<AppletError> for CardError {
     fn from(error: AppletError) -> Self {
         match error {

@@ -1,5 +1,5 @@
-//! Logging in and out, changing a PIN, and counting tries: what [`PinState`] decides is done here, and
-//! what the card answers is told to it.
+//! Logging in and out, and counting tries: what [`PinState`] decides is done here, and what the card
+//! answers is told to it. [`change_pin`](super::pin_change) does so too.
 //!
 //! The invariant: every VERIFY that the card counts as wrong goes back to one call of
 //! [`CardManager::log_in`], [`CardManager::log_in_once`] or [`CardManager::change_pin`] with a PIN
@@ -125,69 +125,8 @@ impl CardManager {
         })
     }
 
-    /// Changes a PIN. A user who is logged in stays so, with the new PIN. Context logins end.
-    ///
-    /// # Errors
-    /// [`CardError::NewPinLength`] and [`CardError::NewPinCharacters`] without an exchange; for the
-    /// old PIN as [`CardManager::log_in`].
-    pub fn change_pin(
-        &self,
-        of: &CardCredential,
-        old: PinEntry<'_>,
-        new: PinEntry<'_>,
-    ) -> Result<(), CardError> {
-        let new = self.entry(of, new, PinUse::Set).map_err(|error| match error {
-            PinError::Length => CardError::NewPinLength,
-            PinError::Characters => CardError::NewPinCharacters,
-            PinError::Memory => CardError::SecretMemory,
-        })?;
-        let old = self.well_formed(of, old)?;
-        // Held until the new PIN is the one that is kept: a signature in another thread must not send the
-        // old one.
-        let mut io = self.io.lock();
-        self.with_io(&mut io, &of.card, |applet| {
-            self.verify_entry(applet, of, &old)?;
-            self.confirm_before_pin(applet, &of.card)?;
-            let failed = |error| {
-                self.note_failed_change(of, error);
-                CardError::from(error)
-            };
-            applet.change_selected(&new.pin).map_err(failed)?;
-            self.confirm_before_pin(applet, &of.card).inspect_err(|_| self.lose_change(of))?;
-            applet.confirm_selected(&new.pin).map_err(failed)
-        })?;
-        let kept = (!self.settings.asks_each_time(of.credential)).then_some(&new);
-        of.card.with_pin(of.credential, |record, _| {
-            // A PIN that was given for one signature is not sent once it was changed.
-            record.end_context_logins();
-            if record.state.is_logged_in() {
-                record.log_in(kept);
-            }
-        });
-        Ok(())
-    }
-
-    /// Which PIN the card has after a change that failed is not known, whatever it says, unless
-    /// nothing was sent.
-    fn note_failed_change(&self, of: &CardCredential, error: AppletError) {
-        let unchanged = matches!(
-            error,
-            AppletError::NoPin | AppletError::Transport { error: TransportError::NotSent, .. }
-        );
-        if !unchanged {
-            self.lose_change(of);
-        }
-    }
-
-    /// Ends the login, since its PIN may be the old one.
-    fn lose_change(&self, of: &CardCredential) {
-        warn!("{}: it is not known whether the PIN was changed: try the new one first", self.reader);
-        of.card.with_pin(of.credential, |record, _| record.state.lose_change());
-        of.log_out();
-    }
-
     /// Sends an entry, once, if it may be sent, and learns what comes of it.
-    fn verify_entry(
+    pub(super) fn verify_entry(
         &self,
         applet: &mut Applet<'_, '_>,
         of: &CardCredential,
@@ -305,10 +244,7 @@ impl CardManager {
             decision = decide(if tells_nothing { CountAnswer::NotTold } else { again });
         }
         match decision {
-            Decision::Send => self.confirm_before_pin(applet, &of.card).and_then(|()| {
-                // To confirm the card's identity another file was selected.
-                if applet.is_disturbed() { Ok(applet.select_pin(of.credential)?) } else { Ok(()) }
-            }),
+            Decision::Send => self.confirm_before_pin(applet, of),
             Decision::ForgetAndAsk => Err(CardError::NoCount),
             Decision::Refuse(refusal) => Err(self.refusal(of.credential, refusal)),
         }
@@ -348,6 +284,17 @@ impl CardManager {
         remembered: &RememberedPin,
     ) -> Result<VerifyOutcome, CardError> {
         let answer = applet.verify_selected(pin);
+        self.learn(of, remembered, answer);
+        Ok(answer?)
+    }
+
+    /// Takes note of what came of a PIN.
+    pub(super) fn learn(
+        &self,
+        of: &CardCredential,
+        remembered: &RememberedPin,
+        answer: Result<VerifyOutcome, AppletError>,
+    ) {
         let sent = match answer {
             Ok(outcome) => Sent::Answered(outcome),
             Err(AppletError::NoPin | AppletError::Transport { error: TransportError::NotSent, .. }) => {
@@ -362,12 +309,11 @@ impl CardManager {
                 record.malformed = None;
             }
         });
-        Ok(answer?)
     }
 
     /// The form check. A malformed entry is remembered, so that a client that repeats it is
     /// stopped.
-    fn well_formed(&self, of: &CardCredential, entry: PinEntry<'_>) -> Result<Entry, CardError> {
+    pub(super) fn well_formed(&self, of: &CardCredential, entry: PinEntry<'_>) -> Result<Entry, CardError> {
         self.entry(of, entry, PinUse::Verify).map_err(|error| {
             if error == PinError::Memory {
                 return CardError::SecretMemory;
@@ -383,7 +329,12 @@ impl CardManager {
         })
     }
 
-    fn entry(&self, of: &CardCredential, entry: PinEntry<'_>, usage: PinUse) -> Result<Entry, PinError> {
+    pub(super) fn entry(
+        &self,
+        of: &CardCredential,
+        entry: PinEntry<'_>,
+        usage: PinUse,
+    ) -> Result<Entry, PinError> {
         let pin = Pin::parse(entry, of.credential, usage, &*self.secrets).map(Arc::new)?;
         let remembered = RememberedPin::of(&pin, self.memory.secrets()).ok_or(PinError::Memory)?;
         Ok(Entry { pin, remembered })

@@ -38,6 +38,8 @@ mod lottery;
 mod model;
 /// Other programs at the same card, and a PC/SC service that fails.
 mod other_programs;
+/// A change of the PIN that fails half-way.
+mod pin_changes;
 /// What the module remembers of a PIN between calls.
 mod pin_state;
 /// No try is lost to software, and every answer says what the user can do next.

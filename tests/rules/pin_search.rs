@@ -178,6 +178,7 @@ fn rule_2_cannot_be_left_out() {
     mutant::<1>(Instead::OldCount, FEW, Violation::RightHeldBack);
     mutant::<1>(Instead::OneListForAllCards, TWO_CARDS, Violation::RightHeldBack);
     mutant::<1>(Instead::StoredNotListed, FEW, Violation::CountedAgain);
+    mutant::<1>(Instead::RefusedChangeNotListed, SMALL, Violation::CountedAgain);
 }
 
 #[test]

@@ -91,17 +91,12 @@ impl Applet<'_, '_> {
         ok(CommandKind::ChangePin, response).map(drop)
     }
 
-    /// Makes sure that the card has taken the new PIN.
+    /// Makes sure that the card has taken the new PIN: sends it, once.
     ///
     /// # Errors
-    /// When it does not take it now, or it is not known whether it does.
-    pub fn confirm_selected(&mut self, new: &Pin) -> Result<(), AppletError> {
-        match self.verify(CommandKind::ConfirmPin, new)? {
-            VerifyOutcome::Accepted => Ok(()),
-            VerifyOutcome::Rejected(_) | VerifyOutcome::Blocked => {
-                Err(AppletError::Malformed(CommandKind::ConfirmPin))
-            }
-        }
+    /// As [`Applet::verify_selected`].
+    pub fn confirm_selected(&mut self, new: &Pin) -> Result<VerifyOutcome, AppletError> {
+        self.verify(CommandKind::ConfirmPin, new)
     }
 
     fn verify(&mut self, kind: CommandKind, pin: &Pin) -> Result<VerifyOutcome, AppletError> {

@@ -45,6 +45,17 @@ pub enum Fate {
     LostAfter,
 }
 
+/// What becomes of CHANGE, and of the VERIFY of the new PIN that follows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// The card takes the new PIN.
+    Taken(Fate),
+    /// The card says so, and keeps the old one.
+    Ignored(Fate),
+    /// The answer to CHANGE is lost, or CHANGE itself: nothing follows.
+    Lost { taken: bool },
+}
+
 impl Query {
     /// Whether the program gets to know the count.
     pub fn tells(self) -> bool {

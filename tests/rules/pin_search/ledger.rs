@@ -190,7 +190,8 @@ impl Page {
         }
     }
 
-    fn enter_sent(&mut self, at: usize, attempt: Attempt, effect: Effect) -> Result<(), Violation> {
+    /// Checks a PIN that was sent, and enters it.
+    pub fn enter_sent(&mut self, at: usize, attempt: Attempt, effect: Effect) -> Result<(), Violation> {
         let Effect { tells, full, before, after } = effect;
         if attempt.told && before.tries == 0 {
             return Err(Violation::BlockedNotSaid);

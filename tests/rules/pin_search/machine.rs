@@ -38,6 +38,11 @@ pub trait Machine: Clone + Eq + Hash {
         real.state.learn(&mut real.memories[real.card], &pin, sent);
     }
 
+    /// The new PIN was sent after CHANGE.
+    fn learn_confirmation(&mut self, pin: Pin, sent: Sent) {
+        self.learn(pin, sent, Source::Entry);
+    }
+
     fn observe(&mut self, answer: CountAnswer) {
         let real = self.real_mut();
         real.state.observe(&mut real.memories[real.card], answer);

@@ -36,6 +36,8 @@ pub enum Instead {
     OneListForAllCards,
     /// Rule 2: a refused stored PIN is not on the list.
     StoredNotListed,
+    /// Rule 2: a new PIN that the card refuses after CHANGE is not on the list.
+    RefusedChangeNotListed,
     /// Rule 3: repetition comes before blocked.
     RepeatedBeforeBlocked,
     /// Rule 4: a lost answer is a refusal.
@@ -207,6 +209,12 @@ impl Machine for Mutant {
             *self.memory() = before;
         }
         self.seen = self.real.state.count().or(self.seen);
+    }
+
+    fn learn_confirmation(&mut self, pin: Pin, sent: Sent) {
+        if !self.is(Instead::RefusedChangeNotListed) {
+            self.learn(pin, sent, Source::Entry);
+        }
     }
 
     fn observe(&mut self, answer: CountAnswer) {

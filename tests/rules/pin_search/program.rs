@@ -3,7 +3,7 @@
 use jpki_pkcs11::jpki::applet::{CountAnswer, VerifyOutcome};
 use jpki_pkcs11::manager::pin_state::{Decision, Refusal, Sent};
 
-use super::card::{Card, Fate, Pin, Query};
+use super::card::{Card, Change, Fate, Pin, Query};
 use super::machine::{Machine, Source};
 
 /// A program.
@@ -25,8 +25,8 @@ pub enum Action {
     Use(Query, Fate),
     /// C_Logout.
     LogOut,
-    /// C_SetPIN from one PIN to another, and what becomes of CHANGE.
-    SetPin(Pin, Pin, Query, Fate),
+    /// C_SetPIN from one PIN to another.
+    SetPin(Pin, Pin, Query, Change),
     /// C_Login with CKU_CONTEXT_SPECIFIC.
     EnterContext(Pin, Query, Fate),
     /// The signature that the context login is for.
@@ -55,6 +55,8 @@ pub struct Attempt {
 pub struct Report {
     pub card: Card,
     pub attempt: Option<Attempt>,
+    /// The VERIFY of a new PIN, and the card before it.
+    pub confirmation: Option<(Card, Attempt)>,
     /// The count was told, in a decision or for display.
     pub told: bool,
     pub change_lost: bool,
@@ -71,7 +73,7 @@ impl Action {
         match self {
             Self::Enter(pin, query, fate) => Self::Enter(name(pin), query, fate),
             Self::EnterContext(pin, query, fate) => Self::EnterContext(name(pin), query, fate),
-            Self::SetPin(old, new, query, fate) => Self::SetPin(name(old), name(new), query, fate),
+            Self::SetPin(old, new, query, change) => Self::SetPin(name(old), name(new), query, change),
             other => other,
         }
     }
@@ -97,6 +99,7 @@ impl<M: Machine> Program<M> {
         let mut report = Report {
             card,
             attempt: None,
+            confirmation: None,
             told: false,
             change_lost: false,
             logged_in: (before, before),
@@ -117,7 +120,7 @@ impl<M: Machine> Program<M> {
             Action::Use(query, fate) => self.use_stored(query, fate, report)?,
             Action::LogOut if !before => return None,
             Action::LogOut => self.log_out(),
-            Action::SetPin(old, new, query, fate) => self.set_pin(old, new, (query, fate), report)?,
+            Action::SetPin(old, new, query, change) => self.set_pin(old, new, (query, change), report)?,
             Action::EnterContext(pin, query, fate) if before => {
                 if self.attempt(pin, Source::Entry, (query, fate), report) {
                     self.context = Some(pin);
@@ -185,19 +188,23 @@ impl<M: Machine> Program<M> {
     }
 
     /// As `change_pin`.
-    fn set_pin(&mut self, old: Pin, new: Pin, how: (Query, Fate), report: &mut Report) -> Option<()> {
+    fn set_pin(&mut self, old: Pin, new: Pin, how: (Query, Change), report: &mut Report) -> Option<()> {
         if old == new {
             return None;
         }
-        let (query, fate) = how;
+        let (query, change) = how;
         if !self.attempt(old, Source::Entry, (query, Fate::Answered), report) {
-            // The fate is that of CHANGE, which is not sent.
-            return (fate == Fate::Answered).then_some(());
+            // There is no CHANGE.
+            return (change == Change::Taken(Fate::Answered)).then_some(());
         }
-        if fate != Fate::LostBefore {
+        if matches!(change, Change::Taken(_) | Change::Lost { taken: true }) {
             report.card.pin = new;
         }
-        if fate == Fate::Answered {
+        let fate = match change {
+            Change::Taken(fate) | Change::Ignored(fate) => Some(fate),
+            Change::Lost { .. } => None,
+        };
+        if fate.is_some_and(|fate| self.confirm(new, (query, fate), report)) {
             if self.is_logged_in() {
                 self.machine.log_in(new);
             }
@@ -210,6 +217,24 @@ impl<M: Machine> Program<M> {
             self.context = None;
         }
         Some(())
+    }
+
+    /// As `confirm_change`. Whether the card has taken the new PIN.
+    fn confirm(&mut self, new: Pin, how: (Query, Fate), report: &mut Report) -> bool {
+        let (query, fate) = how;
+        let (before, full) = (report.card, self.machine.real().full);
+        let answer = report.card.verify(new, full, query, fate);
+        self.machine.learn_confirmation(new, answer.map_or(Sent::Lost, Sent::Answered));
+        let attempt = Attempt {
+            pin: new,
+            source: Source::Entry,
+            told: query.tells(),
+            decision: Decision::Send,
+            lost: answer.is_none(),
+            accepted: answer == Some(VerifyOutcome::Accepted),
+        };
+        report.confirmation = Some((before, attempt));
+        attempt.accepted
     }
 
     /// Asks for the count, decides, and sends the PIN if it may be sent. Whether the card has taken

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::time::Instant;
 
-use super::card::{Card, Fate, Pin, Query, Tells};
+use super::card::{Card, Change, Fate, Pin, Query, Tells};
 use super::interner::{Interner, Number};
 use super::ledger::{Mark, Violation};
 use super::machine::Machine;
@@ -108,8 +108,10 @@ impl Configuration {
             actions.extend((0..self.pins).map(|pin| Action::EnterContext(pin, query, fate)));
         }
         if self.has(Part::SetPin) {
-            let pairs = (0..self.pins).flat_map(|old| (0..self.pins).map(move |new| (old, new)));
-            actions.extend(pairs.map(|(old, new)| Action::SetPin(old, new, query, fate)));
+            for change in changes(fate) {
+                let pairs = (0..self.pins).flat_map(|old| (0..self.pins).map(move |new| (old, new)));
+                actions.extend(pairs.map(|(old, new)| Action::SetPin(old, new, query, change)));
+            }
         }
     }
 
@@ -148,6 +150,17 @@ impl Configuration {
         }
         (ways, self.queries()[0])
     }
+}
+
+/// What becomes of CHANGE where a command that carries a PIN has this fate.
+fn changes(fate: Fate) -> Vec<Change> {
+    let confirmed = [Change::Taken(fate), Change::Ignored(fate)];
+    let lost = match fate {
+        Fate::Answered => None,
+        Fate::LostBefore => Some(Change::Lost { taken: false }),
+        Fate::LostAfter => Some(Change::Lost { taken: true }),
+    };
+    confirmed.into_iter().chain(lost).collect()
 }
 
 /// Searches until no new state appears, or a rule is broken.

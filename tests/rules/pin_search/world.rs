@@ -3,7 +3,7 @@
 use super::card::{Card, Fate, Pin, Query, Tells};
 use super::ledger::{Effect, Page, Violation};
 use super::machine::{CARDS, Machine, Source};
-use super::program::{Action, Program, Report};
+use super::program::{Action, Attempt, Program, Report};
 
 /// What happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,22 +116,31 @@ impl<P: Clone, const N: usize> World<P, N> {
     ) -> Option<Result<(), Violation>> {
         let before = self.card();
         let (program, report) = by.perform(self.seats[seat].program.clone(), action, before)?;
-        let effect = Effect { tells: self.tells, full: self.full, before, after: report.card };
+        let between = report.confirmation.map_or(report.card, |(card, _)| card);
+        let effect = Effect { tells: self.tells, full: self.full, before, after: between };
         self.seats[seat].program = program;
         self.cards[self.at] = report.card;
         if action == Action::Restart {
             self.seats[seat].page.told = false;
         }
         let entered = self.seats[seat].page.enter(self.at, &report, effect);
-        Some(entered.and_then(|()| self.note(seat, &report, effect)))
+        let noted = entered.and_then(|()| self.note(seat, report.attempt, effect));
+        Some(noted.and_then(|()| self.confirmation(seat, &report)))
     }
 
-    /// What an action of ours means for the others.
-    fn note(&mut self, seat: usize, report: &Report, effect: Effect) -> Result<(), Violation> {
+    /// The VERIFY of a new PIN, after CHANGE.
+    fn confirmation(&mut self, seat: usize, report: &Report) -> Result<(), Violation> {
+        let Some((before, attempt)) = report.confirmation else { return Ok(()) };
+        let effect = Effect { tells: self.tells, full: self.full, before, after: report.card };
+        self.seats[seat].page.enter_sent(self.at, attempt, effect)?;
+        self.note(seat, Some(attempt), effect)
+    }
+
+    /// What an attempt of ours means for the others.
+    fn note(&mut self, seat: usize, attempt: Option<Attempt>, effect: Effect) -> Result<(), Violation> {
         if effect.counted() {
             self.note_failure(Some(seat));
-            let is_stored =
-                report.attempt.is_some_and(|attempt| attempt.source == Source::Stored && attempt.told);
+            let is_stored = attempt.is_some_and(|attempt| attempt.source == Source::Stored && attempt.told);
             if is_stored && std::mem::replace(&mut self.stored_spent[self.at], true) {
                 return Err(Violation::StoredCostTwo);
             }
