@@ -52,6 +52,8 @@ mod secret_memory;
 mod sessions;
 /// Signing, verifying, hashing and random numbers.
 mod signing;
+/// Threads that are slow between a look and what they do then.
+mod slow_threads;
 /// Many threads at one module.
 mod threads;
 /// Slots, tokens and objects.

@@ -9,9 +9,13 @@ use jpki_pkcs11::os::{SecretMemory, SecretPage};
 /// As long as a page of a real system.
 const PAGE: usize = 4096;
 
+/// What happens before a page is given.
+type Hook = Box<dyn FnOnce() + Send>;
+
 /// Memory that counts its pages and remembers what was in those that were given back.
 #[derive(Default)]
 pub struct TestMemory {
+    before_next_page: Mutex<Option<Hook>>,
     exhausted: AtomicBool,
     live: Arc<AtomicUsize>,
     given_back: Arc<Mutex<Vec<[u8; PAGE]>>>,
@@ -27,6 +31,11 @@ impl TestMemory {
     /// Whether it gives no pages from now on.
     pub fn set_exhausted(&self, exhausted: bool) {
         self.exhausted.store(exhausted, Ordering::Relaxed);
+    }
+
+    /// Runs `hook` on the thread that takes the next page, before it gets it.
+    pub fn before_next_page(&self, hook: impl FnOnce() + Send + 'static) {
+        *self.before_next_page.lock().unwrap() = Some(Box::new(hook));
     }
 
     /// How many pages are in use: how many PINs are kept.
@@ -47,6 +56,8 @@ pub fn process_memory() -> Arc<ProcessMemory> {
 
 impl SecretMemory for TestMemory {
     fn page(&self) -> Option<Box<dyn SecretPage>> {
+        let hook = self.before_next_page.lock().unwrap().take();
+        hook.into_iter().for_each(|hook| hook());
         if self.exhausted.load(Ordering::Relaxed) {
             return None;
         }

@@ -1,0 +1,155 @@
+//! A thread that is slow between its look at the reader and what it does then, while other threads go
+//! on with a card that came meanwhile (rules 2 and 6). Each pause is at a point that the test
+//! chooses.
+
+use std::sync::mpsc;
+use std::thread;
+
+use crate::support::by_handle::ByHandle;
+use crate::support::calls::rv;
+use crate::support::fixture::{AUTH_PIN, Fixture};
+use crate::support::logged::listened;
+use cryptoki_sys as ck;
+use jpki_pkcs11::handle::SessionHandle;
+use virtual_card::{Credential, Identity, Profile, VirtualCard};
+
+const AUTH: Credential = Credential::Authentication;
+const WRONG: &[u8] = b"1111";
+
+/// Another person's card takes the place of the one that is there.
+fn swap(fixture: &Fixture) -> VirtualCard {
+    fixture.swap_card(Profile::full().with_pins("9876", "OTHER9"), Identity::from_seed(1))
+}
+
+/// Runs `meanwhile` while a login with this PIN has looked at the reader and has not taken its lock
+/// yet, and returns the code of the login.
+fn while_login_waits(
+    fixture: &Fixture,
+    session: SessionHandle,
+    pin: &[u8],
+    meanwhile: impl FnOnce(),
+) -> ck::CK_RV {
+    let (reach, reached) = mpsc::channel();
+    let (go_on, released) = mpsc::channel::<()>();
+    // The first thing that a login does after its look is to take a page for the PIN.
+    fixture.memory().before_next_page(move || {
+        reach.send(()).expect("the test waits");
+        // An error means that the test has failed, and dropped its end.
+        let _ = released.recv();
+    });
+    thread::scope(|scope| {
+        let login = scope.spawn(|| rv(fixture.login(session, pin)));
+        reached.recv().expect("the login comes");
+        meanwhile();
+        drop(go_on);
+        login.join().expect("no panic")
+    })
+}
+
+fn assert_signs(fixture: &Fixture, session: SessionHandle) {
+    fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data").expect("the login of the newer card stays");
+}
+
+#[test]
+fn rule_6_a_login_that_looked_before_the_swap_sends_nothing_to_the_newer_card() {
+    for pin in [AUTH_PIN, WRONG] {
+        for has_login in [false, true] {
+            let fixture = Fixture::new();
+            let old = fixture.open(fixture.auth_slot());
+            let mut newer = None;
+            let code = while_login_waits(&fixture, old, pin, || {
+                let card = swap(&fixture);
+                assert_ne!(rv(fixture.module().session_info(old)), ck::CKR_OK, "the removal is noticed");
+                let new = fixture.open(fixture.auth_slot());
+                if has_login {
+                    fixture.login(new, b"9876").expect("the newer card's PIN");
+                }
+                newer = Some((card, new));
+            });
+            let (card, new) = newer.expect("it came");
+            let told = [ck::CKR_DEVICE_REMOVED, ck::CKR_SESSION_HANDLE_INVALID];
+            assert!(told.contains(&code), "{code:#x}");
+            assert_eq!((card.verifies(AUTH), card.tries_left(AUTH)), (usize::from(has_login), 3));
+            if has_login {
+                assert_signs(&fixture, new);
+            } else {
+                let state = fixture.module().session_info(new).expect("a session").state;
+                assert_eq!(state, ck::CKS_RO_PUBLIC_SESSION);
+            }
+        }
+    }
+}
+
+#[test]
+fn rule_7_a_login_that_looked_before_all_sessions_were_closed_does_not_stay() {
+    let fixture = Fixture::new();
+    let session = fixture.open(fixture.auth_slot());
+    let code = while_login_waits(&fixture, session, AUTH_PIN, || {
+        fixture.module().close_all_sessions(fixture.auth_slot()).expect("a slot");
+    });
+    assert_eq!(code, ck::CKR_SESSION_HANDLE_INVALID);
+    assert_eq!(fixture.memory().live_pages(), 0);
+    let session = fixture.open(fixture.auth_slot());
+    let state = fixture.module().session_info(session).expect("a session").state;
+    assert_eq!(state, ck::CKS_RO_PUBLIC_SESSION);
+}
+
+/// C_CloseAllSessions frees no refused PIN, and neither does the same PIN on its way.
+#[test]
+fn rule_2_a_refused_pin_that_looked_before_all_sessions_were_closed_is_not_sent() {
+    let fixture = Fixture::new();
+    let first = fixture.open(fixture.auth_slot());
+    let code = while_login_waits(&fixture, first, WRONG, || {
+        let second = fixture.open(fixture.auth_slot());
+        assert_eq!(rv(fixture.login(second, WRONG)), ck::CKR_PIN_INCORRECT);
+        fixture.module().close_all_sessions(fixture.auth_slot()).expect("a slot");
+    });
+    assert_eq!(code, ck::CKR_FUNCTION_CANCELED);
+    assert_eq!((fixture.card().verifies(AUTH), fixture.tries_left(AUTH)), (1, 2));
+}
+
+/// The slow thread has seen that the first card is gone, and has done nothing about it yet. The same
+/// card comes back, or another person's.
+#[test]
+fn rule_2_a_thread_that_notices_a_removal_slowly_frees_no_refused_pin_and_ends_no_newer_login() {
+    for swaps in [false, true] {
+        let fixture = Fixture::new();
+        let old = fixture.open(fixture.auth_slot());
+        assert_eq!(rv(fixture.login(old, WRONG)), ck::CKR_PIN_INCORRECT);
+        let card = if swaps {
+            swap(&fixture)
+        } else {
+            fixture.remove_card();
+            fixture.insert_card();
+            fixture.card().clone()
+        };
+        let right: &[u8] = if swaps { b"9876" } else { AUTH_PIN };
+        let (reach, reached) = mpsc::channel();
+        let (go_on, released) = mpsc::channel::<()>();
+        let pause = move |line: String| {
+            if line.contains("the card was removed") {
+                reach.send(()).expect("the test waits");
+                let _ = released.recv();
+            }
+        };
+        let (module, slot) = (fixture.module(), fixture.auth_slot());
+        thread::scope(|scope| {
+            let slow = scope.spawn(|| listened(pause, || rv(module.session_info(old))));
+            reached.recv().expect("it notices");
+            let before = card.verifies(AUTH);
+            let new = fixture.open(slot);
+            let (refused, held) = (ck::CKR_PIN_INCORRECT, ck::CKR_FUNCTION_CANCELED);
+            // On the card that came back it is still a refused one.
+            assert_eq!(rv(fixture.login(new, WRONG)), if swaps { refused } else { held });
+            assert_eq!(rv(fixture.login(new, b"2222")), refused);
+            drop(go_on);
+            assert_ne!(slow.join().expect("no panic"), ck::CKR_OK);
+            for pin in [WRONG, b"2222"] {
+                assert_eq!(rv(fixture.login(new, pin)), held);
+            }
+            assert_eq!(card.verifies(AUTH) - before, if swaps { 2 } else { 1 });
+            fixture.login(new, right).expect("the right PIN");
+            assert_signs(&fixture, new);
+        });
+    }
+}
