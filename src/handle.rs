@@ -3,6 +3,7 @@
 //! A handle is never 0 and never given out twice while the module is loaded, so that a stale one
 //! cannot name something new (PKCS #11, "Object and session handles").
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Defines a newtype around the `CK_ULONG` that a caller sees.
@@ -41,15 +42,25 @@ handle!(
     ObjectHandle
 );
 
-/// Gives out numbers from 1 upwards, each once.
-#[derive(Debug)]
-pub struct HandleCounter(AtomicU64);
+/// Gives out numbers from 1 upwards, each once. A clone counts on with it.
+#[derive(Debug, Clone)]
+pub struct HandleCounter(Arc<AtomicU64>);
+
+/// The counters of one loaded copy of the library. They outlive C_Finalize: a handle that a part of
+/// the host still holds from before must not name what another part has opened since.
+#[derive(Debug, Default, Clone)]
+pub struct HandleCounters {
+    /// Of sessions.
+    pub sessions: HandleCounter,
+    /// Of objects.
+    pub objects: HandleCounter,
+}
 
 impl HandleCounter {
     /// A counter whose first number is 1.
     #[must_use]
-    pub const fn new() -> Self {
-        Self(AtomicU64::new(1))
+    pub fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(1)))
     }
 
     /// The next number. At a million a second, 64 bits last for half a million years.

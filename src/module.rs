@@ -19,7 +19,7 @@ use self::sessions::SessionTable;
 use self::slots::SlotTable;
 use crate::config::Config;
 use crate::error::Error;
-use crate::handle::{HandleCounter, SessionHandle, SlotId};
+use crate::handle::{HandleCounter, HandleCounters, SessionHandle, SlotId};
 use crate::jpki::pin::PinEntry;
 use crate::manager::error::CardError;
 use crate::manager::memory::ProcessMemory;
@@ -73,6 +73,12 @@ impl Module {
     #[must_use]
     pub fn alone(config: Config) -> Self {
         Self::of_this_system(config, Arc::new(ProcessMemory::new(Arc::new(LockedMemory))))
+    }
+
+    /// The same with handles that go on where others ended.
+    #[must_use]
+    pub fn with_handles(self, HandleCounters { sessions, objects }: HandleCounters) -> Self {
+        Self { sessions: SessionTable::new(sessions), objects, ..self }
     }
 
     /// PKCS #11, C_Finalize: ends waits, sessions and logins. Operations that are under way are

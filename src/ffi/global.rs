@@ -16,6 +16,7 @@ use once_cell::sync::OnceCell;
 use parking_lot::RwLock;
 
 use crate::error::Error;
+use crate::handle::HandleCounters;
 use crate::manager::memory::ProcessMemory;
 use crate::module::Module;
 use crate::os::{ForkMarker, LockedMemory};
@@ -26,6 +27,8 @@ struct Instance {
     module: RwLock<Option<Arc<Module>>>,
     /// What outlives C_Finalize.
     memory: OnceCell<Arc<ProcessMemory>>,
+    /// This too, and a fork: handles of the parent name nothing in its child.
+    handles: OnceCell<HandleCounters>,
 }
 
 /// The instance of the process that loaded the library. Only children of a fork need another.
@@ -35,7 +38,12 @@ static CURRENT: AtomicPtr<Instance> = AtomicPtr::new((&raw const FIRST).cast_mut
 
 impl Instance {
     const fn new() -> Self {
-        Self { owner: ForkMarker::new(), module: RwLock::new(None), memory: OnceCell::new() }
+        Self {
+            owner: ForkMarker::new(),
+            module: RwLock::new(None),
+            memory: OnceCell::new(),
+            handles: OnceCell::new(),
+        }
     }
 }
 
@@ -60,7 +68,8 @@ pub(super) fn initialize(make: impl FnOnce(Arc<ProcessMemory>) -> Module) -> Res
         return Err(Error::AlreadyInitialized);
     }
     let memory = instance.memory.get_or_init(|| Arc::new(ProcessMemory::new(Arc::new(LockedMemory)))).clone();
-    *module = Some(Arc::new(make(memory)));
+    let handles = instance.handles.get_or_init(HandleCounters::default).clone();
+    *module = Some(Arc::new(make(memory).with_handles(handles)));
     Ok(())
 }
 
@@ -83,6 +92,10 @@ fn instance() -> &'static Instance {
         return instance;
     }
     let fresh: &'static Instance = Box::leak(Box::new(Instance::new()));
+    if let Some(handles) = instance.handles.get() {
+        // No lock: the counters are the child's own copy.
+        let _ = fresh.handles.set(handles.clone());
+    }
     // Marked before another thread can see it, or a fork can happen.
     fresh.owner.is_ours();
     match CURRENT.compare_exchange(current, from_ref(fresh).cast_mut(), Ordering::AcqRel, Ordering::Acquire) {

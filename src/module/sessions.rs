@@ -22,6 +22,11 @@ pub(super) struct SessionTable {
 }
 
 impl SessionTable {
+    /// No session yet.
+    pub(super) fn new(handles: HandleCounter) -> Self {
+        Self { sessions: RwLock::default(), handles }
+    }
+
     /// Gives a session a handle.
     pub(super) fn open(&self, session: Session) -> Result<SessionHandle, Error> {
         let mut sessions = self.sessions.write();

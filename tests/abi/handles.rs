@@ -7,6 +7,7 @@ use pcsc_stand_in::isolated;
 
 use crate::support::host::{Host, READER, SIGNATURE_PIN};
 use crate::support::prepared::{PreparedArguments, supported};
+use crate::support::process::{End, in_child};
 use crate::support::rows::Argument;
 use test_support::Rv;
 use test_support::c;
@@ -114,6 +115,33 @@ fn handles_are_never_given_out_twice() {
             assert!(session != 0 && seen.insert(session));
             c!(host.p11, C_CloseSession(session)).ok();
         }
+    });
+}
+
+/// A part of the host that still holds a handle from before must not meet what another part opened.
+#[test]
+fn a_handle_from_before_the_end_of_the_module_or_before_a_fork_names_nothing_afterwards() {
+    isolated!(|stand_in| {
+        let host = Host::new(stand_in);
+        let session = host.logged_in();
+        let object = host.find(session, ck::CKO_PRIVATE_KEY);
+        let assert_stale = |host: &Host| {
+            let fresh = host.logged_in();
+            let rv = c!(host.p11, C_GetSessionInfo(session, &mut ck::CK_SESSION_INFO::default()));
+            assert_eq!(rv, ck::CKR_SESSION_HANDLE_INVALID);
+            assert_eq!(c!(host.p11, C_CloseSession(session)), ck::CKR_SESSION_HANDLE_INVALID);
+            let rv = c!(host.p11, C_GetObjectSize(fresh, object, &mut 0));
+            assert_eq!(rv, ck::CKR_OBJECT_HANDLE_INVALID);
+            host.sign_sha256(fresh, b"data").unwrap();
+        };
+        let ended = in_child(|| {
+            host.initialize().ok();
+            assert_stale(&host);
+        });
+        assert_eq!(ended, End::Exited(0));
+        host.finalize().ok();
+        host.initialize().ok();
+        assert_stale(&host);
     });
 }
 

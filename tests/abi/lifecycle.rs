@@ -110,7 +110,7 @@ fn nothing_of_before_is_left_after_initializing_again() {
         let fresh = host.open();
         c!(host.p11, C_GetSessionInfo(fresh, &raw mut info)).ok();
         assert_eq!(info.state, ck::CKS_RW_PUBLIC_SESSION);
-        assert_eq!(host.sign_init(fresh, ck::CKM_RSA_PKCS, key), ck::CKR_USER_NOT_LOGGED_IN);
+        assert_eq!(host.sign_init(fresh, ck::CKM_RSA_PKCS, key), ck::CKR_KEY_HANDLE_INVALID);
         host.signs();
     });
 }
