@@ -181,11 +181,16 @@ impl CardManager {
         }
     }
 
-    /// Waits until no operation is under way, and closes the connection; not beyond `deadline`.
-    pub fn wait_for_operations(&self, deadline: Instant) {
-        if let Some(mut io) = self.io.try_lock_until(deadline) {
+    /// Closes the connection, unless an operation is under way: that one closes it.
+    pub fn close_connection(&self) {
+        if let Some(mut io) = self.io.try_lock() {
             *io = None;
         }
+    }
+
+    /// Waits until no operation is under way; not beyond `deadline`.
+    pub fn wait_for_operations(&self, deadline: Instant) {
+        drop(self.io.try_lock_until(deadline));
         if let Some(card) = self.known_card() {
             card.log_out_all();
         }

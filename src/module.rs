@@ -86,11 +86,23 @@ impl Module {
     /// hangs longer gets no further PIN, and finds the module finalized when it comes back.
     pub fn shut_down(&self) {
         let deadline = Instant::now() + FINALIZE_TIMEOUT;
+        self.end_logins();
+        self.service.close();
+        self.slots.wait_for_operations(deadline);
+        self.slots.close_connections();
+    }
+
+    /// The same when the process ends anyway: no call to the PC/SC service is made.
+    pub fn leave(&self) {
+        let deadline = Instant::now() + FINALIZE_TIMEOUT;
+        self.end_logins();
+        self.slots.wait_for_operations(deadline);
+    }
+
+    fn end_logins(&self) {
         self.shutting_down.store(true, Ordering::Release);
         self.slots.shut_down();
         self.sessions.clear();
-        self.service.close();
-        self.slots.wait_for_operations(deadline);
     }
 
     /// PKCS #11, C_GetSlotList without a buffer: the only call that looks for readers that came.

@@ -35,6 +35,15 @@ pub trait SecretPage: Send + Sync {
     fn bytes_mut(&mut self) -> &mut [u8];
 }
 
+/// What ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The process, by exit() or a return from main.
+    Process,
+    /// The library is unloaded, and the process goes on.
+    Library,
+}
+
 /// What the host process is, as far as the configuration depends on it.
 #[derive(Debug, Default)]
 pub struct Environment {

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::logging;
 use crate::manager::memory::ProcessMemory;
 use crate::module::Module;
-use crate::os::{Environment, on_exit};
+use crate::os::{Ending, Environment, on_exit};
 
 const MANUFACTURER: [u8; 32] = padded("jpki-pkcs11");
 const DESCRIPTION: [u8; 32] = padded("JPKI My Number card module");
@@ -124,8 +124,11 @@ fn check_locking(arguments: Option<&ck::CK_C_INITIALIZE_ARGS>) -> Result<(), Err
 fn make_module(memory: Arc<ProcessMemory>) -> Module {
     log_panics();
     // A host that exits while its other threads sign must not leave the card open either.
-    on_exit(|| {
-        let _ = global::finalize();
+    on_exit(|ending| match ending {
+        Ending::Process => global::leave(),
+        Ending::Library => {
+            let _ = global::finalize();
+        }
     });
     let mut environment = Environment::of_this_process();
     let config = Config::load(&environment);

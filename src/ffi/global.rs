@@ -83,6 +83,17 @@ pub(super) fn finalize() -> Result<(), Error> {
     Ok(())
 }
 
+/// As [`finalize`], at the end of the process. What the PC/SC service would have to answer is left to
+/// that end: a service that hangs must not keep the host.
+pub(super) fn leave() {
+    let module = instance().module.write().take();
+    if let Some(module) = module {
+        module.leave();
+        // Dropped, it would close its connections. The process closes them now.
+        std::mem::forget(module);
+    }
+}
+
 /// The instance of this process.
 fn instance() -> &'static Instance {
     let current = CURRENT.load(Ordering::Acquire);

@@ -119,6 +119,12 @@ impl SlotTable {
         readers.iter().for_each(|manager| manager.wait_for_operations(deadline));
     }
 
+    /// Closes the connections that no operation uses.
+    pub(super) fn close_connections(&self) {
+        let readers = self.state.lock().readers.clone();
+        readers.iter().for_each(|manager| manager.close_connection());
+    }
+
     /// Looks for readers that came.
     pub(super) fn refresh(&self) {
         self.look_for_events();

@@ -21,6 +21,8 @@ mod support;
 mod adversary_cancelled_threads;
 /// Forked children that have their parent's process id.
 mod adversary_forked_child;
+/// A PC/SC service that hangs while a program ends.
+mod adversary_hung_service;
 /// Programs that leave while their threads sign.
 mod adversary_left_open;
 /// Logs without a reader, and logs at their limit.

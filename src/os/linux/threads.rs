@@ -1,8 +1,11 @@
 //! What a host does to the threads that call us: it cancels them, and it exits while they work.
 
 use std::ffi::c_int;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use once_cell::sync::OnceCell;
+
+use crate::os::Ending;
 
 /// The states of pthread_setcancelstate(3) as every C library of Linux has them.
 const PTHREAD_CANCEL_DISABLE: c_int = 1;
@@ -47,7 +50,10 @@ impl Drop for UncancellableThread {
 }
 
 /// What runs when the process exits or the library is unloaded.
-static AT_EXIT: OnceCell<fn()> = OnceCell::new();
+static AT_EXIT: OnceCell<fn(Ending)> = OnceCell::new();
+
+/// Whether exit() has begun.
+static EXITING: AtomicBool = AtomicBool::new(false);
 
 /// The loader calls what stands in this section at exit() and at dlclose(), and no handler is left
 /// behind.
@@ -57,13 +63,24 @@ static FINI: extern "C" fn() = run_at_exit;
 
 /// Has `work` run when the process returns from main, calls exit(), or unloads the library. The
 /// first one stays.
-pub fn on_exit(work: fn()) {
-    let _ = AT_EXIT.set(work);
+pub fn on_exit(work: fn(Ending)) {
+    if AT_EXIT.set(work).is_ok() {
+        // SAFETY: the handler takes nothing and does not unwind. It goes with the library: the C library's
+        // `atexit` registers it for the object that it is linked into.
+        unsafe { libc::atexit(note_exit) };
+    }
+}
+
+/// exit() runs such handlers before it runs [`FINI`]. dlclose() runs them after it: the loader goes
+/// through the section from its end, and what runs them stands at its beginning.
+extern "C" fn note_exit() {
+    EXITING.store(true, Ordering::Release);
 }
 
 extern "C" fn run_at_exit() {
     if let Some(work) = AT_EXIT.get() {
+        let ending = if EXITING.load(Ordering::Acquire) { Ending::Process } else { Ending::Library };
         // A panic must not leave through C.
-        let _ = std::panic::catch_unwind(work);
+        let _ = std::panic::catch_unwind(|| work(ending));
     }
 }
