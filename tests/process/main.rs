@@ -3,7 +3,7 @@
 //! It needs the feature `process-tests`: `./pkcs11-tests.sh` unpacks pcscd and turns the feature
 //! on. `JPKI_TEST_SEED` gives the random tests their seed again. `JPKI_SOAK=full` makes [`soak`]
 //! long, `JPKI_THREAD_SIGNATURES` makes [`threads`] long, `JPKI_ISOLATION_SECONDS` makes
-//! [`isolation`] long, `JPKI_ENDS` makes [`adversary_left_open`] long, and `JPKI_MEMORY_SAMPLES`
+//! [`isolation`] long, `JPKI_ENDS` makes [`adversary_left_open`] and [`ends`] long, and `JPKI_MEMORY_SAMPLES`
 //! makes [`adversary_memory`] long.
 
 #![allow(unreachable_pub, reason = "a test program has no users")]
@@ -37,6 +37,8 @@ mod adversary_refused_pins;
 mod adversary_swapped_cards;
 /// The configuration file in /etc.
 mod adversary_system_file;
+/// What each kind of end leaves on the card.
+mod ends;
 /// Hosts with low limits, with bad configuration, or with other rights than their user; and what
 /// the log never says.
 mod environment;

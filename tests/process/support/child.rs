@@ -153,6 +153,14 @@ impl Child {
         self.signal(libc::SIGCONT);
     }
 
+    /// SIGUSR1 to one of its threads.
+    pub fn interrupt(&self, thread: libc::pid_t) {
+        let [pid, thread, signal] =
+            [libc::pid_t::try_from(self.pid()).expect("an id"), thread, libc::SIGUSR1];
+        // SAFETY: the call takes numbers, and the child has not been reaped.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_tgkill, pid, thread, signal) }, 0);
+    }
+
     fn signal(&self, signal: libc::c_int) {
         let pid = libc::pid_t::try_from(self.pid()).expect("an id");
         // SAFETY: the child has not been reaped, so the id is still the child's.

@@ -156,6 +156,10 @@ impl Player {
             ["join", "cancelled"] => self.cancellable.take().expect("started").join(),
             ["join"] => self.threads.remove(0).join().expect("no panic"),
             ["join", "fork"] => self.children.remove(0).join(),
+            ["fork-and-linger"] => {
+                self.children.push(fork("linger"));
+                "forked".to_owned()
+            }
             ["fork-and-pause"] => {
                 self.children.push(fork("pause"));
                 "forked".to_owned()
@@ -305,6 +309,22 @@ fn surroundings(words: &[&str]) -> String {
             // SAFETY: the call has no preconditions.
             unsafe { libc::exit(0) }
         }
+        ["_exit"] => {
+            // SAFETY: the call has no preconditions.
+            unsafe { libc::_exit(0) }
+        }
+        ["exec", program] => {
+            use std::os::unix::process::CommandExt;
+            return std::process::Command::new(program).exec().to_string();
+        }
+        ["exit-in-handler"] => return exit_in_handler(),
+        ["linger"] => {
+            // It outlives its parent, and not for long if a test fails.
+            // SAFETY: the call has no preconditions.
+            unsafe { libc::alarm(60) };
+            // SAFETY: as above.
+            unsafe { libc::pause() }
+        }
         ["pause"] => {
             // A test that fails leaves no forks behind.
             // SAFETY: the call takes numbers.
@@ -356,6 +376,19 @@ fn surroundings(words: &[&str]) -> String {
         _ => panic!("a child does not know {words:?}"),
     };
     if done == 0 { "done".to_owned() } else { io::Error::last_os_error().to_string() }
+}
+
+/// Has SIGUSR1 end the process by exit(). Tells the id of this thread, which runs the next line too.
+fn exit_in_handler() -> String {
+    extern "C" fn handler(_: libc::c_int) {
+        // SAFETY: what such a host does is not allowed by POSIX, and done.
+        unsafe { libc::exit(0) }
+    }
+    let handler: extern "C" fn(libc::c_int) = handler;
+    // SAFETY: the handler has the type of one.
+    unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
+    // SAFETY: the call has no preconditions.
+    unsafe { libc::gettid() }.to_string()
 }
 
 /// Sets a limit below which it can be raised again.
