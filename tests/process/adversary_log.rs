@@ -2,8 +2,11 @@
 //! begins with them.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::ptr;
 use std::time::{Duration, Instant};
 
 use crate::support::child::Child;
@@ -84,6 +87,73 @@ fn a_reader_that_dies_kills_no_host() {
     drop(reader);
     host.expect_ok(&["sign authentication", "finalize"]);
     assert_works(&mut host);
+    assert_no_try_was_lost(&stack);
+}
+
+/// The two ends of a new terminal, which stops processes in the background that write to it.
+fn terminal() -> [OwnedFd; 2] {
+    let (mut master, mut slave) = (-1, -1);
+    let none = ptr::null_mut();
+    // SAFETY: both places are writable, and NULL is allowed for the others.
+    assert_eq!(unsafe { libc::openpty(&raw mut master, &raw mut slave, none, none.cast(), none.cast()) }, 0);
+    let ends = [master, slave].map(|end| {
+        // SAFETY: the descriptor was opened above, and no other value owns it.
+        unsafe { OwnedFd::from_raw_fd(end) }
+    });
+    let mut settings = MaybeUninit::<libc::termios>::uninit();
+    // SAFETY: the place is writable.
+    assert_eq!(unsafe { libc::tcgetattr(slave, settings.as_mut_ptr()) }, 0);
+    // SAFETY: written by the call, which succeeded.
+    let mut settings = unsafe { settings.assume_init() };
+    settings.c_lflag |= libc::TOSTOP;
+    // SAFETY: the settings are initialised.
+    assert_eq!(unsafe { libc::tcsetattr(slave, libc::TCSANOW, &raw const settings) }, 0);
+    ends
+}
+
+/// Makes this process one in the background of the terminal: another one is in the foreground.
+fn go_to_background(terminal: libc::c_int) -> io::Result<()> {
+    // SAFETY: between fork and exec, these calls are allowed, and take numbers.
+    unsafe { libc::setsid() };
+    // SAFETY: as above.
+    unsafe { libc::ioctl(terminal, libc::TIOCSCTTY, 0) };
+    // SAFETY: as above.
+    let foreground = unsafe { libc::fork() };
+    if foreground == 0 {
+        // Among them is the pipe by which the parent waits for the exec.
+        // SAFETY: as above.
+        unsafe { libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0) };
+        // SAFETY: as above.
+        unsafe { libc::alarm(60) };
+        // SAFETY: as above.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        // SAFETY: as above.
+        unsafe { libc::pause() };
+    }
+    // SAFETY: as above.
+    unsafe { libc::setpgid(foreground, foreground) };
+    // SAFETY: as above.
+    match unsafe { libc::tcsetpgrp(terminal, foreground) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[test]
+fn a_terminal_that_stops_background_processes_stops_no_host() {
+    let stack = stack(true);
+    let [master, slave] = terminal();
+    let terminal = slave.as_raw_fd();
+    let mut host = Child::with(&stack, |command| {
+        command.env("JPKI_PKCS11_LOG", "trace").stderr(slave.try_clone().unwrap());
+        // SAFETY: what runs there allocates nothing.
+        unsafe { command.pre_exec(move || go_to_background(terminal)) };
+    });
+    host.expect("default-signals", "done");
+    assert_works(&mut host);
+    let mut bytes = [0; 4096];
+    let count = File::from(master).read(&mut bytes).unwrap();
+    assert!(String::from_utf8_lossy(&bytes[..count]).contains("C_Initialize"), "it does write there");
     assert_no_try_was_lost(&stack);
 }
 

@@ -124,9 +124,10 @@ pub fn open_log(path: &Path, user: u32) -> Result<File, String> {
 }
 
 /// Writes a line in one call, or loses it. It neither waits for a reader of a pipe, nor lets the
-/// signals of a write (a pipe without a reader, a file at its limit) reach the host.
+/// signals of a write reach the host: of a pipe without a reader, of a file at its limit, and of a
+/// terminal that stops processes in the background (`stty tostop`).
 pub fn write_line(file: &File, line: &[u8]) {
-    let signals = [libc::SIGPIPE, libc::SIGXFSZ];
+    let signals = [libc::SIGPIPE, libc::SIGXFSZ, libc::SIGTTOU];
     let Some(blocked) = SignalBlock::new(&signals) else { return };
     // SAFETY: the descriptor is open, and so many bytes may be read. MSG_DONTWAIT is for sockets; a
     // file that is none says so.

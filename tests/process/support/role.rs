@@ -338,7 +338,7 @@ fn surroundings(words: &[&str]) -> String {
             unsafe { libc::setresuid(id, id, id) }
         }
         ["default-signals"] => {
-            for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+            for signal in [libc::SIGPIPE, libc::SIGXFSZ, libc::SIGTTOU] {
                 // SAFETY: the default is what every program begins with.
                 unsafe { libc::signal(signal, libc::SIG_DFL) };
             }
