@@ -113,3 +113,19 @@ fn no_pin_goes_to_the_card_that_takes_the_place_of_one_that_is_idle() {
         assert_second_card_works(&mut host);
     }
 }
+
+/// The chip of the second card refuses the short identifiers that the first one takes: what is known
+/// of the first is not held against it.
+#[test]
+fn another_kind_of_card_that_takes_the_place_works_without_being_taken_out() {
+    let [_, (name, profile)] = others();
+    let (stack, card) = scene();
+    let mut host = Child::start(&stack);
+    host.expect_ok(&["initialize", "open signature"]);
+    card.replace(profile, other_person());
+    card.power_off();
+    let first = host.ask("login signature OTHER9");
+    host.expect_soon("tokens", "CKR_OK 2");
+    assert_eq!(host.ask("open signature"), "CKR_OK", "{name}: {first}");
+    host.expect_ok(&["login signature OTHER9", "sign signature"]);
+}
