@@ -19,6 +19,8 @@ mod support;
 
 /// Threads that pthread_cancel ends in the middle of a call.
 mod adversary_cancelled_threads;
+/// Hashes of PINs, and their keys, in a core file.
+mod adversary_fingerprints;
 /// Forked children that have their parent's process id.
 mod adversary_forked_child;
 /// A PC/SC service that hangs while a program ends.

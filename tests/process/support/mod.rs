@@ -12,6 +12,7 @@
 //! - [`argument`]: the PINs that a host gives to the library;
 //! - [`breakpoint`]: stops the card in front of a command;
 //! - [`cancel`]: a thread that is cancelled with pthread_cancel;
+//! - [`fingerprint`]: an attack on hashes of PINs in a core file;
 //! - [`image`]: the memory of another process at one instant;
 //! - [`memory`]: looks for a secret in another process;
 //! - [`rights`]: namespaces, and programs with more rights than their user;
@@ -21,6 +22,7 @@ pub mod argument;
 pub mod breakpoint;
 pub mod cancel;
 pub mod child;
+pub mod fingerprint;
 pub mod foreign;
 pub mod host;
 pub mod image;
