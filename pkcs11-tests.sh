@@ -487,7 +487,7 @@ command_soak() {
     (cd "$ROOT" && JPKI_SOAK=full JPKI_THREAD_SIGNATURES=1000 JPKI_ISOLATION_SECONDS=60 \
         JPKI_MEMORY_SAMPLES=300 JPKI_ENDS=29 cargo test --locked --release \
         --features process-tests --test module --test process -- --nocapture --test-threads=1 \
-        sessions:: soak:: threads:: isolation:: adversary_)
+        sessions:: soak:: threads:: isolation:: ends:: adversary_)
 }
 
 command_model() {

@@ -229,21 +229,23 @@ fn what_a_kill_has_left_is_gone_when_the_next_user_is_served() {
 /// the power on all the while; a real one may or may not.
 #[test]
 fn what_the_death_of_pcscd_has_left_is_gone_when_the_next_user_is_served() {
-    let mut stack = stack(true);
-    let card = stack.card(0);
-    let prelude = ["initialize", "open signature", "login signature"].map(str::to_owned);
-    let course = course(&stack, &prelude, "sign signature");
-    let mut host = prepared(&stack, &prelude);
-    let breakpoint = Breakpoint::before(&card, course.verify);
-    host.tell("sign signature");
-    breakpoint.wait();
-    stack.kill_pcscd();
-    breakpoint.resume();
-    assert_eq!(host.answer(), "CKR_DEVICE_REMOVED");
-    stack.restart_pcscd().unwrap();
-    println!("verified after the death of pcscd: {}", card.verified(Credential::Signature));
-    host.expect_soon("tokens", "CKR_OK 2");
-    host.expect_ok(&["open authentication", "login authentication"]);
-    assert_eq!(sign_without_pin(&stack), REFUSED);
-    assert_no_try_was_lost(&card);
+    for keeps_verified in [true, false] {
+        let mut stack = stack(keeps_verified);
+        let card = stack.card(0);
+        let prelude = ["initialize", "open signature", "login signature"].map(str::to_owned);
+        let course = course(&stack, &prelude, "sign signature");
+        let mut host = prepared(&stack, &prelude);
+        let breakpoint = Breakpoint::before(&card, course.verify);
+        host.tell("sign signature");
+        breakpoint.wait();
+        stack.kill_pcscd();
+        breakpoint.resume();
+        assert_eq!(host.answer(), "CKR_DEVICE_REMOVED");
+        stack.restart_pcscd().unwrap();
+        println!("verified after the death of pcscd: {}", card.verified(Credential::Signature));
+        host.expect_soon("tokens", "CKR_OK 2");
+        host.expect_ok(&["open authentication", "login authentication"]);
+        assert_eq!(sign_without_pin(&stack), REFUSED);
+        assert_no_try_was_lost(&card);
+    }
 }
