@@ -4,28 +4,10 @@
 #
 # needs: firefox-esr:firefox-esr certutil:libnss3-tools python3:python3-minimal
 source "$(dirname "$0")/lib.sh"
+source "$CLIENTS/browser/sites.sh"
 source "$CLIENTS/mozilla/application.sh"
 
-# --- sites that require the authentication certificate ------------------------------------------------------------
-
-make_server_certificate() {
-    local names=DNS:localhost,DNS:second.localhost,DNS:third.localhost
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out server-ca.pem -days 2 \
-        -subj '/CN=Server CA' -addext keyUsage=critical,keyCertSign
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.pem -days 2 \
-        -subj '/CN=localhost' -addext "subjectAltName=$names" -addext extendedKeyUsage=serverAuth \
-        -addext basicConstraints=critical,CA:FALSE -CA server-ca.pem -CAkey ca.key
-}
-
-# serve PORT OPTION...: each connection needs a new signature, and its page tells about it.
-serve() {
-    local port=$1
-    shift
-    background "server-$port.log" openssl s_server -www -accept "127.0.0.1:$port" -cert server.pem -key server.key \
-        -Verify 3 -verify_return_error -CAfile "$WORK/identity/authentication-ca.pem" \
-        -no_ticket -num_tickets 0 -no_cache "$@"
-    wait_until is_listening "$port" || die "$(cat "server-$port.log")"
-}
+# --- pages -------------------------------------------------------------------------------------------------------
 
 # visit URL [PIN...]: opens the page; Cancel follows the last PIN. What was shown is in `seen`, the page in `page`.
 visit() {
@@ -38,25 +20,6 @@ read_page() {
     drive page >/dev/null
     mv seen page
     mv visit seen
-}
-
-# page_says PATTERN...
-page_says() {
-    local pattern
-    for pattern in "$@"; do
-        grep -Eq -- "$pattern" page || {
-            printf 'not in the page: %s\n' "$pattern"
-            head -n 20 page
-            return 1
-        }
-    done
-}
-
-# The page has come, and the server has seen the certificate of the card.
-page_is_for_the_card() {
-    shows '^loaded$'
-    page_says 'Verify return code: 0 \(ok\)' "$@"
-    sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' page | openssl x509 -outform DER | cmp - "$WORK/identity/authentication.der"
 }
 
 # In place of the page there is an error page; the same for all that can go wrong with a card. Firefox puts the words in
@@ -281,17 +244,7 @@ both_slots_friendly() {
 begin
 FIREFOX=$(type -P firefox-esr || type -P firefox || die "Firefox is missing")
 link_module
-make_server_certificate 2>/dev/null
-port=$(free_port)
-TLS_13=https://localhost:$port/
-SECOND_SITE=https://second.localhost:$port/
-serve "$port" -tls1_3
-port=$(free_port)
-TLS_12=https://localhost:$port/
-serve "$port" -tls1_2
-port=$(free_port)
-TLS_12_PKCS1=https://localhost:$port/
-serve "$port" -tls1_2 -client_sigalgs RSA+SHA256
+serve_sites
 
 new_profile modutil server-ca.pem C,,
 add_module jpki-pkcs11-auth.so

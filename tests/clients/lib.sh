@@ -258,6 +258,23 @@ near_figure_since() {
     check "$3: README does not say too many" test "$counted" -ge "$((expected - 4))"
 }
 
+# marked NAME COMMAND...: a check that finds the ledger's end before it in `mark`.
+marked() {
+    mark=$(card mark)
+    check "$@"
+}
+
+# shows PATTERN...: each was to be seen, as the file `seen` says.
+shows() {
+    local pattern
+    for pattern in "$@"; do
+        grep -Eq -- "$pattern" seen || {
+            printf 'not to be seen: %s\n' "$pattern"
+            return 1
+        }
+    done
+}
+
 # at_terminal PROMPT INPUT COMMAND: runs a shell command at a terminal of its own, where INPUT is typed once it has printed
 # PROMPT (a pattern of grep -E). What was to be seen there is in the file `terminal`.
 at_terminal() {

@@ -78,17 +78,6 @@ drive() {
     cat seen
 }
 
-# shows PATTERN...: each was to be seen.
-shows() {
-    local pattern
-    for pattern in "$@"; do
-        grep -Eq -- "$pattern" seen || {
-            printf 'not to be seen: %s\n' "$pattern"
-            return 1
-        }
-    done
-}
-
 # change_password TOKEN OLD NEW ANSWER: what Change Password of Security Devices answers.
 change_password() {
     drive mozilla/change-password.js "$1" "$2" "$3"
@@ -111,11 +100,4 @@ has_token() {
 has_no_token() {
     drive mozilla/devices.js
     ! grep 'LOGGED_IN' seen
-}
-
-# marked NAME COMMAND...: a check that finds the ledger's end before it in `mark`.
-marked() {
-    # shellcheck disable=SC2034  # for the check
-    mark=$(card mark)
-    check "$@"
 }

@@ -1,0 +1,201 @@
+#!/usr/bin/env bash
+# Chromium: shows the certificate to sites that ask for one, after one PIN dialog; what it does when things go wrong. The
+# dialogs are its own, read over its protocols and answered by keys of an X server that shows nothing.
+#
+# needs: chromium:chromium certutil:libnss3-tools python3:python3-minimal Xvfb:xvfb xdotool:xdotool
+source "$(dirname "$0")/lib.sh"
+source "$CLIENTS/browser/sites.sh"
+source "$CLIENTS/desktop/display.sh"
+
+# --- Chromium -----------------------------------------------------------------------------------------------------
+
+# database DIRECTORY: the certificates of all its profiles, made as README says.
+database() {
+    mkdir -p "$1"
+    modutil -force -dbdir "sql:$1" -add JPKI -libfile "$PWD/jpki-pkcs11-auth.so" >modutil.log 2>&1 || die "$(cat modutil.log)"
+    certutil -A -d "sql:$1" -n server-ca -i server-ca.pem -t C,,
+}
+
+# Starts it, and waits until it takes commands. All that it would ask of the network goes to a proxy that is not there.
+# Its sandbox, which root cannot have, is for pages. It opens no connections for later, which would count as signatures.
+start() {
+    rm -f profile/DevToolsActivePort
+    if [[ ! -e profile ]]; then
+        mkdir -p profile/Default
+        echo '{"net": {"network_prediction_options": 2}}' >profile/Default/Preferences
+    fi
+    free_port >profile/ui-port
+    background chromium.log chromium --user-data-dir="$PWD/profile" --remote-debugging-port=0 \
+        --enable-ui-devtools="$(cat profile/ui-port)" --no-sandbox --test-type --no-first-run --disable-gpu \
+        --disable-background-networking --disable-component-update --disable-default-apps --disable-sync \
+        --proxy-server=127.0.0.1:9 about:blank
+    APPLICATION=$!
+    wait_until test -s profile/DevToolsActivePort || die "Chromium does not start: $(cat chromium.log)"
+}
+
+quit() {
+    drive quit
+    wait_until all_gone "$APPLICATION" || die "it does not end"
+    wait "$APPLICATION" && echo 0 >status || echo $? >status
+}
+
+restart() {
+    quit
+    start
+}
+
+ended_well() {
+    equal 0 "$(cat status)"
+}
+
+# drive COMMAND...: what was shown is in the file `seen`.
+drive() {
+    python3 -B "$CLIENTS/chromium/drive.py" profile "$@" >seen || {
+        cat seen
+        return 1
+    }
+    cat seen
+}
+
+# visit URL [PIN...]: opens the page; Cancel follows the last PIN. What was shown is in `seen`, the page in `page`.
+visit() {
+    drive visit page "$@"
+}
+
+# --- what was shown -------------------------------------------------------------------------------------------------
+
+# asked_for COUNT: there were so many PIN dialogs, all for the authentication token.
+asked_for() {
+    equal "$1" "$(grep -Ec "^PIN: Please unlock $AUTH_TOKEN to authenticate to " seen)"
+    equal "$1" "$(grep -c '^PIN: ' seen)"
+}
+
+# page URL PATTERN...: comes without a PIN dialog.
+page_without_pin() {
+    visit "$1"
+    shift
+    asked_for 0
+    page_is_for_the_card "$@"
+}
+
+# page_with_pin URL PATTERN...: comes after one.
+page_with_pin() {
+    visit "$1" "$AUTH_PIN"
+    shift
+    asked_for 1
+    page_is_for_the_card "$@"
+}
+
+# An error page comes: the first is the usual one. The server closes the connection, which Chromium may notice first.
+page_is_refused() {
+    shows '^not loaded: net::ERR_(BAD_SSL_CLIENT_AUTH_CERT|SOCKET_NOT_CONNECTED|CONNECTION_RESET)$'
+}
+
+# --- one PIN for all --------------------------------------------------------------------------------------------------
+
+first_page() {
+    page_with_pin "$TLS_13" 'Protocol +: TLSv1.3' "Peer signature type: $PSS$"
+    shows '^certificate dialog: Select a certificate to authenticate yourself to localhost:'
+}
+
+five_more() {
+    for _ in 1 2 3 4 5; do
+        page_without_pin "$TLS_13"
+        equal 0 "$(grep -c '^certificate dialog' seen)"
+    done
+}
+
+# --- things go wrong --------------------------------------------------------------------------------------------------
+
+# It says nothing of the first PIN: the same dialog comes again.
+wrong_pin_then_right() {
+    visit "$TLS_13" 9876 "$AUTH_PIN"
+    asked_for 2
+    page_is_for_the_card
+    equal "1 3" "$(card count failed-verifies auth since "$mark") $(card tries auth)"
+}
+
+malformed_pin_then_right() {
+    visit "$TLS_13" "$SIGN_PIN" "$AUTH_PIN"
+    asked_for 2
+    page_is_for_the_card
+    equal 0 "$(card count failed-verifies auth since "$mark")"
+}
+
+# A user who does not see that the PIN was wrong enters it again.
+same_wrong_pin_twice() {
+    visit "$TLS_13" 9876 9876 "$AUTH_PIN"
+    asked_for 2
+    page_is_refused
+    equal "1 2" "$(card count failed-verifies auth since "$mark") $(card tries auth)"
+}
+
+cancelled() {
+    visit "$TLS_13"
+    asked_for 1
+    page_is_refused
+    equal 0 "$(card count verifies auth since "$mark")"
+}
+
+last_try_blocks_the_pin() {
+    card set-tries auth 1
+    visit "$TLS_13" 9876 "$AUTH_PIN"
+    asked_for 1
+    page_is_refused
+    equal "1 0" "$(card count failed-verifies auth since "$mark") $(card tries auth)"
+}
+
+blocked_pin() {
+    visit "$TLS_13" "$AUTH_PIN"
+    page_is_refused
+    equal 0 "$(card count verifies auth since "$mark")"
+}
+
+visit_without_card() {
+    card remove
+    visit "$TLS_13" "$AUTH_PIN"
+    page_is_refused
+}
+
+visit_without_pcscd() {
+    card kill-pcscd
+    visit "$TLS_13"
+    page_is_refused
+}
+
+# ----------------------------------------------------------------------------------------------------------------------
+
+begin
+ln -s "$MODULE" jpki-pkcs11-auth.so
+serve_sites
+start_display
+database "$HOME/.pki/nssdb"
+mark=$(card mark)
+start
+check "TLS 1.3: a page after one PIN dialog, signed with PSS" first_page
+within_since "$mark" 30 "from Chromium's start to its first page"
+check_within 60 "five more connections: no dialog" five_more
+check "TLS 1.2: no PIN dialog, signed with PKCS #1 v1.5" \
+    page_without_pin "$TLS_12" 'Protocol +: TLSv1.2' "Peer signature type: $PKCS1$"
+check "another site: no PIN dialog" page_without_pin "$SECOND_SITE"
+check "card removed: an error page" visit_without_card
+card insert
+marked "card inserted: a wrong PIN, the same dialog, the right one: one try used" wrong_pin_then_right
+check "no pcscd: an error page" visit_without_pcscd
+card restart-pcscd
+marked "pcscd is back: a malformed PIN, the same dialog, the right one: no try used" malformed_pin_then_right
+quit
+check "Chromium ends by itself" ended_well
+start
+marked "the same wrong PIN twice: one try used, an error page" same_wrong_pin_twice
+check "then the right one" page_with_pin "$TLS_13"
+restart
+marked "Cancel: an error page, nothing sent" cancelled
+restart
+check "a restart after Cancel: one PIN dialog" page_with_pin "$TLS_13"
+restart
+marked "the last try: an error page, not asked again" last_try_blocks_the_pin
+marked "a blocked PIN: an error page, nothing sent" blocked_pin
+quit
+
+finish 3
