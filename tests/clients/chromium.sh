@@ -86,9 +86,10 @@ page_with_pin() {
     page_is_for_the_card "$@"
 }
 
-# An error page comes: the first is the usual one. The server closes the connection, which Chromium may notice first.
+# An error page comes, the same for all that can go wrong with a card. With TLS 1.2: in TLS 1.3 the server says so after the
+# handshake, and what Chromium shows and remembers depends on whether it hears that before the connection is closed.
 page_is_refused() {
-    shows '^not loaded: net::ERR_(BAD_SSL_CLIENT_AUTH_CERT|SOCKET_NOT_CONNECTED|CONNECTION_RESET)$'
+    shows '^not loaded: net::ERR_BAD_SSL_CLIENT_AUTH_CERT$'
 }
 
 # --- one PIN for all --------------------------------------------------------------------------------------------------
@@ -109,14 +110,14 @@ five_more() {
 
 # It says nothing of the first PIN: the same dialog comes again.
 wrong_pin_then_right() {
-    visit "$TLS_13" 9876 "$AUTH_PIN"
+    visit "$TLS_12" 9876 "$AUTH_PIN"
     asked_for 2
     page_is_for_the_card
     equal "1 3" "$(card count failed-verifies auth since "$mark") $(card tries auth)"
 }
 
 malformed_pin_then_right() {
-    visit "$TLS_13" "$SIGN_PIN" "$AUTH_PIN"
+    visit "$TLS_12" "$SIGN_PIN" "$AUTH_PIN"
     asked_for 2
     page_is_for_the_card
     equal 0 "$(card count failed-verifies auth since "$mark")"
@@ -124,14 +125,14 @@ malformed_pin_then_right() {
 
 # A user who does not see that the PIN was wrong enters it again.
 same_wrong_pin_twice() {
-    visit "$TLS_13" 9876 9876 "$AUTH_PIN"
+    visit "$TLS_12" 9876 9876 "$AUTH_PIN"
     asked_for 2
     page_is_refused
     equal "1 2" "$(card count failed-verifies auth since "$mark") $(card tries auth)"
 }
 
 cancelled() {
-    visit "$TLS_13"
+    visit "$TLS_12"
     asked_for 1
     page_is_refused
     equal 0 "$(card count verifies auth since "$mark")"
@@ -139,33 +140,42 @@ cancelled() {
 
 last_try_blocks_the_pin() {
     card set-tries auth 1
-    visit "$TLS_13" 9876 "$AUTH_PIN"
+    visit "$TLS_12" 9876 "$AUTH_PIN"
     asked_for 1
     page_is_refused
     equal "1 0" "$(card count failed-verifies auth since "$mark") $(card tries auth)"
 }
 
 blocked_pin() {
-    visit "$TLS_13" "$AUTH_PIN"
+    visit "$TLS_12" "$AUTH_PIN"
     page_is_refused
     equal 0 "$(card count verifies auth since "$mark")"
 }
 
+# The dialog that comes back without a word would have Chromium's user spend all tries.
+last_try_is_kept() {
+    visit "$TLS_12" 9876 8765 7654
+    asked_for 3
+    page_is_refused
+    equal "2 1" "$(card count failed-verifies auth since "$mark") $(card tries auth)"
+}
+
 visit_without_card() {
     card remove
-    visit "$TLS_13" "$AUTH_PIN"
+    visit "$TLS_12" "$AUTH_PIN"
     page_is_refused
 }
 
 visit_without_pcscd() {
     card kill-pcscd
-    visit "$TLS_13"
+    visit "$TLS_12"
     page_is_refused
 }
 
 # ----------------------------------------------------------------------------------------------------------------------
 
 begin
+mkdir -p "$XDG_CONFIG_HOME"
 ln -s "$MODULE" jpki-pkcs11-auth.so
 serve_sites
 start_display
@@ -173,8 +183,9 @@ database "$HOME/.pki/nssdb"
 mark=$(card mark)
 start
 check "TLS 1.3: a page after one PIN dialog, signed with PSS" first_page
-within_since "$mark" 30 "from Chromium's start to its first page"
-check_within 60 "five more connections: no dialog" five_more
+near_figure_since "$mark" 'from its start to the first page' "from Chromium's start to its first page"
+# On a busy machine each page asks for the tries left once more.
+check_within "$((5 * $(figure 'each further page') + 10))" "five more pages: no dialog" five_more
 check "TLS 1.2: no PIN dialog, signed with PKCS #1 v1.5" \
     page_without_pin "$TLS_12" 'Protocol +: TLSv1.2' "Peer signature type: $PKCS1$"
 check "another site: no PIN dialog" page_without_pin "$SECOND_SITE"
@@ -188,13 +199,16 @@ quit
 check "Chromium ends by itself" ended_well
 start
 marked "the same wrong PIN twice: one try used, an error page" same_wrong_pin_twice
-restart
 marked "Cancel: an error page, nothing sent" cancelled
-restart
-check "a restart after Cancel: one PIN dialog" page_with_pin "$TLS_13"
+check "then the right PIN: one PIN dialog" page_with_pin "$TLS_12"
 restart
 marked "the last try: an error page, not asked again" last_try_blocks_the_pin
 marked "a blocked PIN: an error page, nothing sent" blocked_pin
 quit
+card set-tries auth 3
+echo 'reserve_tries = 1' >"$XDG_CONFIG_HOME/jpki-pkcs11.toml"
+start
+marked "reserve_tries = 1: two wrong PINs, the third is not sent" last_try_is_kept
+quit
 
-finish 3
+finish 5

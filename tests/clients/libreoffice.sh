@@ -161,8 +161,8 @@ start
 drive write letter.odt
 mark=$(card mark)
 check "a document is signed after one password dialog" first_document
-within_since "$mark" 40 "a signed document"
-check_within 20 "a PDF is signed without another dialog" export_signed letter.pdf
+near_figure_since "$mark" 'a document' "a signed document"
+check_figure 'a PDF after that' "a PDF is signed without another dialog" export_signed letter.pdf
 check "the signed document is read: no dialog" signed_document_is_read
 check "card pulled at the signature: a message, no file" pulled_at_the_signature
 check "card removed: no certificate" export_refused removed.pdf
