@@ -43,6 +43,7 @@ use self::error::CardError;
 use self::memory::ProcessMemory;
 pub use self::pins::PinStatus;
 use self::presence::Snapshot;
+pub use self::presence::{AskSignature, WhenInUse};
 pub use self::signing::Authorization;
 use crate::jpki::applet::{Applet, AppletError, NeutralApplication};
 use crate::jpki::capability::CardCapabilities;
@@ -121,6 +122,7 @@ pub struct CardManager {
     shutting_down: AtomicBool,
     io: Mutex<Option<OpenCard>>,
     snapshot: Mutex<Option<Snapshot>>,
+    seen_jpki_card: AtomicBool,
 }
 
 /// A card and the line to it.
@@ -159,12 +161,19 @@ impl CardManager {
             shutting_down: AtomicBool::new(false),
             io: Mutex::new(None),
             snapshot: Mutex::new(None),
+            seen_jpki_card: AtomicBool::new(false),
         }
     }
 
     /// The reader.
     pub fn reader(&self) -> &ReaderName {
         &self.reader
+    }
+
+    /// Whether a JPKI card was ever recognised in the reader. Nothing is asked.
+    #[must_use]
+    pub fn has_seen_jpki_card(&self) -> bool {
+        self.seen_jpki_card.load(Ordering::Acquire)
     }
 
     /// What the configuration says about every card.

@@ -6,7 +6,9 @@
 
 pub mod survey;
 
+mod pairs;
 mod sessions;
+mod slot;
 mod slots;
 
 use std::sync::Arc;
@@ -31,9 +33,6 @@ use crate::transport::pcsc::Pcsc;
 
 /// How long C_Finalize waits for operations that are under way.
 const FINALIZE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long a wait for an event goes on before all readers are looked at again.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A PKCS#11 module between `C_Initialize` and `C_Finalize`. Many can live in one process.
 pub struct Module {
@@ -105,12 +104,12 @@ impl Module {
         self.sessions.clear();
     }
 
-    /// PKCS #11, C_GetSlotList without a buffer: the only call that looks for readers that came.
+    /// PKCS #11, C_GetSlotList without a buffer: the only call that changes the list.
     ///
     /// # Errors
     /// None of its own: without a PC/SC service there are no slots.
     pub fn count_slots(&self, token_present: bool) -> Result<usize, Error> {
-        self.slots.refresh();
+        self.slots.refresh(token_present);
         Ok(self.slots.list(token_present).len())
     }
 
@@ -120,7 +119,7 @@ impl Module {
     /// # Errors
     /// As [`Module::count_slots`].
     pub fn list_slots(&self, token_present: bool) -> Result<Vec<SlotId>, Error> {
-        self.slots.refresh_if_new();
+        self.slots.refresh_if_new(token_present);
         Ok(self.slots.list(token_present))
     }
 
@@ -169,14 +168,14 @@ impl Module {
     pub fn wait_for_slot_event(&self, blocking: bool) -> Result<SlotId, Error> {
         loop {
             self.check_running()?;
-            let known = self.slots.look_for_events();
+            let seen = self.slots.look_for_events();
             if let Some(slot) = self.slots.take_event() {
                 return Ok(slot);
             }
             if !blocking {
                 return Err(Error::NoEvent);
             }
-            self.service.wait_for_change(&known, WAIT_TIMEOUT);
+            self.service.wait_for_change(&seen.readers, seen.timeout);
         }
     }
 

@@ -31,10 +31,12 @@ pub const MAX_ANSWER: usize = 65_538;
 pub struct ReaderName(Arc<CStr>);
 
 /// What the service knows of a reader without asking the card.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct ReaderState {
     /// Whether a card is in the reader.
     pub card_present: bool,
+    /// Whether a program, this one included, is connected to it.
+    pub in_use: bool,
     /// How many insertions and removals the service has counted: a card that went out and came back
     /// between two looks shows here.
     pub changes: u32,
@@ -107,6 +109,8 @@ impl ReaderState {
     const CHANGED: u32 = 0x0002;
     /// `SCARD_STATE_IGNORE`, `SCARD_STATE_UNKNOWN` and `SCARD_STATE_UNAVAILABLE`.
     const GONE: u32 = 0x0001 | 0x0004 | 0x0008;
+    /// `SCARD_STATE_INUSE`.
+    const IN_USE: u32 = 0x0100;
     /// `SCARD_STATE_EXCLUSIVE`.
     const EXCLUSIVE: u32 = 0x0080;
     /// `SCARD_STATE_PRESENT`.
@@ -114,8 +118,17 @@ impl ReaderState {
 
     /// Reads `dwEventState`; `None` for a reader that is not there.
     fn of(event: u32) -> Option<Self> {
-        let present = event & Self::PRESENT != 0;
-        (event & Self::GONE == 0).then_some(Self { card_present: present, changes: event >> 16 })
+        (event & Self::GONE == 0).then_some(Self {
+            card_present: event & Self::PRESENT != 0,
+            in_use: event & (Self::IN_USE | Self::EXCLUSIVE) != 0,
+            changes: event >> 16,
+        })
+    }
+
+    /// Whether no card came or went. Programs that connect are no change.
+    #[must_use]
+    pub fn is_same_as(self, other: Self) -> bool {
+        (self.card_present, self.changes) == (other.card_present, other.changes)
     }
 }
 

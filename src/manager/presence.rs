@@ -2,6 +2,7 @@
 //! the end of one that is gone. A card is recognised once for each insertion, whatever comes of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
@@ -24,6 +25,28 @@ const RETURN_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// How often the service is asked whether it is back.
 const RETURN_PERIOD: Duration = Duration::from_millis(50);
+
+/// Whether a new card is asked for its signature certificate in the transaction that recognises it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskSignature {
+    /// The caller asks for it next.
+    Yes,
+    /// The caller may ask for it next: if it takes one command.
+    IfCheap,
+    /// The caller asks for authentication.
+    No,
+}
+
+/// What is done about a new card to which another program is connected. pcscd lets a connect wait
+/// as long as the other program's transaction goes on, and tells of transactions only those that
+/// are connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenInUse {
+    /// It is asked, however long that takes.
+    Wait,
+    /// It is left alone, and counts as held by others for now.
+    LeaveAlone,
+}
 
 /// What the last look at the reader found.
 #[derive(Clone)]
@@ -101,20 +124,22 @@ impl CardManager {
         card.is_there() && card.unseen_for() < self.settings.look_reuse
     }
 
-    /// The JPKI card in the reader, recognised now if need be. `with_signature` also asks, in the
-    /// same transaction, for the signature certificate.
+    /// The JPKI card in the reader, recognised now if need be.
     ///
     /// # Errors
     /// [`CardError::NoCard`], [`CardError::NotJpki`], [`CardError::Unusable`], or what kept the
     /// card from being recognised.
-    pub fn open_card(&self, with_signature: bool) -> Result<Arc<Card>, CardError> {
+    pub fn open_card(&self, ask: AskSignature, when: WhenInUse) -> Result<Arc<Card>, CardError> {
         if let Some(snapshot) = self.look()? {
             return snapshot.card();
+        }
+        if when == WhenInUse::LeaveAlone && self.is_in_use_by_others() {
+            return Err(CardError::Held);
         }
         let mut io = self.io.lock();
         match self.look()? {
             Some(snapshot) => snapshot.card(),
-            None => self.recognise_card(&mut io, with_signature),
+            None => self.recognise_card(&mut io, ask),
         }
     }
 
@@ -175,26 +200,36 @@ impl CardManager {
         changes.map(|_| None).ok_or(CardError::NoCard)
     }
 
+    /// Whether another program is connected to a card that was not recognised yet. An operation of
+    /// another thread counts as such.
+    fn is_in_use_by_others(&self) -> bool {
+        let Some(mut io) = self.io.try_lock() else { return true };
+        // A connection of ours is to a card that is gone.
+        *io = None;
+        self.service.reader_state(&self.reader).is_ok_and(|state| state.is_some_and(|state| state.in_use))
+    }
+
     /// Connects to the card in the reader and finds out what it is.
     fn recognise_card(
         &self,
         io: &mut MutexGuard<'_, Option<OpenCard>>,
-        with_signature: bool,
+        ask: AskSignature,
     ) -> Result<Arc<Card>, CardError> {
         **io = None;
         let mut changes = self.changes_now().ok_or(CardError::NoCard)?;
         let known_to_fail = self.has_lost_extended_length();
-        let mut opened = self.try_to_open(changes, with_signature);
+        let mut opened = self.try_to_open(changes, ask);
         let is_gone = matches!(opened, Err(CardError::Removed | CardError::NoCard));
         if is_gone && !known_to_fail && self.has_lost_extended_length() {
             // The reader lost the card at a command that it will not get again.
             changes = self.wait_for_return().ok_or(CardError::NoCard)?;
-            opened = self.try_to_open(changes, with_signature);
+            opened = self.try_to_open(changes, ask);
         }
         let found = match opened {
             Ok(open) => {
                 info!("{}: a card with the JPKI application", self.reader);
                 let card = open.card.clone();
+                self.seen_jpki_card.store(true, Ordering::Release);
                 **io = Some(open);
                 Found::Card(card)
             }
@@ -221,13 +256,12 @@ impl CardManager {
     }
 
     /// One connection to the card, and its recognition.
-    fn try_to_open(&self, changes: u32, with_signature: bool) -> Result<OpenCard, CardError> {
+    fn try_to_open(&self, changes: u32, ask: AskSignature) -> Result<OpenCard, CardError> {
         let connection = self.service.connect(&self.reader)?;
         let capabilities = self.reader_capabilities(&connection);
         let neutral = NeutralApplication::default();
         let mut line = Line { connection, capabilities, neutral, must_recheck: false, took_power: false };
-        let mut examine =
-            || self.transact(&mut line, None, |applet| self.examine(applet, changes, with_signature));
+        let mut examine = || self.transact(&mut line, None, |applet| self.examine(applet, changes, ask));
         let examined = match examine() {
             // It may have been one bad answer. No PIN was sent; after this the card is not looked at again.
             Err(CardError::Malformed(_) | CardError::Transport(TransportError::BadLength)) => examine(),
@@ -242,7 +276,7 @@ impl CardManager {
         &self,
         applet: &mut Applet<'_, '_>,
         changes: u32,
-        with_signature: bool,
+        ask: AskSignature,
     ) -> Result<Card, CardError> {
         let recognised = match recognise(applet)? {
             CardKind::Jpki(recognised) => recognised,
@@ -257,7 +291,8 @@ impl CardManager {
         if let Some(Some(certificate)) = card.certificate(authentication, CertificateRole::EndEntity) {
             self.warn_about_expiry(authentication, &certificate);
         }
-        if with_signature {
+        let is_cheap = applet.capabilities().has(Capability::ShortFileIds) == Some(true);
+        if ask == AskSignature::Yes || (ask == AskSignature::IfCheap && is_cheap) {
             let present = has_signature_certificate(applet, self.has_authentication(&card));
             // The cell is new: it takes the value.
             let _ = card.present(Credential::DigitalSignature).set(present?);
@@ -311,7 +346,7 @@ impl CardManager {
     /// The service's count of changes, if a card is there.
     fn changes_now(&self) -> Option<u32> {
         match self.service.reader_state(&self.reader) {
-            Ok(Some(ReaderState { card_present: true, changes })) => Some(changes),
+            Ok(Some(ReaderState { card_present: true, changes, .. })) => Some(changes),
             _ => None,
         }
     }

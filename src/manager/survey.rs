@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::card::{Card, CardCredential};
 use super::error::CardError;
-use super::{CardManager, Settings};
+use super::{AskSignature, CardManager, Settings, WhenInUse};
 use crate::jpki::applet::AppletError;
 use crate::jpki::certificate::Certificate;
 use crate::jpki::credential::{CertificateRole, Credential};
@@ -75,7 +75,8 @@ impl CardManager {
     /// # Errors
     /// What keeps it from being used.
     pub fn survey(&self, credentials: &[Credential]) -> Result<CardSurvey, Obstacle> {
-        let card = self.open_card(true).map_err(|error| self.obstacle(error))?;
+        let card =
+            self.open_card(AskSignature::Yes, WhenInUse::Wait).map_err(|error| self.obstacle(error))?;
         let gone = |error: CardError| self.obstacle(error);
         let model = self.model(&card).map_err(gone)?;
         let surveys = credentials.iter().map(|&credential| self.survey_credential(&card, credential));

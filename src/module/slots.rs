@@ -1,99 +1,53 @@
 //! Slots: two for each reader, whose ids follow the reader's name and never move.
+//!
+//! # The spare pair
+//!
+//! Programs such as Chromium and LibreOffice read the list of slots once, and then ask the slots
+//! that they know whether a token is there. A reader that comes later, or a PC/SC service, would
+//! never be seen. So a list that is read before any JPKI card was seen has one more pair, without a
+//! reader. The first reader with a JPKI card that has no pair in the list last read takes it, and
+//! keeps it; a reader with another maker's token does not. No second spare pair is made. A pair
+//! that was listed stays in the list: NSS gives up a module whose list gets shorter.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use cryptoki_sys as ck;
-use log::{info, warn};
+use log::warn;
 use parking_lot::Mutex;
 
+use super::pairs::{Pairs, Readers};
+use super::slot::Slot;
 use super::survey::ReaderListing;
 use crate::config::Config;
 use crate::error::Error;
-use crate::handle::{HandleCounter, SlotId};
+use crate::handle::SlotId;
 use crate::jpki::credential::Credential;
 use crate::manager::error::CardError;
 use crate::manager::memory::ProcessMemory;
-use crate::manager::{CardCredential, CardManager};
+use crate::manager::{AskSignature, CardManager, WhenInUse};
 use crate::os::SecretMemory;
-use crate::token::Token;
-use crate::token::output::padded;
 use crate::transport::{ReaderName, ReaderState, Service, TransportError};
 
-/// One credential at one reader.
-pub(super) struct Slot {
-    id: SlotId,
-    credential: Credential,
-    manager: Arc<CardManager>,
-    /// The token of the card that was last seen here.
-    token: Mutex<Option<Arc<Token>>>,
-}
+/// How long a wait for an event goes on before all readers are looked at again.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Every slot there ever was, and the events that were not fetched yet.
+/// The same, while another program keeps a card from being recognised for the spare pair.
+const HELD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Every slot there ever was, and where they come from.
 pub(super) struct SlotTable {
     config: Config,
     service: Arc<Service>,
     secrets: Arc<dyn SecretMemory>,
     memory: Arc<ProcessMemory>,
-    state: Mutex<State>,
+    pairs: Mutex<Pairs>,
 }
 
-#[derive(Default)]
-struct State {
-    /// In the order of their ids. A reader that goes away keeps its slots.
-    slots: Vec<Arc<Slot>>,
-    readers: Vec<Arc<CardManager>>,
-    /// What was seen of each reader when events were last looked for; `None` before the first look.
-    seen: Option<HashMap<ReaderName, ReaderState>>,
-    events: VecDeque<SlotId>,
-}
-
-impl Slot {
-    /// PKCS #11, C_GetSlotInfo. No exchange with a card that is known.
-    pub(super) fn info(&self) -> ck::CK_SLOT_INFO {
-        let present = if self.has_token(self.asks_for_signature()) { ck::CKF_TOKEN_PRESENT } else { 0 };
-        ck::CK_SLOT_INFO {
-            // What tells the two slots of a reader apart comes first: programs show about twenty characters.
-            slotDescription: padded(&format!("{}, {}", self.kind(), self.manager.reader())),
-            manufacturerID: padded("PC/SC"),
-            flags: ck::CKF_REMOVABLE_DEVICE | ck::CKF_HW_SLOT | present,
-            hardwareVersion: ck::CK_VERSION { major: 0, minor: 0 },
-            firmwareVersion: ck::CK_VERSION { major: 0, minor: 0 },
-        }
-    }
-
-    /// The token in the slot.
-    pub(super) fn token(&self, objects: &HandleCounter) -> Result<Arc<Token>, Error> {
-        let card = self.manager.open_card(self.asks_for_signature()).map_err(absent_if_never_seen)?;
-        if !self.manager.has(&card, self.credential)? {
-            return Err(Error::TokenNotPresent);
-        }
-        let mut token = self.token.lock();
-        if let Some(token) = token.as_ref().filter(|token| Arc::ptr_eq(token.card(), &card)) {
-            return Ok(token.clone());
-        }
-        let of = CardCredential { card, credential: self.credential };
-        let fresh = Arc::new(Token::new(self.manager.clone(), of, objects));
-        Ok(token.insert(fresh).clone())
-    }
-
-    fn has_token(&self, with_signature: bool) -> bool {
-        let card = self.manager.open_card(with_signature);
-        card.and_then(|card| self.manager.has(&card, self.credential)).unwrap_or(false)
-    }
-
-    /// What the slot is for, in one word.
-    fn kind(&self) -> &'static str {
-        match self.credential {
-            Credential::UserAuthentication => "Authentication",
-            Credential::DigitalSignature => "Signature",
-        }
-    }
-
-    fn asks_for_signature(&self) -> bool {
-        self.credential == Credential::DigitalSignature
-    }
+/// What was seen when events were looked for.
+pub(super) struct Seen {
+    pub(super) readers: Vec<(ReaderName, ReaderState)>,
+    /// How long to wait for a change before the next look.
+    pub(super) timeout: Duration,
 }
 
 impl SlotTable {
@@ -103,70 +57,127 @@ impl SlotTable {
         secrets: Arc<dyn SecretMemory>,
         memory: Arc<ProcessMemory>,
     ) -> Self {
-        Self { config, service, secrets, memory, state: Mutex::default() }
+        Self { config, service, secrets, memory, pairs: Mutex::default() }
     }
 
     /// Ends every login and lets no card operation begin.
     pub(super) fn shut_down(&self) {
-        for manager in &self.state.lock().readers {
-            manager.shut_down();
-        }
+        self.pairs.lock().managers().iter().for_each(|manager| manager.shut_down());
     }
 
     /// Waits until no operation is under way, not beyond `deadline`.
     pub(super) fn wait_for_operations(&self, deadline: Instant) {
-        let readers = self.state.lock().readers.clone();
+        let readers = self.pairs.lock().managers();
         readers.iter().for_each(|manager| manager.wait_for_operations(deadline));
     }
 
     /// Closes the connections that no operation uses.
     pub(super) fn close_connections(&self) {
-        let readers = self.state.lock().readers.clone();
+        let readers = self.pairs.lock().managers();
         readers.iter().for_each(|manager| manager.close_connection());
     }
 
-    /// Looks for readers that came.
-    pub(super) fn refresh(&self) {
-        self.look_for_events();
+    /// Makes the list anew: the readers that came get their slots.
+    ///
+    /// Before the first JPKI card the new cards are looked at: they decide about the spare pair. A
+    /// caller that does not ask for tokens never waits for another program here.
+    pub(super) fn refresh(&self, token_present: bool) {
+        let now = self.look(None);
+        let candidates = self.pairs.lock().candidates_for_list();
+        let (ask, when) = if token_present {
+            (AskSignature::Yes, WhenInUse::Wait)
+        } else {
+            (AskSignature::IfCheap, WhenInUse::LeaveAlone)
+        };
+        self.look_for_card(candidates, &now, ask, when);
+        let mut pairs = self.pairs.lock();
+        pairs.list(|credential| self.config.slots.include(credential));
+        pairs.note_events(&now);
     }
 
     /// As [`SlotTable::refresh`], for a caller that never asked for the number of slots.
-    pub(super) fn refresh_if_new(&self) {
-        if self.state.lock().seen.is_none() {
-            self.refresh();
+    pub(super) fn refresh_if_new(&self, token_present: bool) {
+        if !self.pairs.lock().is_listed() {
+            self.refresh(token_present);
         }
     }
 
-    /// The ids of all slots, or of those with a token. Cards are recognised without the table's
-    /// lock.
+    /// The ids of all slots in the list, or of those with a token. Cards are recognised without the
+    /// table's lock.
+    ///
+    /// A new card to which another program is connected may take as long as that program's
+    /// transaction. It is asked if no other slot has a token, or when a caller asks for its slot.
     pub(super) fn list(&self, token_present: bool) -> Vec<SlotId> {
-        let slots = self.state.lock().slots.clone();
-        let both = self.config.slots.include(Credential::DigitalSignature);
-        let listed = |slot: &&Arc<Slot>| {
-            // One transaction tells about both slots of a reader.
-            !token_present || slot.has_token(both)
-        };
-        slots.iter().filter(listed).map(|slot| slot.id).collect()
+        let slots = self.pairs.lock().listed();
+        let ids = |slots: Vec<&Arc<Slot>>| slots.into_iter().map(|slot| slot.id()).collect::<Vec<_>>();
+        if !token_present {
+            return ids(slots.iter().collect());
+        }
+        // One transaction tells about both slots of a reader.
+        let has_both = self.config.slots.include(Credential::DigitalSignature);
+        let ask = if has_both { AskSignature::Yes } else { AskSignature::No };
+        let (mut found, mut held) = (Vec::new(), Vec::new());
+        for slot in &slots {
+            match slot.has_token(ask, WhenInUse::LeaveAlone) {
+                Ok(true) => found.push(slot),
+                Err(CardError::Held) => held.push(slot),
+                Ok(false) | Err(_) => {}
+            }
+        }
+        if found.is_empty() {
+            held.retain(|slot| slot.has_token(ask, WhenInUse::Wait).unwrap_or(false));
+            found = held;
+        }
+        ids(found)
     }
 
-    /// The slot with this id.
+    /// The slot with this id. A spare one looks for its reader.
     pub(super) fn get(&self, id: SlotId) -> Result<Arc<Slot>, Error> {
-        self.refresh_if_new();
-        let state = self.state.lock();
-        state.slots.iter().find(|slot| slot.id == id).cloned().ok_or(Error::SlotIdInvalid)
+        if self.pairs.lock().is_new() {
+            // The caller knows the id from elsewhere: the slots, without a list.
+            let now = self.look(None);
+            self.pairs.lock().note_events(&now);
+        }
+        let mut pairs = self.pairs.lock();
+        let slot = pairs.slot(id).ok_or(Error::SlotIdInvalid)?;
+        if pairs.needs_look(id) {
+            drop(pairs);
+            let now = self.look(Some(id));
+            let candidates = self.pairs.lock().candidates();
+            self.look_for_card(candidates, &now, AskSignature::IfCheap, WhenInUse::Wait);
+        }
+        Ok(slot)
     }
 
     /// Looks at all readers, notes what has changed, and returns what was seen.
-    pub(super) fn look_for_events(&self) -> Vec<(ReaderName, ReaderState)> {
-        let names = self.service.readers().unwrap_or_else(|error| {
-            self.report(error);
-            Vec::new()
-        });
-        let used = names.into_iter().filter(|name| self.config.uses_reader(name));
+    pub(super) fn look_for_events(&self) -> Seen {
+        let now = self.look(None);
+        let candidates = self.pairs.lock().candidates();
+        let held = self.look_for_card(candidates, &now, AskSignature::IfCheap, WhenInUse::Wait);
+        self.pairs.lock().note_events(&now);
+        Seen { readers: now, timeout: if held { HELD_TIMEOUT } else { WAIT_TIMEOUT } }
+    }
+
+    /// A slot whose token came or went, once for each time.
+    pub(super) fn take_event(&self) -> Option<SlotId> {
+        self.pairs.lock().take_event()
+    }
+
+    /// Asks the service for the readers and what it knows of them; on behalf of a spare slot, if
+    /// one is named.
+    fn look(&self, spare: Option<SlotId>) -> Vec<(ReaderName, ReaderState)> {
+        let names = self.service.readers();
+        let result = names.as_ref().map(drop).map_err(|error| *error);
+        let used = names.unwrap_or_default().into_iter().filter(|name| self.config.uses_reader(name));
         let now: Vec<(ReaderName, ReaderState)> = used
             .filter_map(|name| Some((name.clone(), self.service.reader_state(&name).ok().flatten()?)))
             .collect();
-        self.state.lock().note(
+        let mut pairs = self.pairs.lock();
+        if let Err(error) = result {
+            report(error, pairs.is_new());
+        }
+        pairs.note_look(result, spare);
+        pairs.introduce(
             &now,
             |reader| self.manager(reader),
             |credential| self.config.slots.include(credential),
@@ -178,10 +189,9 @@ impl SlotTable {
     pub(super) fn listings(&self) -> Result<Vec<ReaderListing>, TransportError> {
         let names = self.service.readers()?;
         self.look_for_events();
-        let state = self.state.lock();
+        let pairs = self.pairs.lock();
         let slots_of = |reader: &ReaderName| {
-            let slots = state.slots.iter().filter(|slot| slot.manager.reader() == reader);
-            slots.map(|slot| (slot.credential, slot.id)).collect()
+            pairs.slots_of(reader).iter().map(|slot| (slot.credential(), slot.id())).collect()
         };
         let listing = |name: &ReaderName| ReaderListing {
             name: name.to_string(),
@@ -193,13 +203,42 @@ impl SlotTable {
 
     /// The manager of the reader with this name.
     pub(super) fn manager_of(&self, reader: &str) -> Option<Arc<CardManager>> {
-        let state = self.state.lock();
-        state.readers.iter().find(|manager| manager.reader().to_string() == reader).cloned()
+        let managers = self.pairs.lock().managers();
+        managers.into_iter().find(|manager| manager.reader().to_string() == reader)
     }
 
-    /// A slot whose token came or went, once for each time.
-    pub(super) fn take_event(&self) -> Option<SlotId> {
-        self.state.lock().events.pop_front()
+    /// Looks for the JPKI card that decides about the spare pair, and gives the pair to its reader.
+    /// Cards to which other programs are connected come last. Whether another program keeps a card
+    /// from being recognised.
+    fn look_for_card(
+        &self,
+        among: Vec<Arc<CardManager>>,
+        now: &Readers,
+        ask: AskSignature,
+        when: WhenInUse,
+    ) -> bool {
+        let has_card = |manager: &Arc<CardManager>| {
+            now.iter().any(|(name, state)| name == manager.reader() && state.card_present)
+        };
+        let ask =
+            if self.config.slots.include(Credential::DigitalSignature) { ask } else { AskSignature::No };
+        let mut left: Vec<_> = among.into_iter().filter(has_card).collect();
+        let passes = [WhenInUse::LeaveAlone].into_iter().chain((when == WhenInUse::Wait).then_some(when));
+        for when in passes {
+            let mut held = Vec::new();
+            for manager in left {
+                match manager.open_card(ask, when) {
+                    Ok(_) => {
+                        self.pairs.lock().give_spare(&manager);
+                        return false;
+                    }
+                    Err(CardError::Held) => held.push(manager),
+                    Err(_) => {}
+                }
+            }
+            left = held;
+        }
+        !left.is_empty()
     }
 
     fn manager(&self, reader: ReaderName) -> Arc<CardManager> {
@@ -211,71 +250,11 @@ impl SlotTable {
             self.config.settings,
         ))
     }
-
-    /// Says once why there are no readers.
-    fn report(&self, error: TransportError) {
-        if self.state.lock().seen.is_none() {
-            warn!("no readers: {error}");
-        }
-    }
 }
 
-impl State {
-    /// Gives new readers their slots, and remembers which slots have an event.
-    fn note(
-        &mut self,
-        now: &[(ReaderName, ReaderState)],
-        manager: impl Fn(ReaderName) -> Arc<CardManager>,
-        includes: impl Fn(Credential) -> bool,
-    ) {
-        for (reader, _) in now {
-            if !self.readers.iter().any(|known| known.reader() == reader) {
-                info!("reader: {reader}");
-                self.add(&manager(reader.clone()), &includes);
-            }
-        }
-        let now: HashMap<ReaderName, ReaderState> = now.iter().cloned().collect();
-        if let Some(before) = &self.seen {
-            let changed = |slot: &&Arc<Slot>| {
-                let reader = slot.manager.reader();
-                let (before, now) = (before.get(reader), now.get(reader));
-                // An empty reader that comes or goes is no event: no token came or went.
-                let card = |state: Option<&ReaderState>| state.is_some_and(|state| state.card_present);
-                before != now && (card(before) || card(now) || (before.is_some() && now.is_some()))
-            };
-            let events: Vec<SlotId> = self.slots.iter().filter(changed).map(|slot| slot.id).collect();
-            for id in events {
-                if !self.events.contains(&id) {
-                    self.events.push_back(id);
-                }
-            }
-        }
-        self.seen = Some(now);
-    }
-
-    /// Two ids for each reader, whether or not both become slots: ids do not depend on the
-    /// configuration.
-    fn add(&mut self, manager: &Arc<CardManager>, includes: impl Fn(Credential) -> bool) {
-        let first = self.readers.len() * Credential::ALL.len();
-        self.readers.push(manager.clone());
-        for (credential, number) in Credential::ALL.into_iter().zip(first..) {
-            let Ok(id) = u64::try_from(number) else { return };
-            if includes(credential) {
-                self.slots.push(Arc::new(Slot {
-                    id: SlotId::new(id),
-                    credential,
-                    manager: manager.clone(),
-                    token: Mutex::new(None),
-                }));
-            }
-        }
-    }
-}
-
-/// A card that goes while it is looked at was no token yet.
-fn absent_if_never_seen(error: CardError) -> Error {
-    match error {
-        CardError::Removed => Error::TokenNotPresent,
-        other => Error::Card(other),
+/// Says once why there are no readers.
+fn report(error: TransportError, is_first: bool) {
+    if is_first {
+        warn!("no readers: {error}");
     }
 }

@@ -196,7 +196,10 @@ impl Service {
         events.push(pnp);
         loop {
             let mut states = events.iter().zip(known);
-            if states.any(|(event, (_, then))| ReaderState::of(event.event) != Some(*then)) {
+            let is_same = |event: &ReaderEvent, then: &ReaderState| {
+                ReaderState::of(event.event).is_some_and(|now| now.is_same_as(*then))
+            };
+            if states.any(|(event, (_, then))| !is_same(event, then)) {
                 return Ok(());
             }
             if events.last().is_some_and(|pnp| pnp.event != pnp.current) || self.waits.lock().closed {

@@ -116,15 +116,17 @@ fn nothing_of_before_is_left_after_initializing_again() {
 }
 
 #[test]
-fn without_a_service_there_are_no_slots_until_it_comes() {
+fn without_a_service_there_is_no_token_until_it_comes() {
     isolated!(|stand_in| {
         stand_in.kill_service();
         let host = Host::loaded(stand_in);
         host.initialize().ok();
-        assert_eq!(host.slots(false), []);
+        assert_eq!(host.slots(true), []);
         stand_in.start_service();
         stand_in.add_reader(READER);
-        assert_eq!(host.slots(false).len(), 2);
+        stand_in.new_card(CARD, "full");
+        stand_in.insert(READER, CARD);
+        assert_eq!(host.slots(true).len(), 2);
         host.finalize().ok();
     });
 }

@@ -27,13 +27,15 @@ fn without_readers(stand_in: StandIn) -> Host {
     host
 }
 
-/// A reader without a card, of which the module knows.
+/// A reader without a card, of which the module knows, and its slots. After them are those for a
+/// reader that comes later.
 fn with_empty_reader(stand_in: StandIn) -> (Host, [CK_SLOT_ID; 2]) {
     stand_in.add_reader(READER);
     stand_in.new_card(CARD, "full");
     let host = without_readers(stand_in);
-    let slots = host.slots(false).try_into().unwrap();
-    (host, slots)
+    let slots = host.slots(false);
+    assert_eq!(slots.len(), 4);
+    (host, [slots[0], slots[1]])
 }
 
 /// C_GetSlotList with a buffer of so many slots.
@@ -122,7 +124,7 @@ fn what_tells_the_two_slots_of_a_reader_apart_comes_first() {
             c!(host.p11, C_GetSlotInfo(slot, &raw mut info)).ok();
             text_of(&info.slotDescription).to_owned()
         };
-        let described: Vec<_> = host.slots(false).into_iter().map(described).collect();
+        let described: Vec<_> = host.slots(false).into_iter().take(2).map(described).collect();
         assert_eq!(described, ["Authentication, One Reader", "Signature, One Reader"]);
     });
 }
@@ -149,8 +151,9 @@ fn a_reader_that_came_since_the_count_is_not_in_the_list_yet() {
     isolated!(|stand_in| {
         let (host, slots) = with_empty_reader(stand_in);
         stand_in.add_reader(OTHER_READER);
-        assert_eq!(list(&host, ck::CK_FALSE, 2), (Rv(ck::CKR_OK), 2, slots.to_vec()));
-        assert_eq!(host.slots(false).len(), 4);
+        let (rv, count, listed) = list(&host, ck::CK_FALSE, 4);
+        assert_eq!((rv, count, &listed[..2]), (Rv(ck::CKR_OK), 4, &slots[..]));
+        assert_eq!(host.slots(false).len(), 6);
     });
 }
 
@@ -169,7 +172,7 @@ fn a_card_that_came_since_the_count_makes_the_buffer_too_small() {
 fn a_list_without_slots_needs_no_room() {
     isolated!(|stand_in| {
         let host = without_readers(stand_in);
-        assert_eq!(list(&host, ck::CK_FALSE, 0), (Rv(ck::CKR_OK), 0, Vec::new()));
+        assert_eq!(list(&host, ck::CK_TRUE, 0), (Rv(ck::CKR_OK), 0, Vec::new()));
         assert_eq!(list(&host, ck::CK_TRUE, 5), (Rv(ck::CKR_OK), 0, Vec::new()));
     });
 }
@@ -180,7 +183,7 @@ fn a_reader_that_comes_back_has_the_slots_that_it_had() {
         let (host, slots) = with_empty_reader(stand_in);
         stand_in.remove_reader(READER);
         stand_in.add_reader(OTHER_READER);
-        assert_eq!(host.slots(false).len(), 4);
+        assert_eq!(host.slots(false).len(), 6);
         stand_in.add_reader(READER);
         stand_in.insert(READER, CARD);
         assert_eq!(host.slots(true), slots);
@@ -223,7 +226,7 @@ fn lists_stay_within_their_room_while_readers_come_and_go() {
                     Rv(ck::CKR_OK) => {
                         let different: HashSet<_> = slots.iter().collect();
                         assert_eq!(different.len(), slots.len());
-                        assert!(slots.iter().all(|slot| *slot < 8), "{slots:?}");
+                        assert!(slots.iter().all(|slot| *slot < 10), "{slots:?}");
                     }
                     rv => {
                         assert_eq!(rv, ck::CKR_BUFFER_TOO_SMALL);
@@ -234,7 +237,8 @@ fn lists_stay_within_their_room_while_readers_come_and_go() {
             }
             assert!(lists > 100, "{lists} lists");
         });
-        assert_eq!(host.slots(false).len(), 8);
+        // Four readers; one of them may have taken the spare pair.
+        assert!([8, 10].contains(&host.slots(false).len()));
     });
 }
 

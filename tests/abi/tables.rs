@@ -246,7 +246,7 @@ fn initializing_asks_nothing_of_the_service() {
         let host = Host::loaded(stand_in);
         host.initialize().ok();
         assert_eq!(stand_in.all_calls(), 0);
-        assert_eq!(host.slots(false), []);
+        assert_eq!(host.slots(true), []);
         assert_ne!(stand_in.all_calls(), 0);
     });
 }

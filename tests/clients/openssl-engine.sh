@@ -140,6 +140,6 @@ take_card_out
 refused "no card" 'No matching initialized token was found for private key' sign "$AUTH_KEY" "$AUTH_PIN"
 put_card_in
 check "the card is back" signs "$AUTH_KEY" "$AUTH_PIN" authentication sha256
-PCSCLITE_CSOCK_NAME=$PWD/nobody refused "no pcscd" 'Failed to enumerate slots' sign "$AUTH_KEY" "$AUTH_PIN"
+PCSCLITE_CSOCK_NAME=$PWD/nobody refused "no pcscd" 'No matching initialized token was found' sign "$AUTH_KEY" "$AUTH_PIN"
 
 finish 1

@@ -54,6 +54,8 @@ mod sessions;
 mod signing;
 /// Threads that are slow between a look and what they do then.
 mod slow_threads;
+/// Slots for a reader or a service that comes after the program has read the list.
+mod spare_slots;
 /// Many threads at one module.
 mod threads;
 /// Slots, tokens and objects.

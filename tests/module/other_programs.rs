@@ -320,6 +320,52 @@ fn an_endless_transaction_of_another_program_holds_up_only_what_needs_that_card(
 }
 
 #[test]
+fn a_list_of_tokens_does_not_wait_for_a_transaction_in_another_reader() {
+    let second = c"Another Reader";
+    for with_token in [true, false] {
+        let fixture = Fixture::new();
+        fixture.service().add_reader(second);
+        let other = VirtualCard::new(Profile::full(), Identity::from_seed(7));
+        fixture.service().insert(second, Arc::new(other.clone()));
+        // Of the other card nothing is known: a connection would wait for the end of the transaction.
+        let holder = fixture.foreign().hold_transaction(second).unwrap();
+        if with_token {
+            assert_eq!(fixture.module().count_slots(true), Ok(2));
+            assert_eq!(fixture.module().list_slots(true).unwrap().len(), 2);
+        }
+        assert_eq!(fixture.module().count_slots(false), Ok(4));
+        fixture.module().slot_info(fixture.auth_slot()).unwrap();
+        fixture.logged_in(Credential::Authentication);
+        while fixture.module().wait_for_slot_event(false).is_ok() {}
+        assert_eq!(other.commands(), 0);
+        drop(holder);
+        // Its own slot finds it, and so does each list from then on.
+        let slot = fixture.module().list_slots(false).unwrap()[2];
+        assert_ne!(fixture.module().slot_info(slot).unwrap().flags & ck::CKF_TOKEN_PRESENT, 0);
+        let _holder = fixture.foreign().hold_transaction(second).unwrap();
+        assert_eq!(fixture.module().count_slots(true), Ok(4));
+    }
+}
+
+#[test]
+fn a_card_that_was_put_in_again_is_not_left_alone_for_our_own_connection() {
+    let fixture = Fixture::new();
+    let second = c"Another Reader";
+    fixture.service().add_reader(second);
+    fixture.service().insert(second, Arc::new(VirtualCard::new(Profile::full(), Identity::from_seed(7))));
+    assert_eq!(fixture.module().count_slots(true), Ok(4));
+    fixture.service().out_and_in(second);
+    assert_eq!(fixture.module().count_slots(true), Ok(4));
+}
+
+#[test]
+fn the_only_card_is_a_token_although_another_program_uses_it() {
+    let fixture = Fixture::new();
+    let _connected = fixture.foreign().connect(READER).unwrap();
+    assert_eq!(fixture.module().count_slots(true), Ok(2));
+}
+
+#[test]
 fn a_card_that_another_program_has_for_itself_is_no_token_until_it_is_released() {
     let fixture = Fixture::new();
     let holder = fixture.foreign().connect_exclusive(READER).unwrap();
