@@ -1,10 +1,15 @@
 //! What the module costs: exchanges with the card, counted by the card. A person waits for each of
 //! them.
 
+use std::time::Duration;
+
 use crate::support::by_handle::ByHandle;
+use crate::support::calls::rv;
 use crate::support::fixture::{AUTH_PIN, Fixture};
 use cryptoki_sys as ck;
+use jpki_pkcs11::config::Config;
 use jpki_pkcs11::handle::SessionHandle;
+use pcsc_stand_in::service::Function;
 use virtual_card::{Credential, Profile};
 
 /// A card in the reader, and a module as users have it.
@@ -100,6 +105,23 @@ fn attributes_searches_and_polls_cost_nothing_once_the_objects_are_known() {
     fixture.module().count_slots(true).expect("slots");
     fixture.module().slot_info(fixture.sign_slot()).expect("a slot");
     assert_eq!(fixture.card().commands_since(mark), 0);
+}
+
+#[test]
+fn session_info_right_after_a_look_at_the_reader_asks_nothing_and_the_next_look_tells_of_a_removal() {
+    let mut config = Config::parse("");
+    config.settings.look_reuse = Duration::from_secs(3600);
+    let fixture = Fixture::builder().config(config).reusing_counts().build();
+    let session = fixture.open(fixture.auth_slot());
+    let looks = || fixture.service().calls(Function::GetStatusChange);
+    let before = looks();
+    fixture.module().session_info(session).expect("a session");
+    fixture.remove_card();
+    fixture.module().session_info(session).expect("what the last look saw");
+    assert_eq!(looks(), before);
+    fixture.module().slot_info(fixture.auth_slot()).expect("a slot");
+    assert_eq!(looks(), before + 1);
+    assert_eq!(rv(fixture.module().session_info(session)), ck::CKR_SESSION_HANDLE_INVALID);
 }
 
 #[test]

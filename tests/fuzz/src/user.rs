@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
@@ -87,7 +88,9 @@ struct Page {
 
 impl User {
     /// A user of this reader, with a module of their own.
-    pub fn new(reader: &Reader, config: Config) -> Self {
+    pub fn new(reader: &Reader, mut config: Config) -> Self {
+        // An input is seconds of a person's time, and microseconds here.
+        config.settings.look_reuse = Duration::ZERO;
         let memory = Memory::default();
         let (calls, secrets) = (Arc::new(reader.clone()), Arc::new(memory.clone()));
         let module = Module::new(config, calls, secrets.clone(), Arc::new(ProcessMemory::new(secrets)));
