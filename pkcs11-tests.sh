@@ -29,6 +29,8 @@ Commands:
   demo             install, build, then list and sign with both keys of a virtual card
   soak             the long runs, with their figures: 10,000 signatures and eight hours of polls by one host and what
                    it holds before and after, many threads, other programs at the card, an attacker for a minute
+  bench            how long a person waits, next to OpenSC's driver and to the bare commands; prints a table, and draws
+                   docs/benchmark.svg
   model            10,000 random sequences of calls against a model, 10,000 chips drawn at random, and all histories of
                    a PIN in full
   fuzz [TARGET...] fuzz the module, a minute for each target (JPKI_FUZZ_SECONDS)
@@ -490,6 +492,16 @@ command_soak() {
         sessions:: soak:: threads:: isolation:: ends:: adversary_)
 }
 
+# Ratios hold on any machine that has nothing else to do.
+command_bench() {
+    local opensc
+    prepare pkcs11-tool:opensc
+    opensc=$(compgen -G '/usr/lib*/*/opensc-pkcs11.so' || compgen -G '/usr/lib*/opensc-pkcs11.so')
+    (cd "$ROOT" && cargo build --quiet --release --locked --package bench)
+    mkdir -p "$ROOT/docs"
+    "$TARGET/release/bench" run "$MODULE" "${opensc%%$'\n'*}" "$ROOT/docs/benchmark.svg"
+}
+
 command_model() {
     prepare
     (cd "$ROOT" && PROPTEST_CASES=10000 JPKI_LOTTERY=10000 cargo test --locked --release --test module -- model:: lottery::)
@@ -518,7 +530,7 @@ main() {
     local name=${1:-test}
     (($# == 0)) || shift
     case $name in
-    test | prepare | rust | client | demo | soak | model | fuzz | deny | stack | package | rpm) "command_$name" "$@" ;;
+    test | prepare | rust | client | demo | soak | bench | model | fuzz | deny | stack | package | rpm) "command_$name" "$@" ;;
     help | --help | -h) usage ;;
     *)
         usage >&2
