@@ -28,11 +28,15 @@ pub enum Mistake {
     },
     /// There is no such key. `None` for one that is no word.
     UnknownKey(Option<String>),
+    /// A key that protects stands at a wrong place, or in another spelling. It holds.
+    Misplaced(&'static str),
 }
 
 /// Why a file is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
+    /// It is named, or a link leads to it, and it is not there.
+    Absent,
     /// It is not TOML.
     Syntax {
         /// The line of the first error.
@@ -77,6 +81,7 @@ impl fmt::Display for Complaint {
             Mistake::Value { key, wanted } => write!(out, "{key} has a value that it cannot have ({wanted})"),
             Mistake::UnknownKey(Some(key)) => write!(out, "unknown key {key}"),
             Mistake::UnknownKey(None) => out.write_str("an unknown key"),
+            Mistake::Misplaced(key) => write!(out, "{key} is at a wrong place, or misspelt; it is taken"),
         }
     }
 }
@@ -84,6 +89,7 @@ impl fmt::Display for Complaint {
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Absent => out.write_str("no such file"),
             Self::Syntax { line } => write!(out, "a syntax error in line {line}"),
             Self::TooDeep => out.write_str("nested too deeply"),
             Self::TooLong => out.write_str("too long"),

@@ -29,6 +29,17 @@ const MAX_BYTES: u64 = 64 * 1024;
 /// The user who owns the system's file.
 const ROOT: u32 = 0;
 
+/// Where a file is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Where the system's stands.
+    System,
+    /// Where the user's may stand. A home that may not be entered has none.
+    Home,
+    /// Where the user says that it is.
+    Named,
+}
+
 /// Why a file gives no text.
 enum Missing {
     /// There is none.
@@ -46,7 +57,7 @@ impl Config {
     /// and logs nothing.
     #[must_use]
     pub fn load(environment: &Environment) -> Self {
-        let system = read(Path::new(SYSTEM_FILE), ROOT, false);
+        let system = read(Path::new(SYSTEM_FILE), ROOT, Place::System);
         let mut config = if environment.secure_execution {
             Self { log_level: LevelFilter::Off, log_file: None, ..Self::of(system, Parsed::default()) }
         } else {
@@ -63,11 +74,11 @@ impl Config {
 fn user_settings(user: u32) -> Parsed {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let mut parsed = match set(FILE_VARIABLE) {
-        Some(file) => read(&file, user, false),
+        Some(file) => read(&file, user, Place::Named),
         None => {
             let folder = set("XDG_CONFIG_HOME").filter(|folder| folder.is_absolute());
             let folder = folder.or_else(|| Some(set("HOME")?.join(".config")));
-            folder.map_or_else(Parsed::default, |folder| read(&folder.join(FILE_NAME), user, true))
+            folder.map_or_else(Parsed::default, |folder| read(&folder.join(FILE_NAME), user, Place::Home))
         }
     };
     if let Some(level) = env::var_os(LEVEL_VARIABLE) {
@@ -77,13 +88,14 @@ fn user_settings(user: u32) -> Parsed {
     parsed
 }
 
-/// Reads a file that only `owner` or root can have written. Beside no file, one in a home that may
-/// not be entered says nothing either: `may_be_closed`.
-fn read(path: &Path, owner: u32, may_be_closed: bool) -> Parsed {
+/// Reads a file that only `owner` or root can have written. One that is named and not there may have
+/// held what protects.
+fn read(path: &Path, owner: u32, place: Place) -> Parsed {
     let mut parsed = match read_text(path, owner) {
         Ok(text) => Parsed::of(&text),
+        Err(Missing::NoFile) if place == Place::Named => Parsed::left_out(Reason::Absent),
         Err(Missing::NoFile) => return Parsed::default(),
-        Err(Missing::NoWay) if may_be_closed => return Parsed::default(),
+        Err(Missing::NoWay) if place == Place::Home => return Parsed::default(),
         Err(Missing::NoWay) => Parsed::left_out(Reason::NoWay),
         Err(Missing::LeftOut(reason)) => Parsed::left_out(reason),
     };
@@ -98,6 +110,8 @@ fn read_text(path: &Path, owner: u32) -> Result<String, Missing> {
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let file =
         OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.kind() {
+            // A link that leads nowhere.
+            ErrorKind::NotFound if path.symlink_metadata().is_ok() => Missing::LeftOut(Reason::Absent),
             ErrorKind::NotFound | ErrorKind::NotADirectory => Missing::NoFile,
             ErrorKind::PermissionDenied if path.symlink_metadata().is_err() => Missing::NoWay,
             _ => unreadable(error),

@@ -36,6 +36,32 @@ pub(super) struct Parsed {
     pub(super) file: Option<PathBuf>,
 }
 
+/// A setting that protects.
+#[derive(Debug, Clone, Copy)]
+enum Protection {
+    ReserveTries,
+    AskEachTime,
+}
+
+impl Protection {
+    /// Which one a key means, in whatever spelling.
+    fn meant_by(key: &str) -> Option<Self> {
+        let letters: String = key.chars().filter(char::is_ascii_alphabetic).collect();
+        match letters.to_ascii_lowercase() {
+            letters if letters.contains("reserve") => Some(Self::ReserveTries),
+            letters if letters.contains("alwaysauth") => Some(Self::AskEachTime),
+            _ => None,
+        }
+    }
+
+    fn key(self) -> &'static str {
+        match self {
+            Self::ReserveTries => "reserve_tries",
+            Self::AskEachTime => "always_authenticate",
+        }
+    }
+}
+
 impl Parsed {
     /// Reads a text.
     pub(super) fn of(text: &str) -> Self {
@@ -66,17 +92,14 @@ impl Parsed {
         for (key, value) in table {
             match (key.as_str(), value) {
                 ("slots", _) => self.take_slots(value),
-                ("always_authenticate", Value::Boolean(on)) => self.always_authenticate = Some(*on),
+                ("always_authenticate", Value::Boolean(_)) => self.protect(Protection::AskEachTime, value),
                 ("always_authenticate", _) => {
-                    self.always_authenticate = Some(true);
+                    self.protect(Protection::AskEachTime, value);
                     self.complain(key, Wanted::Taken("true"));
                 }
-                ("reserve_tries", Value::Integer(count @ 0..)) => {
-                    // Never more than all but one: see `PinState`.
-                    self.reserve_tries = Some(u8::try_from(*count).unwrap_or(u8::MAX));
-                }
+                ("reserve_tries", Value::Integer(0..)) => self.protect(Protection::ReserveTries, value),
                 ("reserve_tries", _) => {
-                    self.reserve_tries = Some(1);
+                    self.protect(Protection::ReserveTries, value);
                     self.complain(key, Wanted::Taken("1"));
                 }
                 ("ca_certificates", _) => self.take_ca_certificates(value),
@@ -84,9 +107,50 @@ impl Parsed {
                 ("readers", Value::Table(readers)) => self.take_readers(readers),
                 ("log", Value::Table(log)) => self.take_log(log),
                 ("readers" | "log", _) => self.complain(key, Wanted::Table),
-                (unknown, _) => self.complain_of_unknown("", unknown),
+                (unknown, _) => self.take_unknown("", unknown, value),
             }
         }
+    }
+
+    /// Takes a value that protects. One that cannot be read is a strict one, and the stricter of two
+    /// holds.
+    fn protect(&mut self, protection: Protection, value: &Value) {
+        match protection {
+            Protection::ReserveTries => {
+                let count = value.as_integer().filter(|count| *count >= 0);
+                // Never more than all but one: see `PinState`.
+                let count = count.map_or(1, |count| u8::try_from(count).unwrap_or(u8::MAX));
+                self.reserve_tries = self.reserve_tries.max(Some(count));
+            }
+            Protection::AskEachTime => {
+                self.always_authenticate = self.always_authenticate.max(value.as_bool().or(Some(true)));
+            }
+        }
+    }
+
+    /// A key that does not exist, or not here. One that protects holds nevertheless: a line that is
+    /// added at the end of a file belongs to the last table.
+    fn take_unknown(&mut self, table: &str, key: &str, value: &Value) {
+        if !self.take_misplaced(key, value) {
+            self.complain_of_unknown(table, key);
+        }
+    }
+
+    /// Whether there was a setting that protects.
+    fn take_misplaced(&mut self, key: &str, value: &Value) -> bool {
+        let protection = Protection::meant_by(key);
+        if let Some(protection) = protection {
+            self.protect(protection, value);
+            self.complaints.push(Complaint { file: None, mistake: Mistake::Misplaced(protection.key()) });
+        }
+        let within = match value {
+            Value::Table(table) => {
+                table.iter().filter(|(key, value)| self.take_misplaced(key, value)).count()
+            }
+            Value::Array(values) => values.iter().filter(|value| self.take_misplaced("", value)).count(),
+            _ => 0,
+        };
+        protection.is_some() || within > 0
     }
 
     fn take_slots(&mut self, value: &Value) {
@@ -131,7 +195,7 @@ impl Parsed {
                 ("extended_length", ..) => {
                     self.complain("readers.extended_length", Wanted::OneOf(&["true", "false"]))
                 }
-                (unknown, ..) => self.complain_of_unknown("readers.", unknown),
+                (unknown, ..) => self.take_unknown("readers.", unknown, value),
             }
         }
         self.readers = Some(filter);
@@ -146,7 +210,7 @@ impl Parsed {
                 }
                 ("level", _) => self.take_level("log.level", ""),
                 ("file", _) => self.complain("log.file", Wanted::AbsolutePath),
-                (unknown, _) => self.complain_of_unknown("log.", unknown),
+                (unknown, _) => self.take_unknown("log.", unknown, value),
             }
         }
     }
@@ -200,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_complaint_quotes_the_file() {
+    fn rule_12_no_complaint_quotes_the_file() {
         for text in
             ["pin = 4649x", "pin = 4649", "4649 = 1", "slots = 4649", "[log]\nlevel = \"4649\"\nfile = 4649"]
         {
@@ -210,6 +274,25 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_setting_that_protects_holds_at_a_wrong_place_and_in_another_spelling() {
+        for text in [
+            "[readers]\nuse = \"*\"\n[log]\nlevel = \"info\"\nreserve_tries = 1\nalways_authenticate = true\n",
+            "[readers]\nreserve_tries = 1\nalways_authenticate = \"yes\"\n",
+            "reserve-tries = 1\nAlways_Authenticate = true\n",
+            "[jpki]\nreserve_tries = 1\n[jpki.pin]\nalways_authenticate = 1\n",
+            "[[pins]]\nReserveTries = \"one\"\nalwaysAuthenticate = true\n",
+        ] {
+            let parsed = Parsed::of(text);
+            assert_eq!((parsed.reserve_tries, parsed.always_authenticate), (Some(1), Some(true)), "{text}");
+            assert_eq!(parsed.complaints.len(), 2, "{text}: {:?}", parsed.complaints);
+        }
+        let twice = Parsed::of("reserve_tries = 0\nalways_authenticate = false\n[log]\nreserve_tries = 2\n");
+        assert_eq!((twice.reserve_tries, twice.always_authenticate), (Some(2), Some(false)));
+        let weaker = Parsed::of("reserve_tries = 2\n[log]\nreserve_tries = 1\nalways_authenticate = false\n");
+        assert_eq!((weaker.reserve_tries, weaker.always_authenticate), (Some(2), Some(false)));
     }
 
     #[test]

@@ -139,11 +139,27 @@ fn of_the_systems_value_and_the_users_the_stricter_one_holds() {
 #[test]
 fn a_file_that_cannot_be_taken_keeps_one_try() {
     let scene = Scene::new("# nothing\n");
-    for text in ["reserve_tries = \"one\"\n", "[[["] {
+    // The last one is a line that was added at the end of the file that is installed.
+    for text in ["reserve_tries = \"one\"\n", "[[[", "[readers]\n[log]\nreserve_tries = 1\n"] {
         let file = user_file(&scene, text);
         let mut host = scene.start(true, |command| {
             command.env("JPKI_PKCS11_CONF", &file);
         });
         scene.assert_one_try_is_kept(&mut host, text);
     }
+}
+
+/// What is named and not there may have reserved tries, and so may what a link in /etc leads to.
+#[test]
+fn a_file_that_is_missing_where_one_is_meant_keeps_one_try() {
+    let scene = Scene::new("# nothing\n");
+    let nowhere = scene.stack.directory().join("nowhere.toml");
+    let mut host = scene.start(true, |command| {
+        command.env("JPKI_PKCS11_CONF", &nowhere);
+    });
+    scene.assert_one_try_is_kept(&mut host, "named");
+    fs::remove_file(scene.etc.join("jpki-pkcs11.toml")).unwrap();
+    std::os::unix::fs::symlink(&nowhere, scene.etc.join("jpki-pkcs11.toml")).unwrap();
+    let mut host = scene.start(true, |_| {});
+    scene.assert_one_try_is_kept(&mut host, "linked");
 }

@@ -221,7 +221,7 @@ fn a_bad_configuration_is_one_line_in_the_log_and_changes_nothing() {
 
 /// Many systems give each user a group of its own, and a umask that lets that group write.
 #[test]
-fn a_configuration_that_a_group_may_write_is_taken_if_the_group_is_its_owners_alone() {
+fn rule_10_a_configuration_that_a_group_may_write_is_taken_if_the_group_is_its_owners_alone() {
     let (user, group) = fs::metadata("/proc/self").map(|own| (own.uid(), own.gid())).unwrap();
     let lines = |path| fs::read_to_string(path).unwrap();
     let field = |line: &str, number| line.split(':').nth(number).unwrap_or_default().to_owned();
@@ -390,7 +390,7 @@ fn assert_has_no_pin(text: &str, canaries: &[Canary]) {
 }
 
 #[test]
-fn no_log_has_a_pin_in_it() {
+fn rule_12_no_log_has_a_pin_or_its_length_in_it() {
     let stack = stack(true);
     let (log, err) = (stack.directory().join("trace.log"), stack.directory().join("standard-error"));
     let mut host = Child::with(&stack, |command| {
@@ -407,6 +407,21 @@ fn no_log_has_a_pin_in_it() {
     });
     let canaries = use_pins(&stack, &mut host);
     assert_has_no_pin(&fs::read_to_string(&err).unwrap(), &canaries);
+}
+
+/// A configuration may hold what does not belong there: no complaint quotes it.
+#[test]
+fn rule_12_no_log_quotes_the_configuration() {
+    let stack = stack(true);
+    for text in
+        ["pin = 4649x\n", "pin = 4649\n", "4649 = 1\n", "slots = \"4649\"\n", "[log]\nfile = \"4649\"\n"]
+    {
+        let file = stack.directory().join("quoted.toml");
+        fs::write(&file, text).unwrap();
+        let (_, log) = tokens_with(&stack, &file, Child::spawn);
+        assert!(log.lines().count() == 1 && log.contains("quoted.toml"), "{text}: {log}");
+        assert!(!log.contains("4649"), "{text}: {log}");
+    }
 }
 
 #[test]

@@ -69,6 +69,13 @@ pub(crate) fn mistake(language: Language, complaint: &Complaint) -> String {
         Mistake::UnknownKey(None) => {
             say!(language, "{source}: a key that there is not", "{source}: 存在しないキーがあります")
         }
+        Mistake::Misplaced(key) => {
+            say!(
+                language,
+                "{source}: {key} is at a wrong place, or misspelt; it is in force",
+                "{source}: {key} の場所またはつづりが正しくありませんが、有効です"
+            )
+        }
     }
 }
 
@@ -77,6 +84,7 @@ fn left_out(language: Language, reason: &Reason) -> String {
         Reason::Syntax { line } => {
             say!(language, "a syntax error in line {line}", "{line} 行目に文法の誤りがあります")
         }
+        Reason::Absent => say!(language, "there is no such file", "ファイルがありません"),
         Reason::TooDeep => say!(language, "its tables are nested too deeply", "テーブルの入れ子が深すぎます"),
         Reason::TooLong => say!(language, "it is too long", "長すぎます"),
         Reason::NotUtf8 => say!(language, "it is not UTF-8", "UTF-8 ではありません"),
