@@ -12,7 +12,7 @@
 # of the current directory, which is empty at first and removed at the end.
 #
 # What a script needs stands in lines "# needs:", as "test for its presence:Debian package", or as the name of a function
-# unpack_* or build_* of pkcs11-tests.sh. Every script needs:
+# unpack_* or build_* of tests/needs.sh. Every script needs:
 #
 # needs: pkcs11-tool:opensc openssl:openssl script:bsdutils
 set -euo pipefail
