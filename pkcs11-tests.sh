@@ -169,7 +169,8 @@ command_package() {
     install_packages "${BUILD_PACKAGES[@]}" dpkg-shlibdeps:dpkg-dev
     build_cargo_deb
     build
-    (cd "$ROOT" && umask 022 && "$TARGET/tools/bin/cargo-deb" deb --quiet --locked --no-build --multiarch same \
+    "$ROOT/conf/install.sh" documents "$TARGET/release/share"
+    (cd "$ROOT" && umask 022 && "$TARGET/tools/bin/cargo-deb" deb --quiet --locked --no-build --multiarch foreign \
         --output "$TARGET/debian/")
 }
 
@@ -177,6 +178,7 @@ command_rpm() {
     install_packages "${BUILD_PACKAGES[@]}"
     build_cargo_generate_rpm
     build
+    "$ROOT/conf/install.sh" documents "$TARGET/release/share"
     mkdir -p "$TARGET/generate-rpm"
     (cd "$ROOT" && "$TARGET/tools/bin/cargo-generate-rpm" generate-rpm --target-dir "$TARGET" --output "$TARGET/generate-rpm/")
     printf '%s\n' "$TARGET"/generate-rpm/*.rpm

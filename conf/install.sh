@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the module that cargo has built, or takes it away again. See --help.
+# Installs the module and the command that cargo has built, or takes them away again. See --help.
 #
 # Both commands first lay out all files in an empty directory. `install` copies them, `uninstall` removes their names.
 set -euo pipefail
@@ -8,17 +8,27 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(dirname "$HERE")
 readonly HERE ROOT
 readonly NAMES=(jpki-pkcs11.so jpki-pkcs11-auth.so jpki-pkcs11-sign.so)
+# What the command prints of itself: the file below share, the locale, the arguments.
+readonly PRINTED=(
+    'man/man1/jpki-pkcs11.1 C manual'
+    'man/ja/man1/jpki-pkcs11.1 ja_JP.UTF-8 manual'
+    'bash-completion/completions/jpki-pkcs11 C completions bash'
+    'zsh/site-functions/_jpki-pkcs11 C completions zsh'
+    'fish/vendor_completions.d/jpki-pkcs11.fish C completions fish'
+)
 
 usage() {
     cat <<END
 usage: conf/install.sh [install | uninstall] [OPTION...]
+       conf/install.sh documents DIR    manual pages and completions, for a package: DIR/man and so on
 
   --prefix PREFIX   where to: /usr if not given, else PREFIX or \$PREFIX. /usr and /usr/local need root's rights;
                     \$HOME/.local does not.
   --destdir DIR     put DIR before every path, to make a package (or \$DESTDIR)
-  --library FILE    the library that cargo has built, target/release/libjpki_pkcs11.so if not given
+  --library FILE    the library that cargo has built, target/release/libjpki_pkcs11.so if not given; the command
+                    jpki-pkcs11 is beside it
 
-First: cargo build --release --locked
+First: cargo build --release --locked --features command
 END
 }
 
@@ -75,8 +85,35 @@ stage() {
             ln -s "$(basename "$modules")/$name" "$stage$(dirname "$modules")/$name"
         done
     fi
+    install -D -m 755 "$(program_of "$1")" "$stage$prefix/bin/jpki-pkcs11"
     stage_p11_kit
     stage_documents
+    print_documents "$1" "$stage$prefix/share"
+    # Debian's zsh looks elsewhere than others for what packages bring.
+    if [[ $prefix == /usr && -e /etc/debian_version ]]; then
+        mv "$stage/usr/share/zsh/site-functions" "$stage/usr/share/zsh/vendor-completions"
+    fi
+}
+
+# program_of LIBRARY: the command, which cargo puts beside it.
+program_of() {
+    if [[ $1 == /dev/null ]]; then
+        printf '%s\n' "$1"
+    else
+        printf '%s/jpki-pkcs11\n' "$(dirname "$1")"
+    fi
+}
+
+# print_documents LIBRARY DIRECTORY: what the command prints of itself; empty files without a library.
+print_documents() {
+    local entry file locale arguments program
+    program=$(program_of "$1")
+    for entry in "${PRINTED[@]}"; do
+        read -r file locale arguments <<<"$entry"
+        install -D -m 644 /dev/null "$2/$file"
+        # shellcheck disable=SC2086 # two words
+        [[ $program == /dev/null ]] || LC_ALL=$locale "$program" $arguments >"$2/$file"
+    done
 }
 
 stage_p11_kit() {
@@ -101,7 +138,7 @@ stage_documents() {
 
 command_install() {
     local name
-    [[ -r $library ]] || die "$library is missing. Build it first: cargo build --release --locked"
+    must_be_built
     stage "$library"
     # Files in use are replaced, not written over. Directories that exist stay as they are.
     find "$stage" ! -type d -printf '/%P\0' | while IFS= read -r -d '' name; do
@@ -112,6 +149,19 @@ command_install() {
     if [[ $prefix != /usr && $(p11_kit_directory) == "$prefix"/* ]]; then
         printf 'p11-kit does not look there: copy %s to /etc/pkcs11/modules\n' "$(p11_kit_directory)/jpki.module"
     fi
+}
+
+command_documents() {
+    must_be_built
+    umask 022
+    print_documents "$library" "$documents"
+}
+
+must_be_built() {
+    local file
+    for file in "$library" "$(program_of "$library")"; do
+        [[ -r $file ]] || die "$file is missing. Build it first: cargo build --release --locked --features command"
+    done
 }
 
 # Removes the files, and the directories that are empty without them: below PREFIX/lib and PREFIX/share, and in a DIR of
@@ -140,6 +190,12 @@ case ${1:-} in
 install | uninstall)
     command=$1
     shift
+    ;;
+documents)
+    command=$1
+    documents=${2:-}
+    [[ $documents ]] || die "documents wants a directory"
+    shift 2
     ;;
 help | --help | -h)
     usage

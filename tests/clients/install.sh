@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What a user installs: the Debian package, the RPM package and what conf/install.sh installs. pkcs11-tool uses the module
-# from where they put it, under each of its names. Removing leaves nothing.
+# from where they put it, under each of its names; the command runs, with its manual pages and completions. Removing leaves
+# nothing.
 #
 # needs: dpkg-shlibdeps:dpkg-dev modutil:libnss3-tools rpm:rpm p11-kit:p11-kit cargo_deb cargo_generate_rpm
 source "$(dirname "$0")/lib.sh"
@@ -96,6 +97,24 @@ p11_kit_file_fits() {
     module=$(sed -n 's/^module: //p' "$file")
     [[ $module == /* ]] || module=$(modules_in "$1" | sed "s|^$1||")/$module
     [[ -r $1$module ]]
+}
+
+# command_is_there PREFIX ZSH-FOLDER: the command sees the card, and brings a manual page in two languages, and what three
+# shells complete with.
+command_is_there() {
+    "$1/bin/jpki-pkcs11" >status
+    grep -qx 'All is well.' status
+    equal 1 "$("$1/bin/jpki-pkcs11" ssh-key | grep -c '^ssh-rsa ')"
+    manual "$1/share/man/man1" | grep -q 'Change a PIN'
+    manual "$1/share/man/ja/man1" | grep -q '暗証番号を変更します'
+    bash -n "$1/share/bash-completion/completions/jpki-pkcs11"
+    grep -q '^#compdef jpki-pkcs11' "$1/share/zsh/$2/_jpki-pkcs11"
+    grep -q 'complete -c jpki-pkcs11' "$1/share/fish/vendor_completions.d/jpki-pkcs11.fish"
+}
+
+# manual DIRECTORY: the page there, which a package may have compressed.
+manual() {
+    gzip --decompress --stdout --force "$1"/jpki-pkcs11.1*
 }
 
 nobody_else_may_write() {
@@ -219,6 +238,7 @@ if command -v dpkg-deb >/dev/null; then
     check "package: two names in one process" two_names_in_one_process root
     check "package: both keys sign" both_keys_sign root
     check "package: documents and examples" documents_are_there root
+    check "package: the command" command_is_there root/usr vendor-completions
     check "package: the p11-kit file names the module" p11_kit_file_fits root usr/share/p11-kit/modules/jpki.module
     check "dpkg removes it without a rest" removes_the_package
 fi
@@ -228,6 +248,7 @@ check "the RPM package says what it needs" rpm_says_what_it_needs
 check "the RPM package is unpacked" unpacks_the_rpm
 check "RPM: each name shows its slots" each_name_shows_its_slots rpm
 check "RPM: three files" names_are_three_files rpm
+check "RPM: the command" command_is_there rpm/usr site-functions
 check "RPM: the p11-kit file is there" test -r rpm/usr/share/p11-kit/modules/jpki.module
 
 check "install" install_script install --destdir "$PWD/usr"
@@ -238,6 +259,7 @@ check "two names in one process" two_names_in_one_process usr
 check "both keys sign" both_keys_sign usr
 check "the p11-kit file names the module" p11_kit_file_fits usr usr/share/p11-kit/modules/jpki.module
 check "the examples fit" examples_fit usr
+check "the command" command_is_there usr/usr vendor-completions
 check "everybody may read, nobody else may write" nobody_else_may_write usr
 check "uninstall" install_script uninstall --destdir "$PWD/usr"
 check "nothing is left" is_empty usr
@@ -246,6 +268,7 @@ check "install --prefix /usr/local" install_script install --prefix /usr/local -
 check "each name shows its slots, /usr/local" each_name_shows_its_slots local
 check "the p11-kit file names the module, /usr/local" p11_kit_file_fits local etc/pkcs11/modules/jpki.module
 check "the examples fit, /usr/local" examples_fit local
+check "the command, /usr/local" command_is_there local/usr/local site-functions
 check "uninstall --prefix /usr/local" install_script uninstall --prefix /usr/local --destdir "$PWD/local"
 check "nothing is left of /usr/local" is_empty local
 
@@ -255,6 +278,7 @@ check "uninstall --prefix, without --destdir" install_script uninstall --prefix 
 check "no file is left in the own prefix" equal '' "$(find own ! -type d)"
 
 check "install --prefix ~/.local" install_script install --prefix "$HOME/.local"
+check "the command, ~/.local" command_is_there "$HOME/.local" site-functions
 check "each name shows its slots, ~/.local" each_name_shows_its_slots "$HOME/.local"
 # p11-kit does not read root's own module files.
 if ((EUID != 0)); then check "p11-kit finds the module, ~/.local" p11_kit_shows_both; fi
