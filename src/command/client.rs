@@ -16,8 +16,8 @@ use jpki_pkcs11::os::Environment;
 
 use crate::pin::Secret;
 
-/// How long the readers may take all together. A card takes a second or two; another program's transaction has no
-/// limit.
+/// How long the readers may take all together. A card takes a second or two; another program's
+/// transaction has no limit.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The module, until this is dropped.

@@ -1,7 +1,8 @@
-//! `jpki-pkcs11`: says how reader, card and certificates stand, puts the module into programs, and changes PINs.
+//! `jpki-pkcs11`: says how reader, card and certificates stand, puts the module into programs, and
+//! changes PINs.
 //!
-//! The top layer, over [`jpki_pkcs11::module`]: it uses a [`Module`](jpki_pkcs11::module::Module) as every client
-//! does, and has no way of its own to the card.
+//! The top layer, over [`jpki_pkcs11::module`]: it uses a [`Module`](jpki_pkcs11::module::Module)
+//! as every client does, and has no way of its own to the card.
 //!
 //! | module | what it owns |
 //! |---|---|

@@ -33,8 +33,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The two streams of the command, and its language. A reader of them that has gone is no failure: nothing is lost that
-/// anyone waits for.
+/// The two streams of the command, and its language. A reader of them that has gone is no failure.
 pub(crate) struct Output {
     language: Language,
     results: Box<dyn Write>,

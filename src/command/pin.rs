@@ -1,4 +1,5 @@
-//! PINs as they are typed. They come from the terminal alone: never from an argument, the environment or a pipe.
+//! PINs as they are typed. They come from the terminal alone: never from an argument, the
+//! environment or a pipe.
 
 use jpki_pkcs11::jpki::pin::PinEntry;
 use jpki_pkcs11::os::{HiddenInput, LockedMemory, SecretMemory, SecretPage, Typed};

@@ -1,4 +1,5 @@
-//! `ssh-key`: the authentication key as OpenSSH writes it (RFC 4253, 6.6; sshd(8), AUTHORIZED_KEYS FILE FORMAT).
+//! `ssh-key`: the authentication key as OpenSSH writes it (RFC 4253, 6.6; sshd(8), AUTHORIZED_KEYS
+//! FILE FORMAT).
 
 use jpki_pkcs11::jpki::credential::Credential;
 use jpki_pkcs11::jpki::key::PublicKey;

@@ -1,5 +1,5 @@
-//! `status`: how service, readers, card, certificates and configuration stand. It costs no try, and sends a PIN only
-//! with `--login`.
+//! `status`: how service, readers, card, certificates and configuration stand. It costs no try, and
+//! sends a PIN only with `--login`.
 
 pub(crate) mod report;
 

@@ -1,7 +1,8 @@
-//! Every message of the command, in English and in Japanese next to each other. Below, a file for each subject.
+//! Every message of the command, in English and in Japanese next to each other. Below, a file for
+//! each subject.
 //!
-//! A message is a function that takes the [`Language`] first. The Japanese terms are those of the municipal offices:
-//! 利用者証明用電子証明書, 署名用電子証明書, 暗証番号, ロック, 失効, 更新, 市区町村の窓口.
+//! A message is a function that takes the [`Language`] first. The Japanese terms are those of the
+//! municipal offices: 利用者証明用電子証明書, 署名用電子証明書, 暗証番号, ロック, 失効, 更新, 市区町村の窓口.
 
 pub(crate) mod card;
 pub(crate) mod configuration;
@@ -24,8 +25,8 @@ pub(crate) enum Language {
 }
 
 impl Language {
-    /// The language of messages as the environment has it (POSIX, 8.2: the first of `LC_ALL`, `LC_MESSAGES` and `LANG`
-    /// that is set and not empty).
+    /// The language of messages as the environment has it (POSIX, 8.2: the first of `LC_ALL`,
+    /// `LC_MESSAGES` and `LANG` that is set and not empty).
     pub(crate) fn of_environment() -> Self {
         let names = ["LC_ALL", "LC_MESSAGES", "LANG"];
         let set = names.iter().filter_map(env::var_os).find(|value| !value.is_empty());
@@ -46,8 +47,8 @@ impl Language {
     }
 }
 
-/// One message with variables in both languages: `say!(language, "English {}", "日本語 {}", value)`. Names in braces are those of
-/// variables in scope.
+/// One message with variables in both languages: `say!(language, "English {}", "日本語 {}", value)`.
+/// Names in braces are those of variables in scope.
 macro_rules! say {
     ($language:expr, $english:literal, $japanese:literal $(, $value:expr)* $(,)?) => {
         match $language {

@@ -1,4 +1,5 @@
-//! What can be wrong with the configuration. No line of a file is quoted: it may hold what does not belong there.
+//! What can be wrong with the configuration. No line of a file is quoted: it may hold what does not
+//! belong there.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -2,8 +2,8 @@
 
 use super::certificate::{Certificate, Date};
 
-/// How long before its end a certificate can be renewed, by how long it is valid. A new generation of cards, with
-/// certificates of ten years, is planned with a whole year.
+/// How long before its end a certificate can be renewed, by how long it is valid. A new generation
+/// of cards, with certificates of ten years, is planned with a whole year.
 const WINDOWS: [Window; 2] =
     [Window { longest_years: 6, months: 3 }, Window { longest_years: u16::MAX, months: 12 }];
 

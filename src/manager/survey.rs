@@ -1,5 +1,5 @@
-//! What a person is shown of a reader and its card: more than clients ask for, as plain data. Costs no try, and sends
-//! no PIN but that of a login that there is.
+//! What a person is shown of a reader and its card: more than clients ask for, as plain data. Costs
+//! no try, and sends no PIN but that of a login that there is.
 
 use std::sync::Arc;
 

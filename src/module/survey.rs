@@ -42,8 +42,8 @@ impl Module {
         })
     }
 
-    /// What can be said of the card in a reader. It costs no try. Waits while another program has a transaction on the
-    /// card, without limit, as every call to the card does.
+    /// What can be said of the card in a reader. It costs no try. Waits while another program has a
+    /// transaction on the card, without limit, as every call to the card does.
     ///
     /// # Errors
     /// What keeps the card from being used.

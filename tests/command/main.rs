@@ -1,5 +1,5 @@
-//! The command `jpki-pkcs11`, as people use it: the program that Cargo has built, over a PC/SC service that the test
-//! describes, with a home of its own.
+//! The command `jpki-pkcs11`, as people use it: the program that Cargo has built, over a PC/SC
+//! service that the test describes, with a home of its own.
 //!
 //! It needs the feature `command`, without which there is no such program.
 

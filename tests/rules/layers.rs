@@ -71,7 +71,8 @@ fn imports_point_down() {
     }
 }
 
-/// What the command may name of the library: the module as every client uses it, and plain data that comes with it.
+/// What the command may name of the library: the module as every client uses it, and plain data
+/// that comes with it.
 const FOR_THE_COMMAND: [&str; 7] = ["config", "error", "handle", "jpki", "logging", "module", "os"];
 
 /// The root of the command is `command/main.rs`: `crate` is the command there.

@@ -1,5 +1,5 @@
-//! The report as text: a line for each thing, with `!` where there is something to do and `?` where something cannot be
-//! told.
+//! The report as text: a line for each thing, with `!` where there is something to do and `?` where
+//! something cannot be told.
 
 use jpki_pkcs11::config::complaint::Complaint;
 use jpki_pkcs11::jpki::credential::Credential;
@@ -45,7 +45,8 @@ fn print_programs(found: &Found, output: &mut Output) {
     }
 }
 
-/// An empty reader, one that is left alone, or a card of another kind, is nothing to do where another card can be used.
+/// An empty reader, one that is left alone, or a card of another kind, is nothing to do where
+/// another card can be used.
 fn print_reader(reader: &Reader, is_any_usable: bool, output: &mut Output) {
     let language = output.language();
     output.line(&status::reader(language, reader));

@@ -1,5 +1,5 @@
-//! What `status` says, as plain data: `--json` prints it as it is, and the text is made of it. The names of fields and
-//! values are for scripts: they stay.
+//! What `status` says, as plain data: `--json` prints it as it is, and the text is made of it. The
+//! names of fields and values are for scripts: they stay.
 
 use jpki_pkcs11::jpki::credential::Credential;
 use serde::Serialize;
@@ -297,7 +297,8 @@ impl Report {
         self.readers.iter().any(|reader| reader.state == ReaderState::Ready)
     }
 
-    /// What comes of everything. A card of another kind, or none, matters only where no card can be used.
+    /// What comes of everything. A card of another kind, or none, matters only where no card can be
+    /// used.
     pub(crate) fn exit(&self) -> Exit {
         let readers = self.readers.iter().map(Reader::exit).max().unwrap_or(Exit::Well);
         let card = if self.is_any_usable() { Exit::Well } else { Exit::ToDo };

@@ -1,7 +1,7 @@
 //! The terminal of the process, and secrets that are typed at it.
 //!
-//! No crate for this: those that there are gather what is typed in strings that grow, and leave its beginning behind in
-//! freed memory. Here each byte goes from the kernel into a locked page.
+//! No crate for this: those that there are gather what is typed in strings that grow, and leave its
+//! beginning behind in freed memory. Here each byte goes from the kernel into a locked page.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -15,8 +15,8 @@ use crate::os::SecretPage;
 #[derive(Debug)]
 pub struct Terminal(File);
 
-/// A terminal that does not show what is typed, as long as this lives. Keys make no signal meanwhile: a process that one
-/// ends would leave the terminal so.
+/// A terminal that does not show what is typed, as long as this lives. Keys make no signal
+/// meanwhile: a process that one ends would leave the terminal so.
 #[derive(Debug)]
 pub struct HiddenInput<'a> {
     terminal: &'a Terminal,
@@ -100,15 +100,16 @@ impl Terminal {
     }
 
     fn set_mode(&self, mode: &libc::termios) -> io::Result<()> {
-        // SAFETY: the descriptor is open, and the mode is one that the system gave, with flags of its own.
+        // SAFETY: the descriptor is open, and the mode is one that the system gave, with flags of
+        // its own.
         let result = unsafe { libc::tcsetattr(self.0.as_raw_fd(), libc::TCSANOW, mode) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 }
 
 impl HiddenInput<'_> {
-    /// Shows `prompt` and reads a line into a page, without its end. Backspace and Ctrl-U erase. What was erased is
-    /// wiped.
+    /// Shows `prompt` and reads a line into a page, without its end. Backspace and Ctrl-U erase.
+    /// What was erased is wiped.
     ///
     /// # Errors
     /// When the terminal is gone.

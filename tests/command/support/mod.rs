@@ -30,8 +30,9 @@ pub struct Run {
 }
 
 impl Machine {
-    /// With a service that is described as for the stand-in: see `pcsc_stand_in::command::ENVIRONMENT`. `REQUEST`s have
-    /// spaces for TABs here, and `READER` stands for the reader's name.
+    /// With a service that is described as for the stand-in: see
+    /// `pcsc_stand_in::command::ENVIRONMENT`. `REQUEST`s have spaces for TABs here, and `READER`
+    /// stands for the reader's name.
     pub fn new(service: &str) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);

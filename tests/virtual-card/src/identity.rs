@@ -28,7 +28,8 @@ pub enum Validity {
     Expired,
     /// Ends in thirty days, so that renewal is open.
     Expiring,
-    /// One of ten years, as the next generation of cards is planned with, that ends in two hundred days.
+    /// One of ten years, as the next generation of cards is planned with, that ends in two hundred
+    /// days.
     TenYears,
 }
 
