@@ -162,7 +162,9 @@ drive write letter.odt
 mark=$(card mark)
 check "a document is signed after one password dialog" first_document
 near_figure_since "$mark" 'a document' "a signed document"
-check_figure 'a PDF after that' "a PDF is signed without another dialog" export_signed letter.pdf
+mark=$(card mark)
+check "a PDF is signed without another dialog" export_signed letter.pdf
+near_figure_since "$mark" 'a PDF after that' "a PDF after that"
 check "the signed document is read: no dialog" signed_document_is_read
 check "card pulled at the signature: a message, no file" pulled_at_the_signature
 check "card removed: no certificate" export_refused removed.pdf
