@@ -126,7 +126,7 @@ stage_p11_kit() {
 # The examples name the folders of Debian on a PC. The installed ones name the folders of this system.
 stage_documents() {
     local directory=$stage$prefix/share/doc/jpki-pkcs11 file
-    install -D -m 644 -t "$directory" "$ROOT/README.md" "$ROOT/CHANGELOG.md" "$ROOT/LICENSE"
+    install -D -m 644 -t "$directory" "$ROOT"/{README.md,README.ja.md,CHANGELOG.md,LICENSE}
     for file in "$HERE"/*.{cfg,cnf,conf,json,toml,yml}; do
         install -D -m 644 -t "$directory/examples" "$file"
         sed -i -e "s|/usr/lib/x86_64-linux-gnu/pkcs11|$modules|g" \

@@ -145,7 +145,7 @@ package_says_what_it_needs() {
 
 documents_are_there() {
     local name
-    for name in README.md CHANGELOG.md LICENSE copyright examples/jpki-pkcs11.toml; do
+    for name in README.md README.ja.md CHANGELOG.md LICENSE copyright examples/jpki-pkcs11.toml; do
         [[ -s $1/usr/share/doc/jpki-pkcs11/$name ]] || { printf '%s is missing\n' "$name" && return 1; }
     done
     equal "$(find "$ROOT"/conf -name '*.c*' -o -name '*.json' -o -name '*.toml' -o -name '*.yml' | wc -l)" \
