@@ -109,10 +109,11 @@ run_clients() {
     trap - EXIT INT TERM
 }
 
+# The names of all clients but those on request, whose programs are large.
 client_names() {
     local script
     for script in "$CLIENTS"/*.sh; do
-        [[ ! -x $script ]] || basename "$script" .sh
+        [[ ! -x $script ]] || grep -q '^# on request' "$script" || basename "$script" .sh
     done
 }
 
@@ -145,7 +146,8 @@ command_rust() {
 
 command_client() {
     local name
-    (($#)) || die "which client? $(client_names | tr '\n' ' ')"
+    (($#)) || die "which client? $(client_names | tr '\n' ' '); on request: $(grep -l '^# on request' "$CLIENTS"/*.sh |
+        xargs -n 1 basename -s .sh | tr '\n' ' ')"
     for name in "$@"; do
         [[ -x $CLIENTS/$name.sh ]] || die "no client $name"
     done

@@ -242,6 +242,32 @@ unpack_pyhanko() {
     cp "$requirements" "$directory/"
 }
 
+# Debian's Go with the package that loads PKCS#11 modules.
+unpack_go() {
+    local go
+    [[ ! -e $TARGET/go/.complete ]] || return 0
+    install_packages cc:build-essential
+    go=$(apt-cache depends golang-go | sed -n 's/^ *Depends: \(golang-[0-9.]*-go\)$/\1/p')
+    unpack_packages "$TARGET/go" "$go" "${go%-go}-src" golang-github-miekg-pkcs11-dev
+    touch "$TARGET/go/.complete"
+}
+
+# What node.js needs to load PKCS#11 modules, in the versions of its file.
+unpack_node_client() {
+    local directory=$TARGET/node
+    cmp -s "$CLIENTS/smoke/package.json" "$directory/package.json" && [[ -d $directory/node_modules ]] && return 0
+    install_packages cc:build-essential
+    say "installing graphene-pk11 into $directory"
+    mkdir -p "$directory"
+    cp "$CLIENTS/smoke/package.json" "$directory"
+    (cd "$directory" && npm_config_nodedir=/usr npm install --silent --no-audit --no-fund)
+}
+
+# A client of the module that shares no code with it.
+build_rust_client() {
+    (cd "$ROOT" && cargo build --quiet --locked --package rust-client)
+}
+
 # install_tool NAME VERSION: a subcommand of cargo, in $TARGET/tools/bin. It is built without optimisation, which takes a
 # third of the time.
 install_tool() {
