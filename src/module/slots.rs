@@ -185,11 +185,13 @@ impl SlotTable {
         now
     }
 
-    /// Every reader that the service lists, with its slots.
+    /// Every reader that the service lists, with its slots. No card is asked, not for the spare pair
+    /// either: another program may have a transaction on it.
     pub(super) fn listings(&self) -> Result<Vec<ReaderListing>, TransportError> {
         let names = self.service.readers()?;
-        self.look_for_events();
-        let pairs = self.pairs.lock();
+        let now = self.look(None);
+        let mut pairs = self.pairs.lock();
+        pairs.note_events(&now);
         let slots_of = |reader: &ReaderName| {
             pairs.slots_of(reader).iter().map(|slot| (slot.credential(), slot.id())).collect()
         };
