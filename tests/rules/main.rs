@@ -20,3 +20,5 @@ mod pin_search;
 mod programs;
 /// The random numbers of the tests.
 mod rng;
+/// README.ja.md follows README.md.
+mod translation;
