@@ -106,11 +106,12 @@ fn not_parallel(module: &Module, session: CK_SESSION_HANDLE) -> Result<(), Error
 fn check_locking(arguments: Option<&ck::CK_C_INITIALIZE_ARGS>) -> Result<(), Error> {
     let Some(arguments) = arguments else { return Ok(()) };
     ptr::reserved(arguments.pReserved)?;
+    // Copied first: on Windows the structure is packed, and no field may be borrowed.
     let mutex_functions = [
-        arguments.CreateMutex.is_some(),
-        arguments.DestroyMutex.is_some(),
-        arguments.LockMutex.is_some(),
-        arguments.UnlockMutex.is_some(),
+        { arguments.CreateMutex }.is_some(),
+        { arguments.DestroyMutex }.is_some(),
+        { arguments.LockMutex }.is_some(),
+        { arguments.UnlockMutex }.is_some(),
     ];
     let os_locking = arguments.flags & ck::CKF_OS_LOCKING_OK != 0;
     match mutex_functions {

@@ -170,14 +170,19 @@ pub(super) fn ulong(raw: u64) -> CK_ULONG {
 }
 
 /// A number of `T` that can exist: no object is larger than `isize::MAX` bytes.
+///
+/// On 64-bit Windows `CK_ULONG` is narrower than that: -1, which an earlier answer may have left in
+/// a template, would be 4 GiB of room. So no count is larger than half of what a `CK_ULONG` counts.
 fn possible_count<T>(count: CK_ULONG) -> Result<usize, Error> {
-    usize::try_from(count)
-        .ok()
+    Some(count)
+        .filter(|count| *count <= CK_ULONG::MAX / 2)
+        .and_then(|count| usize::try_from(count).ok())
         .filter(|count| count.checked_mul(size_of::<T>()).is_some_and(|size| isize::try_from(size).is_ok()))
         .ok_or(Error::ArgumentsBad)
 }
 
-/// A length or a count for the caller. `CK_ULONG` is as wide as `usize` on every system with PC/SC.
+/// A length or a count for the caller. On 64-bit Windows `CK_ULONG` is narrower than `usize`;
+/// nothing that this module gives is that long.
 fn from_usize(size: usize) -> CK_ULONG {
     CK_ULONG::try_from(size).unwrap_or(ck::CK_UNAVAILABLE_INFORMATION)
 }

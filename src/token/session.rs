@@ -84,8 +84,14 @@ impl Session {
             (true, false) => (ck::CKS_RW_PUBLIC_SESSION, ck::CKF_RW_SESSION),
             (true, true) => (ck::CKS_RW_USER_FUNCTIONS, ck::CKF_RW_SESSION),
         };
+        #[allow(
+            clippy::useless_conversion,
+            clippy::unnecessary_fallible_conversions,
+            reason = "CK_ULONG has 32 bits on some machines"
+        )]
+        let slot_id = self.slot.raw().try_into().unwrap_or(ck::CK_UNAVAILABLE_INFORMATION);
         ck::CK_SESSION_INFO {
-            slotID: self.slot.raw(),
+            slotID: slot_id,
             state,
             flags: flags | ck::CKF_SERIAL_SESSION,
             ulDeviceError: 0,
