@@ -20,6 +20,9 @@ const DATA: &[u8] = b"data to be signed";
 /// PKCS #1 v1.5 needs eleven bytes of the modulus for itself.
 const LONGEST_RAW: usize = 256 - 11;
 
+/// The bytes of a parameter of PSS: three numbers.
+const PSS_PARAMETER: usize = 3 * size_of::<CK_ULONG>();
+
 /// A session with the authentication key, whose user is logged in.
 struct Signer {
     host: Host,
@@ -229,11 +232,14 @@ fn cancelling_a_session_ends_what_the_flags_name_and_nothing_else() {
 fn an_unknown_mechanism_is_invalid_whatever_its_parameter() {
     isolated!(|stand_in| {
         let signer = Signer::new(Host::new(stand_in));
-        let garbage = Guarded::of(&[0xff; 24]);
+        let garbage = Guarded::of(&[0xff; PSS_PARAMETER]);
         for kind in [ck::CKM_RSA_X_509, ck::CKM_ECDSA, ck::CKM_SHA256, ck::CKM_VENDOR_DEFINED, CK_ULONG::MAX]
         {
             assert_eq!(signer.init(kind), ck::CKR_MECHANISM_INVALID);
-            assert_eq!(signer.init_with(kind, garbage.place(), 24), ck::CKR_MECHANISM_INVALID);
+            assert_eq!(
+                signer.init_with(kind, garbage.place(), ulong(PSS_PARAMETER)),
+                ck::CKR_MECHANISM_INVALID
+            );
         }
     });
 }
@@ -242,11 +248,11 @@ fn an_unknown_mechanism_is_invalid_whatever_its_parameter() {
 fn a_parameter_where_none_belongs_is_refused() {
     isolated!(|stand_in| {
         let signer = Signer::new(Host::new(stand_in));
-        let garbage = Guarded::of(&[0xff; 24]);
+        let garbage = Guarded::of(&[0xff; PSS_PARAMETER]);
         for kind in [ck::CKM_RSA_PKCS, ck::CKM_SHA1_RSA_PKCS, ck::CKM_SHA512_RSA_PKCS] {
             for (place, length) in [
                 (garbage.place(), 1),
-                (garbage.place(), 24),
+                (garbage.place(), ulong(PSS_PARAMETER)),
                 (garbage.place(), 1 << 31),
                 (garbage.place(), CK_ULONG::MAX),
                 (ptr::null_mut(), 1),
@@ -274,7 +280,7 @@ fn a_pss_parameter_other_than_the_cards_is_refused() {
             parameter(ck::CKM_SHA256, ck::CKG_MGF1_SHA1, 32),
             parameter(ck::CKM_SHA256, ck::CKG_MGF1_SHA256, 20),
             parameter(ck::CKM_SHA256, ck::CKG_MGF1_SHA256, CK_ULONG::MAX),
-            Guarded::of(&good.bytes()[..23]),
+            Guarded::of(&good.bytes()[..PSS_PARAMETER - 1]),
             Guarded::of(&[good.bytes(), &[0]].concat()),
         ];
         for kind in [ck::CKM_RSA_PKCS_PSS, ck::CKM_SHA256_RSA_PKCS_PSS] {
@@ -282,10 +288,12 @@ fn a_pss_parameter_other_than_the_cards_is_refused() {
                 let rv = signer.init_with(kind, bad.place(), ulong(bad.bytes().len()));
                 assert_eq!(rv, ck::CKR_MECHANISM_PARAM_INVALID);
             }
-            for (place, length) in [(ptr::null_mut(), 0), (ptr::null_mut(), 24), (good.place(), 1 << 31)] {
+            for (place, length) in
+                [(ptr::null_mut(), 0), (ptr::null_mut(), ulong(PSS_PARAMETER)), (good.place(), 1 << 31)]
+            {
                 assert_eq!(signer.init_with(kind, place, length), ck::CKR_MECHANISM_PARAM_INVALID);
             }
-            signer.init_with(kind, good.place(), 24).ok();
+            signer.init_with(kind, good.place(), ulong(PSS_PARAMETER)).ok();
             signer.cancel().ok();
         }
     });
@@ -298,7 +306,7 @@ fn a_parameter_may_stand_at_a_misaligned_place() {
         let words = [ck::CKM_SHA256, ck::CKG_MGF1_SHA256, 32].map(CK_ULONG::to_ne_bytes).concat();
         let memory = Guarded::of(&[&[0], &words[..], &[0]].concat());
         let place = memory.place::<u8>().wrapping_add(1);
-        signer.init_with(ck::CKM_SHA256_RSA_PKCS_PSS, place, 24).ok();
+        signer.init_with(ck::CKM_SHA256_RSA_PKCS_PSS, place, ulong(PSS_PARAMETER)).ok();
         signer.sign(DATA).unwrap();
     });
 }
@@ -329,7 +337,7 @@ fn raw_data_that_claims_to_be_huge_is_refused_unread() {
         let signer = Signer::new(Host::new(stand_in));
         let data = Guarded::room(1);
         let room = Guarded::room(SIGNATURE);
-        for length in [1 << 31, CK_ULONG::MAX / 2] {
+        for length in [1 << 30, CK_ULONG::MAX / 2] {
             signer.init(ck::CKM_RSA_PKCS).ok();
             let mut count = ulong(SIGNATURE);
             let rv = c!(

@@ -45,7 +45,7 @@ fn list(host: &Host, with_token: ck::CK_BBOOL, room: usize) -> (Rv, usize, Vec<C
     let rv = c!(host.p11, C_GetSlotList(with_token, memory.place(), &raw mut count));
     let filled = if rv == ck::CKR_OK { size(count) } else { 0 };
     assert!(filled <= room, "{filled} slots in room for {room}");
-    let slots = memory.bytes().chunks_exact(8).take(filled);
+    let slots = memory.bytes().chunks_exact(size_of::<CK_SLOT_ID>()).take(filled);
     let slots = slots.map(|slot| CK_SLOT_ID::from_ne_bytes(slot.try_into().unwrap())).collect();
     if rv != ck::CKR_OK {
         assert!(memory.is_untouched());

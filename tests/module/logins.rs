@@ -201,7 +201,9 @@ fn threads_that_call_everything_do_not_disturb_those_that_sign_while_the_card_is
 fn look_around(fixture: &Fixture, session: SessionHandle) {
     let module = fixture.module();
     assert_eq!(module.count_slots(true), Ok(2));
-    let slot = jpki_pkcs11::handle::SlotId::new(module.session_info(session).expect("a session").slotID);
+    #[allow(clippy::useless_conversion, reason = "CK_ULONG has 32 bits on some machines")]
+    let slot = module.session_info(session).expect("a session").slotID.into();
+    let slot = jpki_pkcs11::handle::SlotId::new(slot);
     module.slot_info(slot).expect("a slot");
     module.token_info(slot).expect("a token");
     module.mechanism_list(slot).expect("a token");

@@ -149,7 +149,7 @@ fn keys_allow_the_mechanisms_of_the_card_as_soon_as_it_was_asked() {
         let allowed = fixture.attribute(session, fixture.key(session), ck::CKA_ALLOWED_MECHANISMS);
         let allowed: Vec<u8> = allowed.expect("present");
         let has = |mechanism: ck::CK_MECHANISM_TYPE| {
-            allowed.chunks(8).any(|entry| entry == mechanism.to_ne_bytes())
+            allowed.chunks(size_of::<ck::CK_MECHANISM_TYPE>()).any(|entry| entry == mechanism.to_ne_bytes())
         };
         assert!(has(ck::CKM_RSA_PKCS) && has(ck::CKM_SHA512_RSA_PKCS));
         assert_eq!(has(ck::CKM_RSA_PKCS_PSS), offered);

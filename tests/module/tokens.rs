@@ -260,7 +260,7 @@ fn certificates_are_found_by_what_clients_search_for() {
 fn what_no_object_has_is_no_match_and_no_error() {
     let fixture = Fixture::new();
     let session = fixture.open(fixture.auth_slot());
-    let classes = [ck::CKO_DATA, ck::CKO_SECRET_KEY, 0xce53_4351, u64::MAX];
+    let classes = [ck::CKO_DATA, ck::CKO_SECRET_KEY, 0xce53_4351, ck::CK_ULONG::MAX];
     for class in classes {
         assert_eq!(fixture.find(session, class), [], "{class:#x}");
     }
@@ -280,8 +280,8 @@ fn the_ca_certificate_is_that_of_the_own_slot() {
         assert_eq!(fixture.attribute(session, ca, ck::CKA_SUBJECT), Ok(issuer));
         let category =
             |object| fixture.attribute(session, object, ck::CKA_CERTIFICATE_CATEGORY).expect("present");
-        assert_eq!(category(user), 1_u64.to_ne_bytes());
-        assert_eq!(category(ca), 2_u64.to_ne_bytes());
+        assert_eq!(category(user), ck::CK_ULONG::from(1_u8).to_ne_bytes());
+        assert_eq!(category(ca), ck::CK_ULONG::from(2_u8).to_ne_bytes());
     }
 }
 

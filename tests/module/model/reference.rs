@@ -19,7 +19,7 @@ use self::pins::{Login, Refused};
 pub enum Answer {
     Code(ck::CK_RV),
     State(ck::CK_STATE),
-    Token { flags: ck::CK_FLAGS, sessions: u64, read_write: u64 },
+    Token { flags: ck::CK_FLAGS, sessions: ck::CK_ULONG, read_write: ck::CK_ULONG },
 }
 
 /// A card; without PINs it has no JPKI application.
@@ -225,8 +225,8 @@ impl Model {
         set(ck::CKF_USER_PIN_FINAL_TRY, left == 1);
         set(ck::CKF_USER_PIN_LOCKED, left == 0);
         let module = &self.modules[module];
-        let read_write = module.of(credential).filter(|session| session.read_write).count() as u64;
-        Ok(Answer::Token { flags, sessions: module.of(credential).count() as u64, read_write })
+        let read_write = module.of(credential).filter(|session| session.read_write).count() as ck::CK_ULONG;
+        Ok(Answer::Token { flags, sessions: module.of(credential).count() as ck::CK_ULONG, read_write })
     }
 
     pub fn login(&mut self, module: usize, session: usize, entry: usize) -> Result<(), ck::CK_RV> {

@@ -4,6 +4,12 @@
 //! Each function checks its pointers as the client library does, makes one call on the service and
 //! writes the result out.
 
+#![allow(
+    clippy::useless_conversion,
+    clippy::unnecessary_fallible_conversions,
+    reason = "DWORD and LONG have 32 bits on some machines"
+)]
+
 mod card;
 mod memory;
 mod service;
@@ -30,6 +36,9 @@ const AUTOALLOCATE: Dword = Dword::MAX;
 const INFINITE: u64 = 0xffff_ffff;
 /// MAX_ATR_SIZE
 const MAX_ATR_SIZE: usize = 33;
+
+/// The size of [`ScardIoRequest`].
+const PCI_LENGTH: Dword = size_of::<ScardIoRequest>() as Dword;
 
 /// SCARD_IO_REQUEST
 #[repr(C)]
@@ -77,13 +86,21 @@ pub static g_rgSCardT1Pci: ScardIoRequest = pci(2);
 pub static g_rgSCardRawPci: ScardIoRequest = pci(4);
 
 const fn pci(protocol: Dword) -> ScardIoRequest {
-    ScardIoRequest { dwProtocol: protocol, cbPciLength: 16 }
+    ScardIoRequest { dwProtocol: protocol, cbPciLength: PCI_LENGTH }
 }
 
 /// The LONG of a result.
 fn long(result: Result<(), Code>) -> Long {
     match result {
         Ok(()) => 0,
-        Err(code) => Long::from(code.raw()),
+        // With 32 bits it is a negative number.
+        Err(code) => {
+            Long::try_from(code.raw()).unwrap_or_else(|_| i32::from_ne_bytes(code.raw().to_ne_bytes()).into())
+        }
     }
+}
+
+/// A handle of the service for a client: they have 32 bits.
+fn handle(raw: i64) -> ScardHandle {
+    raw.try_into().expect("a handle of 32 bits")
 }

@@ -155,7 +155,7 @@ pub fn number(version: CK_VERSION) -> Version {
     (version.major, version.minor)
 }
 
-/// The names of the dynamic symbols that a library defines: what other programs can see (ELF-64,
+/// The names of the dynamic symbols that a library defines: what other programs can see (ELF,
 /// "Symbol Table").
 pub fn exported_symbols() -> Vec<String> {
     let file = fs::read(Library::path()).unwrap();
@@ -163,15 +163,21 @@ pub fn exported_symbols() -> Vec<String> {
         let digits = file[at..at + bytes].iter().rev();
         digits.fold(0_usize, |number, byte| number << 8 | usize::from(*byte))
     };
-    assert_eq!(file[..6], *b"\x7fELF\x02\x01", "64 bits, little-endian");
-    let section = |index: usize| number(0x28, 8) + index * number(0x3a, 2);
-    let (kind, offset, size, link) = (0x04, 0x18, 0x20, 0x28);
+    assert_eq!((&file[..4], file[5]), (&b"\x7fELF"[..], 1), "little-endian");
+    // Where the numbers stand, by the width of an address.
+    let wide = file[4] == 2;
+    let word = if wide { 8 } else { 4 };
+    let (sections, section_size, section_count) = if wide { (0x28, 0x3a, 0x3c) } else { (0x20, 0x2e, 0x30) };
+    let (kind, offset, size, link) = if wide { (4, 0x18, 0x20, 0x28) } else { (4, 0x10, 0x14, 0x18) };
+    let (entry_size, defined_in) = if wide { (24, 6) } else { (16, 14) };
+    let section = |index: usize| number(sections, word) + index * number(section_size, 2);
     let is_dynamic = |index: &usize| number(section(*index) + kind, 4) == 11;
-    let symbols = (0..number(0x3c, 2)).find(is_dynamic).map(section).expect("a table of dynamic symbols");
-    let strings = number(section(number(symbols + link, 4)) + offset, 8);
-    let first = number(symbols + offset, 8);
-    let entries = (first..first + number(symbols + size, 8)).step_by(24);
-    let defined = entries.filter(|entry| number(entry + 6, 2) != 0);
+    let symbols =
+        (0..number(section_count, 2)).find(is_dynamic).map(section).expect("a table of dynamic symbols");
+    let strings = number(section(number(symbols + link, 4)) + offset, word);
+    let first = number(symbols + offset, word);
+    let entries = (first..first + number(symbols + size, word)).step_by(entry_size);
+    let defined = entries.filter(|entry| number(entry + defined_in, 2) != 0);
     let mut names: Vec<String> = defined
         .map(|entry| {
             let name = file[strings + number(entry, 4)..].split(|byte| *byte == 0).next().unwrap();

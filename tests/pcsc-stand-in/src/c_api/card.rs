@@ -8,7 +8,7 @@ use std::{ptr, slice};
 
 use super::memory::{put, put_bytes, string};
 use super::service::the_service;
-use super::{Dword, Long, ScardContext, ScardHandle, ScardIoRequest, dword, long};
+use super::{Dword, Long, ScardContext, ScardHandle, ScardIoRequest, dword, handle, long};
 use crate::service::{CardHandle, Code, ContextHandle, Disposition, ShareMode};
 
 /// MAX_READERNAME
@@ -40,16 +40,16 @@ pub unsafe extern "C" fn SCardConnect(
     let Some(reader) = (unsafe { string(szReader) }) else {
         return long(Err(Code::UNKNOWN_READER));
     };
-    let Some(share) = ShareMode::from_raw(dwShareMode) else {
+    let Some(share) = ShareMode::from_raw(dwShareMode.into()) else {
         return long(Err(Code::INVALID_VALUE));
     };
     if reader.count_bytes() > MAX_READERNAME {
         return long(Err(Code::INVALID_VALUE));
     }
-    let context = ContextHandle(hContext);
+    let context = ContextHandle(hContext.into());
     long(the_service().connect(context, reader, share, mask(dwPreferredProtocols)).map(|(card, protocol)| {
         // SAFETY: not NULL, so writable.
-        unsafe { put(phCard, card.0) };
+        unsafe { put(phCard, handle(card.0)) };
         // SAFETY: not NULL, so writable.
         unsafe { put(pdwActiveProtocol, protocol.into()) };
     }))
@@ -71,12 +71,12 @@ pub unsafe extern "C" fn SCardReconnect(
         return long(Err(Code::INVALID_PARAMETER));
     }
     let (Some(share), Some(initialization)) =
-        (ShareMode::from_raw(dwShareMode), Disposition::from_raw(dwInitialization))
+        (ShareMode::from_raw(dwShareMode.into()), Disposition::from_raw(dwInitialization.into()))
     else {
         return long(Err(Code::INVALID_VALUE));
     };
     let renewed =
-        the_service().reconnect(CardHandle(hCard), share, mask(dwPreferredProtocols), initialization);
+        the_service().reconnect(CardHandle(hCard.into()), share, mask(dwPreferredProtocols), initialization);
     // SAFETY: not NULL, so writable.
     long(renewed.map(|protocol| unsafe { put(pdwActiveProtocol, protocol.into()) }))
 }
@@ -84,8 +84,8 @@ pub unsafe extern "C" fn SCardReconnect(
 /// Ends a connection.
 #[unsafe(no_mangle)]
 pub extern "C" fn SCardDisconnect(hCard: ScardHandle, dwDisposition: Dword) -> Long {
-    match Disposition::from_raw(dwDisposition) {
-        Some(disposition) => long(the_service().disconnect(CardHandle(hCard), disposition)),
+    match Disposition::from_raw(dwDisposition.into()) {
+        Some(disposition) => long(the_service().disconnect(CardHandle(hCard.into()), disposition)),
         None => long(Err(Code::INVALID_VALUE)),
     }
 }
@@ -93,14 +93,14 @@ pub extern "C" fn SCardDisconnect(hCard: ScardHandle, dwDisposition: Dword) -> L
 /// Begins a transaction.
 #[unsafe(no_mangle)]
 pub extern "C" fn SCardBeginTransaction(hCard: ScardHandle) -> Long {
-    long(the_service().begin_transaction(CardHandle(hCard)))
+    long(the_service().begin_transaction(CardHandle(hCard.into())))
 }
 
 /// Ends a transaction.
 #[unsafe(no_mangle)]
 pub extern "C" fn SCardEndTransaction(hCard: ScardHandle, dwDisposition: Dword) -> Long {
-    match Disposition::from_raw(dwDisposition) {
-        Some(disposition) => long(the_service().end_transaction(CardHandle(hCard), disposition)),
+    match Disposition::from_raw(dwDisposition.into()) {
+        Some(disposition) => long(the_service().end_transaction(CardHandle(hCard.into()), disposition)),
         None => long(Err(Code::INVALID_VALUE)),
     }
 }
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn SCardStatus(
     pbAtr: *mut u8,
     pcbAtrLen: *mut Dword,
 ) -> Long {
-    let status = match the_service().status(CardHandle(hCard)) {
+    let status = match the_service().status(CardHandle(hCard.into())) {
         Ok(status) => status,
         Err(code) => return long(Err(code)),
     };
@@ -166,10 +166,15 @@ pub unsafe extern "C" fn SCardTransmit(
     // SAFETY: the caller promises that many bytes.
     let command = unsafe { slice::from_raw_parts(pbSendBuffer, send_length) };
     let needed = Cell::new(0);
-    let sent =
-        the_service().transmit_telling(CardHandle(hCard), mask(pci.dwProtocol), command, room, &needed);
+    let sent = the_service().transmit_telling(
+        CardHandle(hCard.into()),
+        mask(pci.dwProtocol),
+        command,
+        room,
+        &needed,
+    );
     let reported = match &sent {
-        Ok(sent) => Dword::from(sent.reported),
+        Ok(sent) => Dword::try_from(sent.reported).unwrap_or(Dword::MAX),
         Err(_) => dword(needed.get()),
     };
     // SAFETY: not NULL, so writable.
@@ -199,7 +204,7 @@ pub unsafe extern "C" fn SCardControl(
 ) -> Long {
     // SAFETY: NULL or writable.
     unsafe { put(lpBytesReturned, 0) };
-    let answer = the_service().control(CardHandle(hCard), dwControlCode);
+    let answer = the_service().control(CardHandle(hCard.into()), dwControlCode.into());
     long(answer.and_then(|answer| {
         let mut length = cbRecvLength;
         // SAFETY: the caller promises a buffer of that length.
@@ -228,7 +233,7 @@ pub unsafe extern "C" fn SCardGetAttrib(
         // SAFETY: not NULL, so writable.
         unsafe { put(pcbAttrLen, MAX_BUFFER_SIZE) };
     }
-    let attribute = the_service().attribute(CardHandle(hCard), dwAttrId);
+    let attribute = the_service().attribute(CardHandle(hCard.into()), dwAttrId.into());
     // SAFETY: the caller's promises are those that `put_bytes` asks for.
     long(attribute.and_then(|bytes| unsafe { put_bytes(pbAttr, pcbAttrLen, &bytes) }))
 }
@@ -244,7 +249,7 @@ pub unsafe extern "C" fn SCardSetAttrib(
     _pbAttr: *const u8,
     _cbAttrLen: Dword,
 ) -> Long {
-    long(the_service().set_attribute(CardHandle(hCard)))
+    long(the_service().set_attribute(CardHandle(hCard.into())))
 }
 
 /// A mask of 32 bits, as the service has them in its messages.

@@ -7,7 +7,7 @@ use std::slice;
 use std::time::Duration;
 
 use super::memory::{multi_string, put, put_bytes, string};
-use super::{Dword, INFINITE, Long, MAX_ATR_SIZE, ScardContext, ScardReaderState, dword, long};
+use super::{Dword, INFINITE, Long, MAX_ATR_SIZE, ScardContext, ScardReaderState, dword, handle, long};
 use crate::command::Console;
 use crate::service::{Code, ContextHandle, ReaderState};
 
@@ -34,25 +34,25 @@ pub unsafe extern "C" fn SCardEstablishContext(
         return long(Err(Code::INVALID_VALUE));
     }
     // SAFETY: not NULL, so writable.
-    long(the_service().establish_context().map(|context| unsafe { put(phContext, context.0) }))
+    long(the_service().establish_context().map(|context| unsafe { put(phContext, handle(context.0)) }))
 }
 
 /// Ends a client.
 #[unsafe(no_mangle)]
 pub extern "C" fn SCardReleaseContext(hContext: ScardContext) -> Long {
-    long(the_service().release_context(ContextHandle(hContext)))
+    long(the_service().release_context(ContextHandle(hContext.into())))
 }
 
 /// Asks whether a context is known.
 #[unsafe(no_mangle)]
 pub extern "C" fn SCardIsValidContext(hContext: ScardContext) -> Long {
-    long(the_service().is_valid_context(ContextHandle(hContext)))
+    long(the_service().is_valid_context(ContextHandle(hContext.into())))
 }
 
 /// Ends a wait for changes.
 #[unsafe(no_mangle)]
 pub extern "C" fn SCardCancel(hContext: ScardContext) -> Long {
-    long(the_service().cancel(ContextHandle(hContext)))
+    long(the_service().cancel(ContextHandle(hContext.into())))
 }
 
 /// Lists the readers.
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn SCardListReaders(
     if pcchReaders.is_null() {
         return long(Err(Code::INVALID_PARAMETER));
     }
-    let listed = the_service().list_readers(ContextHandle(hContext));
+    let listed = the_service().list_readers(ContextHandle(hContext.into()));
     long(listed.and_then(|readers| {
         // SAFETY: the caller's promises are those that `put_bytes` asks for.
         unsafe { put_bytes(mszReaders.cast(), pcchReaders, &multi_string(&readers)) }
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn SCardListReaderGroups(
     if pcchGroups.is_null() {
         return long(Err(Code::INVALID_PARAMETER));
     }
-    let listed = the_service().list_reader_groups(ContextHandle(hContext));
+    let listed = the_service().list_reader_groups(ContextHandle(hContext.into()));
     long(listed.and_then(|groups| {
         // SAFETY: the caller's promises are those that `put_bytes` asks for.
         unsafe { put_bytes(mszGroups.cast(), pcchGroups, &multi_string(&groups)) }
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn SCardListReaderGroups(
 /// `pvMem` is NULL or from SCARD_AUTOALLOCATE, and not freed yet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn SCardFreeMemory(hContext: ScardContext, pvMem: *const c_void) -> Long {
-    if the_service().is_valid_context(ContextHandle(hContext)).is_err() {
+    if the_service().is_valid_context(ContextHandle(hContext.into())).is_err() {
         return long(Err(Code::INVALID_HANDLE));
     }
     // SAFETY: it comes from `malloc`, and the caller frees it once.
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn SCardGetStatusChange(
         endless if u64::from(endless) == INFINITE => None,
         milliseconds => Some(Duration::from_millis(milliseconds.into())),
     };
-    let result = the_service().get_status_change(ContextHandle(hContext), timeout, &mut readers);
+    let result = the_service().get_status_change(ContextHandle(hContext.into()), timeout, &mut readers);
     for (state, reader) in states.iter_mut().zip(&readers) {
         state.dwEventState = reader.event.into();
         let length = reader.atr.len().min(MAX_ATR_SIZE);
