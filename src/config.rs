@@ -125,6 +125,7 @@ impl Config {
                 no_extended_length: either(system.no_extended_length, user.no_extended_length),
                 count_reuse: default.count_reuse,
                 look_reuse: default.look_reuse,
+                uncounted_reuse: default.uncounted_reuse,
             },
             log_level: user.log_level.or(system.log_level).unwrap_or(LevelFilter::Off),
             log_file: user.log_file.or(system.log_file),

@@ -88,6 +88,9 @@ pub struct Settings {
     /// How long a look at the reader serves for what is shown of a session. pcscd itself looks at
     /// some readers every 400 ms only.
     pub look_reuse: Duration,
+    /// How long it holds that a card is none of JPKI's, where the service does not count the
+    /// exchange of a card for another one.
+    pub uncounted_reuse: Duration,
 }
 
 impl Default for Settings {
@@ -100,6 +103,7 @@ impl Default for Settings {
             no_extended_length: false,
             count_reuse: Duration::from_secs(1),
             look_reuse: Duration::from_millis(100),
+            uncounted_reuse: Duration::from_secs(5),
         }
     }
 }
@@ -284,7 +288,7 @@ impl CardManager {
         let result = self
             .check_running()
             .and_then(|()| select(&mut applet, card.is_some()))
-            .and_then(|()| match card.filter(|_| line.must_recheck) {
+            .and_then(|()| match card.filter(|card| line.must_recheck || self.always_rechecks(card)) {
                 // A card without an identity can be used at all only if our own power-off does not end it.
                 Some(card) if own_reset && *card.identity() == Identity::None => {
                     self.confirm_insertion(&applet, card)
@@ -328,10 +332,17 @@ impl CardManager {
         if same { Ok(()) } else { Err(CardError::Removed) }
     }
 
+    /// Whether the identity of this card is read at the beginning of each transaction and before
+    /// each PIN: where the service counts no changes, nothing else tells that another card came. A
+    /// card without an identity is another one after any reset, as everywhere.
+    fn always_rechecks(&self, card: &Card) -> bool {
+        !self.service.counts_changes() && *card.identity() != Identity::None
+    }
+
     /// Immediately before a PIN, whose file is selected: it goes to the card that it was entered for,
     /// and to none while the module ends.
     fn confirm_before_pin(&self, applet: &mut Applet<'_, '_>, of: &CardCredential) -> Result<(), CardError> {
-        if applet.is_disturbed() {
+        if applet.is_disturbed() || self.always_rechecks(&of.card) {
             self.confirm_identity(applet, &of.card)?;
             // For that another file was selected.
             applet.select_pin(of.credential)?;

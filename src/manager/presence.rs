@@ -67,6 +67,8 @@ enum Found {
         answer: CardError,
         /// What was found.
         cause: CardError,
+        /// When.
+        at: Instant,
     },
     /// A card that other programs keep from being recognised, or the service does.
     HeldByOthers(Instant, TransportError),
@@ -95,18 +97,24 @@ impl Snapshot {
         self.changes == other.changes
             && match (&self.found, &other.found) {
                 (Found::Card(card), Found::Card(other)) => Arc::ptr_eq(card, other),
-                (Found::Other { .. }, Found::Other { .. }) => true,
+                (Found::Other { at, .. }, Found::Other { at: other, .. }) => at == other,
                 (Found::HeldByOthers(at, _), Found::HeldByOthers(other, _)) => at == other,
                 _ => false,
             }
     }
 
     /// Whether it still holds, when the service has counted so many changes.
-    fn holds(&self, changes: Option<u32>, is_exclusive: impl FnOnce() -> bool) -> bool {
+    fn holds(&self, changes: Option<u32>, manager: &CardManager) -> bool {
+        let service = &manager.service;
         Some(self.changes) == changes
             && match &self.found {
-                Found::HeldByOthers(at, _) => at.elapsed() < RETRY_AFTER && is_exclusive(),
-                Found::Card(_) | Found::Other { .. } => true,
+                Found::HeldByOthers(at, _) => {
+                    at.elapsed() < RETRY_AFTER && service.is_exclusive(&manager.reader)
+                }
+                Found::Other { at, .. } => {
+                    service.counts_changes() || at.elapsed() < manager.settings.uncounted_reuse
+                }
+                Found::Card(_) => true,
             }
     }
 }
@@ -187,7 +195,7 @@ impl CardManager {
         let state = self.service.reader_state(&self.reader);
         let changes = state.ok().flatten().filter(|state| state.card_present).map(|state| state.changes);
         match known {
-            Some(known) if known.holds(changes, || self.service.is_exclusive(&self.reader)) => {
+            Some(known) if known.holds(changes, self) => {
                 if let Found::Card(card) = &known.found {
                     card.note_seen();
                 }
@@ -236,7 +244,7 @@ impl CardManager {
             Err(CardError::Removed | CardError::NoCard) => return Err(CardError::NoCard),
             Err(error @ CardError::ShuttingDown) => return Err(error),
             Err(error @ (CardError::NotJpki | CardError::Juki)) => {
-                Found::Other { answer: error, cause: error }
+                Found::Other { answer: error, cause: error, at: Instant::now() }
             }
             Err(CardError::Transport(
                 error @ (TransportError::Busy | TransportError::Reset | TransportError::AccessDenied),
@@ -246,7 +254,7 @@ impl CardManager {
             }
             Err(error) => {
                 warn!("{}: the card cannot be used: {error}", self.reader);
-                Found::Other { answer: CardError::Unusable, cause: error }
+                Found::Other { answer: CardError::Unusable, cause: error, at: Instant::now() }
             }
         };
         let snapshot = Snapshot { changes, found };

@@ -61,6 +61,9 @@ pub struct ReaderEvent {
 
 /// The service.
 pub trait Calls: Send + Sync {
+    /// Whether the service counts insertions and removals in the upper half of `dwEventState`.
+    fn counts_changes(&self) -> bool;
+
     /// SCardEstablishContext. Dropping the context releases it.
     ///
     /// # Errors

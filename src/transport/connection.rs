@@ -15,6 +15,8 @@
 //! - A card that is being pulled answers "not transacted", or success and no bytes, for some
 //!   hundred milliseconds.
 //! - After some failures the card stays mute until its power is taken (seen after suspend).
+//! - The service of macOS says RESET_CARD of a card that was removed, and UNPOWERED_CARD of one that
+//!   was reset (reported, not seen).
 
 use std::time::{Duration, Instant};
 
@@ -34,6 +36,7 @@ pub struct Connection {
     card: Option<Box<dyn Card>>,
     link: Link,
     fairness: Fairness,
+    says_reset_for_removal: bool,
 }
 
 /// What has to be done about the connection before the next command.
@@ -55,6 +58,7 @@ pub struct Transaction<'a> {
     link: &'a mut Link,
     fairness: &'a mut Fairness,
     was_reset: bool,
+    says_reset_for_removal: bool,
 }
 
 impl Connection {
@@ -74,7 +78,14 @@ impl Connection {
             other => transport_error(other),
         })?;
         let reader = reader.clone();
-        Ok(Self { context, reader, card: Some(card), link: Link::default(), fairness: Fairness::default() })
+        Ok(Self {
+            context,
+            reader,
+            card: Some(card),
+            link: Link::default(),
+            fairness: Fairness::default(),
+            says_reset_for_removal: !calls.counts_changes(),
+        })
     }
 
     /// Begins a transaction. Waits while another program has one, without limit. A reset by another
@@ -92,14 +103,17 @@ impl Connection {
                 self.link.renewal_due = true;
             })?;
         }
+        let meant = |code| meaning(code, self.says_reset_for_removal);
         let calls = match card.begin_transaction() {
             Ok(calls) => calls,
-            Err((card, Code::RESET_CARD | Code::UNPOWERED_CARD)) => {
+            Err((card, code)) => {
+                let (Code::RESET_CARD | Code::UNPOWERED_CARD) = meant(code) else {
+                    return Err(transport_error(meant(code)));
+                };
                 was_reset = true;
                 card.reconnect(Disposition::LeaveCard).map_err(transport_error)?;
-                card.begin_transaction().map_err(|(_, code)| transport_error(code))?
+                card.begin_transaction().map_err(|(_, code)| transport_error(meant(code)))?
             }
-            Err((_, code)) => return Err(transport_error(code)),
         };
         self.fairness.begun();
         Ok(Transaction {
@@ -109,6 +123,7 @@ impl Connection {
             link: &mut self.link,
             fairness: &mut self.fairness,
             was_reset,
+            says_reset_for_removal: self.says_reset_for_removal,
         })
     }
 
@@ -164,7 +179,7 @@ impl Transaction<'_> {
                 self.link.renewal_due = true;
                 Err(TransportError::NotSent)
             }
-            Err(code) => match transport_error(code) {
+            Err(code) => match transport_error(meaning(code, self.says_reset_for_removal)) {
                 TransportError::Failed(_) => Err(self.unanswered(code)),
                 error => Err(error),
             },
@@ -194,6 +209,7 @@ impl Transaction<'_> {
         let disposition = if power_off_due { Disposition::UnpowerCard } else { wanted };
         self.fairness.ended();
         calls.end(disposition).map_err(|(mut calls, code)| {
+            let code = meaning(code, self.says_reset_for_removal);
             let last = if matches!(code, Code::RESET_CARD | Code::UNPOWERED_CARD) {
                 // Renewed with what is to happen to the card: it may keep a login over a reset.
                 let _ = calls.reconnect(disposition);
@@ -211,6 +227,15 @@ impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         // No answer is possible here.
         let _ = self.close(Disposition::UnpowerCard);
+    }
+}
+
+/// What a code says of a connection's card, in the words of pcsc-lite.
+fn meaning(code: Code, says_reset_for_removal: bool) -> Code {
+    match (code, says_reset_for_removal) {
+        (Code::RESET_CARD, true) => Code::REMOVED_CARD,
+        (Code::UNPOWERED_CARD, true) => Code::RESET_CARD,
+        _ => code,
     }
 }
 

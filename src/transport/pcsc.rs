@@ -19,6 +19,11 @@ use super::{Disposition, MAX_ANSWER, ReaderName};
 pub struct Pcsc;
 
 impl Calls for Pcsc {
+    /// The service of macOS leaves that half empty (its SCardGetStatusChange compares presence).
+    fn counts_changes(&self) -> bool {
+        !cfg!(target_os = "macos")
+    }
+
     fn establish_context(&self) -> Result<Box<dyn Context>, Code> {
         Ok(Box::new(pcsc::Context::establish(Scope::User).map_err(code)?))
     }

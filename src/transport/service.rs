@@ -60,6 +60,13 @@ impl Service {
         }
     }
 
+    /// Whether [`ReaderState::changes`] moves when a card is exchanged. Where it does not, an
+    /// exchange between two looks is seen only as a reset of the connection.
+    #[must_use]
+    pub fn counts_changes(&self) -> bool {
+        self.calls.counts_changes()
+    }
+
     /// The readers there are now.
     ///
     /// # Errors

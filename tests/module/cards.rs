@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::support::by_handle::ByHandle;
 use crate::support::calls::rv;
@@ -9,8 +10,10 @@ use crate::support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
 use crate::support::logged::{count, logged};
 use crate::support::signatures::assert_sha256_signature;
 use cryptoki_sys as ck;
+use jpki_pkcs11::config::Config;
 use jpki_pkcs11::handle::{SessionHandle, SlotId};
 use pcsc_stand_in::icc::FixedAnswerCard;
+use pcsc_stand_in::service::Quirks;
 use virtual_card::{Credential, Identity, Profile, VirtualCard};
 
 const SECOND: &CStr = c"Another Reader";
@@ -142,8 +145,23 @@ fn a_card_of_another_kind_is_no_token_and_is_asked_once() {
         assert_no_token(&fixture, fixture.sign_slot());
         let exchanges = fixture.service().calls(pcsc_stand_in::service::Function::Transmit);
         assert!(exchanges <= 2, "{status:04x}: {exchanges}");
+        fixture.show_empty_reader();
         fixture.insert_card();
         fixture.logged_in(Credential::Authentication);
+    }
+}
+
+#[test]
+fn a_service_that_counts_no_insertions_has_another_card_asked_again_after_a_while() {
+    let mut config = Config::default();
+    config.settings.uncounted_reuse = Duration::from_millis(20);
+    let fixture = Fixture::builder().config(config).profile(Profile::not_jpki()).build();
+    fixture.service().set_quirks(Quirks { is_macos: true, ..Quirks::default() });
+    assert_eq!(fixture.module().count_slots(true), Ok(0));
+    fixture.swap_card(Profile::full(), Identity::from_seed(1));
+    let end = Instant::now() + Duration::from_secs(10);
+    while fixture.module().count_slots(true) != Ok(2) {
+        assert!(Instant::now() < end, "the card is not asked again");
     }
 }
 

@@ -268,6 +268,10 @@ impl State {
 }
 
 impl Calls for Reader {
+    fn counts_changes(&self) -> bool {
+        true
+    }
+
     fn establish_context(&self) -> Result<Box<dyn Context>, Code> {
         Ok(Box::new(self.clone()))
     }

@@ -23,7 +23,7 @@ use virtual_card::{Credential, Identity, Profile, VirtualCard};
 use super::by_handle::ByHandle;
 use super::invariants::{Attempts, Expectations};
 use super::memory::{TestMemory, process_memory};
-use super::simulated_pcsc::SimulatedPcsc;
+use super::simulated_pcsc::{SimulatedPcsc, quirks};
 
 /// The reader of every fixture.
 pub const READER: &CStr = c"Virtual Reader 00 00";
@@ -97,6 +97,7 @@ impl Builder {
             self.config.settings.look_reuse = Duration::ZERO;
         }
         let service = Service::new();
+        service.set_quirks(quirks());
         let card = VirtualCard::new(self.profile, self.identity);
         service.add_reader(READER);
         if self.inserted {
@@ -361,6 +362,15 @@ impl Fixture {
     /// Takes the card out.
     pub fn remove_card(&self) {
         self.service.remove_card(READER);
+    }
+
+    /// Takes the card out and lets the module look, where the service counts no insertions: there it
+    /// could not know later that the card was exchanged.
+    pub fn show_empty_reader(&self) {
+        if self.service.quirks().is_macos {
+            self.remove_card();
+            assert_eq!(self.module().count_slots(true), Ok(0));
+        }
     }
 
     /// Puts another card in, in place of what is there. It counts at the end as the first one does.

@@ -5,13 +5,27 @@ use std::time::Duration;
 
 use jpki_pkcs11::transport::calls::{Calls, Card, CardTransaction, Code, Context, ReaderEvent};
 use jpki_pkcs11::transport::{Disposition, MAX_ANSWER, ReaderName};
-use pcsc_stand_in::service::{self, CardHandle, ContextHandle, ReaderState, Service, ShareMode, protocol};
+use pcsc_stand_in::service::{
+    self, CardHandle, ContextHandle, Quirks, ReaderState, Service, ShareMode, protocol,
+};
 
 /// A wait as short as this is a look: in these tests nothing changes by itself in the meantime, and
 /// hundreds of cases would spend most of their time in it.
 const LOOK: Duration = Duration::from_millis(600);
 
 const PROTOCOLS: u32 = protocol::T0 | protocol::T1;
+
+/// The ways of the service that these tests run on. `JPKI_TEST_SERVICE=macos` chooses that of macOS.
+///
+/// # Panics
+/// When there is no such service.
+pub fn quirks() -> Quirks {
+    match std::env::var("JPKI_TEST_SERVICE").as_deref() {
+        Ok("macos") => Quirks { is_macos: true, ..Quirks::default() },
+        Err(_) => Quirks::default(),
+        Ok(other) => panic!("no service {other}"),
+    }
+}
 
 /// The library of the simulated service.
 pub struct SimulatedPcsc(Service);
@@ -39,6 +53,10 @@ impl SimulatedPcsc {
 }
 
 impl Calls for SimulatedPcsc {
+    fn counts_changes(&self) -> bool {
+        !self.0.quirks().is_macos
+    }
+
     fn establish_context(&self) -> Result<Box<dyn Context>, Code> {
         let handle = self.0.establish_context().map_err(code)?;
         Ok(Box::new(SimulatedContext { service: self.0.clone(), handle }))

@@ -138,7 +138,12 @@ impl Console {
             "quirks" => {
                 let (removed_in_transmit, unplugged) = (words.code()?, words.code()?);
                 let cards_have_threads = words.text()? == "threads";
-                service.set_quirks(Quirks { removed_in_transmit, unplugged, cards_have_threads });
+                service.set_quirks(Quirks {
+                    removed_in_transmit,
+                    unplugged,
+                    cards_have_threads,
+                    ..Quirks::default()
+                });
             }
             "inject" => self.inject(&mut words)?,
             "clear-faults" => service.clear_faults(),

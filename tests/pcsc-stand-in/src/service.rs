@@ -59,6 +59,27 @@ pub struct Quirks {
     /// Whether a card works on a thread of its own, as it does on a processor of its own in real
     /// life, and not on the caller's, whose stack may be too small for it.
     pub cards_have_threads: bool,
+    /// Whether it is the service of macOS: it counts no insertions and removals, tells a connection
+    /// RESET_CARD of a card that was removed, and UNPOWERED_CARD of one that was reset.
+    pub is_macos: bool,
+}
+
+impl Quirks {
+    fn removed_in_transmit(self) -> Code {
+        match self.removed_in_transmit {
+            Code::REMOVED_CARD => self.told(Latched::Removed),
+            other => other,
+        }
+    }
+
+    /// What a connection is told of its card.
+    fn told(self, latched: Latched) -> Code {
+        match (latched, self.is_macos) {
+            (Latched::Removed, false) => Code::REMOVED_CARD,
+            (Latched::Reset, true) => Code::UNPOWERED_CARD,
+            (Latched::Removed, true) | (Latched::Reset, false) => Code::RESET_CARD,
+        }
+    }
 }
 
 impl Default for Quirks {
@@ -67,6 +88,7 @@ impl Default for Quirks {
             removed_in_transmit: Code::REMOVED_CARD,
             unplugged: Code::READER_UNAVAILABLE,
             cards_have_threads: false,
+            is_macos: false,
         }
     }
 }

@@ -252,8 +252,7 @@ impl ActiveCall<'_> {
     pub(super) fn check_event(&self, card: CardHandle) -> Result<(), Code> {
         match self.connections.get(&card).ok_or(Code::INVALID_HANDLE)?.latched {
             None => Ok(()),
-            Some(Latched::Reset) => Err(Code::RESET_CARD),
-            Some(Latched::Removed) => Err(Code::REMOVED_CARD),
+            Some(latched) => Err(self.quirks.told(latched)),
         }
     }
 

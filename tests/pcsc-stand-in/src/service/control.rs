@@ -16,6 +16,12 @@ impl Service {
         self.lock().quirks = quirks;
     }
 
+    /// The ways that were chosen.
+    #[must_use]
+    pub fn quirks(&self) -> Quirks {
+        self.lock().quirks
+    }
+
     /// Plugs a reader in, without a card. Nothing happens when one of that name is there.
     pub fn add_reader(&self, name: &CStr) {
         let mut state = self.lock();
@@ -72,11 +78,11 @@ impl Service {
         drop(state);
         let power = Power::from(icc.put_in());
         let mut state = self.lock();
-        let serial = state.number();
+        let (serial, quirks) = (state.number(), state.quirks);
         if let Some(reader) = state.reader_mut(id) {
             reader.busy = false;
             reader.card = Some(Inserted { serial, icc, power });
-            reader.count_event();
+            reader.count_event(quirks);
         }
         self.inner.changed.notify_all();
         true
@@ -241,9 +247,10 @@ impl State {
     /// Takes the card out of the reader's books. Returns it, and whether it works just now: then it
     /// is told when it is done, and no test waits for that here.
     fn take_card(&mut self, name: &CStr) -> Option<(Arc<dyn Icc>, bool)> {
+        let quirks = self.quirks;
         let reader = self.reader_named(name)?;
         let card = reader.card.take()?;
-        reader.count_event();
+        reader.count_event(quirks);
         reader.transaction = None;
         reader.protocol = protocol::UNDEFINED;
         let (id, busy) = (reader.id, reader.busy);

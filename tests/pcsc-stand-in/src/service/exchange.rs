@@ -212,7 +212,7 @@ impl Service {
 
 /// One exchange with the card itself.
 fn exchange(call: &mut ActiveCall<'_>, id: ReaderId, command: &[u8]) -> Result<Vec<u8>, Code> {
-    let removed = call.quirks.removed_in_transmit;
+    let removed = call.quirks.removed_in_transmit();
     let done = call.on_card(id, |icc| icc.transmit(command));
     if call.is_cut_off() {
         return Err(Code::COMM_ERROR);
@@ -223,12 +223,13 @@ fn exchange(call: &mut ActiveCall<'_>, id: ReaderId, command: &[u8]) -> Result<V
         Some(Exchange::Reset) => {
             call.latch(id, Latched::Reset);
             call.announce();
-            Err(Code::RESET_CARD)
+            Err(call.quirks.told(Latched::Reset))
         }
         Some(Exchange::Removed) => {
+            let quirks = call.quirks;
             let taken = call.reader_mut(id).and_then(|reader| Some((reader.card.take()?, reader)));
             if let Some((Inserted { icc, .. }, reader)) = taken {
-                reader.count_event();
+                reader.count_event(quirks);
                 reader.transaction = None;
                 reader.protocol = protocol::UNDEFINED;
                 call.latch(id, Latched::Removed);

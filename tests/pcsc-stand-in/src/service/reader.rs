@@ -3,8 +3,8 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
-use super::CardHandle;
 use super::code::{protocol, state, status};
+use super::{CardHandle, Quirks};
 use crate::icc::Icc;
 
 /// A reader for as long as it is plugged in: one that comes back under its name is another.
@@ -75,8 +75,11 @@ impl Reader {
         }
     }
 
-    /// Counts an insertion or a removal; the service has 16 bits for it.
-    pub(super) fn count_event(&mut self) {
+    /// Counts an insertion or a removal, where the service does; it has 16 bits for that.
+    pub(super) fn count_event(&mut self, quirks: Quirks) {
+        if quirks.is_macos {
+            return;
+        }
         self.events = if self.events >= 0xffff { 0 } else { self.events + 1 };
     }
 
