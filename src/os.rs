@@ -1,26 +1,51 @@
 //! What the operating system gives, below every other layer: memory for secrets, a mark that tells
-//! a forked child from its parent, how the process was started, who owns a file, which process has
-//! locked one, and a log file that cannot stop the host.
+//! a forked child from its parent, how the process was started, where a configuration lies and who
+//! owns it, which process has locked a file, and a log file that cannot stop the host.
 //!
-//! The names stand here; each system has a file of its own that gives them. `unsafe` is allowed in
-//! `ffi` and here.
+//! The names stand here. Each system has a file of its own that gives them: [`linux`](self::linux)
+//! (with either C library), `freebsd`, `macos` and `windows`. What the first three share by POSIX is
+//! in [`unix`](self::unix). `unsafe` is allowed in `ffi` and here.
 
 #![allow(unsafe_code)]
 
+#[cfg(target_os = "freebsd")]
+mod freebsd;
+#[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 use std::fs::File;
 use std::path::PathBuf;
 
-pub use self::linux::{
-    Distrust, ForkMarker, LockedMemory, UncancellableThread, effective_user, fill_random, is_trusted,
-    lock_for_writing, lock_holder, on_exit, open_log, secure_execution, stderr_for_logging, write_line,
+use thiserror::Error;
+
+#[cfg(target_os = "freebsd")]
+use self::freebsd as system;
+#[cfg(target_os = "linux")]
+use self::linux as system;
+#[cfg(target_os = "macos")]
+use self::macos as system;
+pub use self::system::{
+    ForkMarker, LockedMemory, UncancellableThread, effective_user, fill_random, is_trusted, on_exit,
+    open_configuration, open_log, secure_execution, stderr_for_logging, system_configuration_folder,
+    user_configuration_folders, write_line,
 };
+#[cfg(all(unix, feature = "command"))]
+pub use self::system::{HiddenInput, Terminal, Typed};
+#[cfg(unix)]
+pub use self::system::{lock_for_writing, lock_holder};
+#[cfg(windows)]
+use self::windows as system;
+#[cfg(windows)]
+pub use self::windows::smart_card;
 
-#[cfg(feature = "command")]
-pub use self::linux::{HiddenInput, Terminal, Typed};
-
-/// Memory for secrets: pages that are not swapped out, not dumped, and empty in a forked child.
+/// Memory for secrets: pages that are not swapped out, not dumped, and empty in a forked child, as
+/// far as the system can do that.
 pub trait SecretMemory: Send + Sync {
     /// A fresh page, filled with zeros, or `None` when there is no memory.
     fn page(&self) -> Option<Box<dyn SecretPage>>;
@@ -35,6 +60,20 @@ pub trait SecretPage: Send + Sync {
     fn bytes_mut(&mut self) -> &mut [u8];
 }
 
+/// Why a file may have been written by another user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Distrust {
+    /// It is a FIFO, a device, a folder.
+    #[error("not a regular file")]
+    NotAFile,
+    /// Another user owns it.
+    #[error("owned by another user")]
+    OtherOwner,
+    /// Others may write to it.
+    #[error("writable by others")]
+    WritableByOthers,
+}
+
 /// What ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -47,13 +86,14 @@ pub enum Ending {
 /// What the host process is, as far as the configuration depends on it.
 #[derive(Debug, Default)]
 pub struct Environment {
-    /// The process has rights that its user does not have (setuid, file capabilities).
+    /// The process has rights that its user does not have (setuid, file capabilities, an elevated
+    /// token).
     pub secure_execution: bool,
     /// The path by which this library was loaded.
     pub library: Option<PathBuf>,
     /// The standard error stream, if it is safe to write to.
     pub stderr: Option<File>,
-    /// The user whose rights the process has.
+    /// The user whose rights the process has; 0 on a system that has no such number.
     pub user: u32,
 }
 
@@ -63,7 +103,7 @@ impl Environment {
     pub fn of_this_process() -> Self {
         Self {
             secure_execution: secure_execution(),
-            library: linux::library_path(),
+            library: system::library_path(),
             stderr: stderr_for_logging(),
             user: effective_user(),
         }

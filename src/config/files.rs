@@ -1,9 +1,7 @@
 //! Where the configuration is found: the system's file, and one of the user's beside it.
 
 use std::env;
-use std::fs::OpenOptions;
 use std::io::{Error as IoError, ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use log::LevelFilter;
@@ -12,7 +10,9 @@ use super::complaint::Reason;
 use super::parse::Parsed;
 use super::{Config, Slots};
 use crate::jpki::credential::Credential;
-use crate::os::{Environment, is_trusted};
+use crate::os::{
+    Environment, is_trusted, open_configuration, system_configuration_folder, user_configuration_folders,
+};
 
 /// Names the user's configuration file.
 const FILE_VARIABLE: &str = "JPKI_PKCS11_CONF";
@@ -20,10 +20,8 @@ const FILE_VARIABLE: &str = "JPKI_PKCS11_CONF";
 const LEVEL_VARIABLE: &str = "JPKI_PKCS11_LOG";
 /// Names the log file, and goes before the files'.
 const LOG_FILE_VARIABLE: &str = "JPKI_PKCS11_LOG_FILE";
-/// The user's file, in the user's configuration folder.
+/// The file's name in the system's folder, and in the user's.
 const FILE_NAME: &str = "jpki-pkcs11.toml";
-/// The system's file.
-const SYSTEM_FILE: &str = "/etc/jpki-pkcs11.toml";
 /// The most bytes of a configuration.
 const MAX_BYTES: u64 = 64 * 1024;
 /// The user who owns the system's file.
@@ -57,7 +55,9 @@ impl Config {
     /// and logs nothing.
     #[must_use]
     pub fn load(environment: &Environment) -> Self {
-        let system = read(Path::new(SYSTEM_FILE), ROOT, Place::System);
+        let folder = system_configuration_folder(environment.library.as_deref());
+        let system = folder.and_then(|folder| read(&folder.join(FILE_NAME), ROOT, Place::System));
+        let system = system.unwrap_or_default();
         let mut config = if environment.secure_execution {
             Self { log_level: LevelFilter::Off, log_file: None, ..Self::of(system, Parsed::default()) }
         } else {
@@ -73,14 +73,14 @@ impl Config {
 /// What the user's file and the environment say.
 fn user_settings(user: u32) -> Parsed {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let mut parsed = match set(FILE_VARIABLE) {
+    let parsed = match set(FILE_VARIABLE) {
         Some(file) => read(&file, user, Place::Named),
         None => {
-            let folder = set("XDG_CONFIG_HOME").filter(|folder| folder.is_absolute());
-            let folder = folder.or_else(|| Some(set("HOME")?.join(".config")));
-            folder.map_or_else(Parsed::default, |folder| read(&folder.join(FILE_NAME), user, Place::Home))
+            let folders = user_configuration_folders();
+            folders.iter().find_map(|folder| read(&folder.join(FILE_NAME), user, Place::Home))
         }
     };
+    let mut parsed = parsed.unwrap_or_default();
     if let Some(level) = env::var_os(LEVEL_VARIABLE) {
         parsed.take_level(LEVEL_VARIABLE, &level.to_string_lossy());
     }
@@ -88,34 +88,31 @@ fn user_settings(user: u32) -> Parsed {
     parsed
 }
 
-/// Reads a file that only `owner` or root can have written. One that is named and not there may have
-/// held what protects.
-fn read(path: &Path, owner: u32, place: Place) -> Parsed {
+/// Reads a file that only `owner` or root can have written; `None` when there is none. One that is
+/// named and not there may have held what protects.
+fn read(path: &Path, owner: u32, place: Place) -> Option<Parsed> {
     let mut parsed = match read_text(path, owner) {
         Ok(text) => Parsed::of(&text),
         Err(Missing::NoFile) if place == Place::Named => Parsed::left_out(Reason::Absent),
-        Err(Missing::NoFile) => return Parsed::default(),
-        Err(Missing::NoWay) if place == Place::Home => return Parsed::default(),
+        Err(Missing::NoFile) => return None,
+        Err(Missing::NoWay) if place == Place::Home => return None,
         Err(Missing::NoWay) => Parsed::left_out(Reason::NoWay),
         Err(Missing::LeftOut(reason)) => Parsed::left_out(reason),
     };
     parsed.file = Some(path.to_owned());
     parsed.complaints.iter_mut().for_each(|complaint| complaint.file = Some(path.to_owned()));
-    parsed
+    Some(parsed)
 }
 
 fn read_text(path: &Path, owner: u32) -> Result<String, Missing> {
     let unreadable = |error: IoError| Missing::LeftOut(Reason::Unreadable(error.to_string()));
-    // Opening a FIFO must not wait, and a device must not be read for ever.
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file =
-        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.kind() {
-            // A link that leads nowhere.
-            ErrorKind::NotFound if path.symlink_metadata().is_ok() => Missing::LeftOut(Reason::Absent),
-            ErrorKind::NotFound | ErrorKind::NotADirectory => Missing::NoFile,
-            ErrorKind::PermissionDenied if path.symlink_metadata().is_err() => Missing::NoWay,
-            _ => unreadable(error),
-        })?;
+    let file = open_configuration(path).map_err(|error| match error.kind() {
+        // A link that leads nowhere.
+        ErrorKind::NotFound if path.symlink_metadata().is_ok() => Missing::LeftOut(Reason::Absent),
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Missing::NoFile,
+        ErrorKind::PermissionDenied if path.symlink_metadata().is_err() => Missing::NoWay,
+        _ => unreadable(error),
+    })?;
     let metadata = file.metadata().map_err(unreadable)?;
     is_trusted(&metadata, owner).map_err(|distrust| Missing::LeftOut(Reason::Distrusted(distrust)))?;
     let mut bytes = Vec::new();

@@ -1,26 +1,37 @@
-//! Linux: system calls that Rust does not wrap, each with a safe face.
+//! Linux, with the C library of GNU or musl.
 
-mod files;
-mod locks;
-mod memory;
+mod exit;
+
+use std::env;
+use std::ffi::c_void;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::IsTerminal;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::ptr::null_mut;
+
+pub use self::exit::on_exit;
+use super::unix;
+pub(super) use super::unix::library_path;
+pub use super::unix::{
+    ForkMarker, LockedMemory, UncancellableThread, effective_user, is_trusted, lock_for_writing, lock_holder,
+    open_configuration, open_log, stderr_for_logging, system_configuration_folder,
+    user_configuration_folders, write_line,
+};
 #[cfg(feature = "command")]
-mod terminal;
-mod threads;
+pub use super::unix::{HiddenInput, Terminal, Typed};
 
-use std::ffi::{CStr, OsStr, c_void};
-use std::mem::MaybeUninit;
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+/// Where the system's configuration lies.
+pub(super) const CONFIGURATION_FOLDER: &str = "/etc";
 
-pub use self::files::{Distrust, is_trusted, open_log, stderr_for_logging, write_line};
-pub use self::locks::{lock_for_writing, lock_holder};
-pub use self::memory::{ForkMarker, LockedMemory};
-#[cfg(feature = "command")]
-pub use self::terminal::{HiddenInput, Terminal, Typed};
-pub use self::threads::{UncancellableThread, on_exit};
+/// Where else a user's configuration may lie, below the home.
+pub(super) const MORE_USER_FOLDERS: &[&str] = &[];
 
-/// A symbol that lies in this library, and so tells where the library was loaded from.
-static SYMBOL_IN_LIBRARY: u8 = 0;
+/// Whether /etc/passwd and /etc/group list those who belong to a user's own group.
+pub(super) const GROUPS_ARE_IN_FILES: bool = true;
+
+/// The state of pthread_setcancelstate(3), as every C library of Linux has it.
+pub(super) const PTHREAD_CANCEL_DISABLE: libc::c_int = 1;
 
 /// Whether the program runs with more rights than its user has (setuid, setgid, capabilities): then
 /// the environment is the attacker's (getauxval(3), `AT_SECURE`).
@@ -39,25 +50,51 @@ pub fn fill_random(bytes: &mut [u8]) -> bool {
     usize::try_from(filled) == Ok(bytes.len())
 }
 
-/// The user whose rights the process has.
-#[must_use]
-pub fn effective_user() -> u32 {
-    // SAFETY: the call has no preconditions and cannot fail.
-    unsafe { libc::geteuid() }
+/// Keeps memory out of core files. A failure is logged and no more.
+///
+/// # Safety
+/// The memory is a mapping of the caller's.
+pub(super) unsafe fn keep_from_dumps(start: *mut c_void, length: usize) {
+    // SAFETY: as this function's caller promises; the advice does not change what is in the memory.
+    unix::log_failure("MADV_DONTDUMP", unsafe { libc::madvise(start, length, libc::MADV_DONTDUMP) });
 }
 
-/// The file that this library was loaded from, as the loader was given it (dladdr(3)).
-pub(super) fn library_path() -> Option<PathBuf> {
-    let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: `info` may be written, and any address may be asked for.
-    let found = unsafe { libc::dladdr((&raw const SYMBOL_IN_LIBRARY).cast::<c_void>(), info.as_mut_ptr()) };
-    // SAFETY: all zeros is a valid value of this structure too.
-    let info = unsafe { info.assume_init() };
-    if found == 0 || info.dli_fname.is_null() {
+/// Has the kernel empty memory in children (since Linux 4.14). `false` where it cannot.
+///
+/// # Safety
+/// The memory belongs to the caller, and zeros are valid in it.
+pub(super) unsafe fn keep_from_children(start: *mut c_void, length: usize) -> bool {
+    // SAFETY: as this function's caller promises.
+    let result = unsafe { libc::madvise(start, length, libc::MADV_WIPEONFORK) };
+    unix::log_failure("MADV_WIPEONFORK", result);
+    result == 0
+}
+
+/// Takes these signals away from the calling thread, if they wait for it.
+pub(super) fn discard_pending(signals: &libc::sigset_t) {
+    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the set and the time are initialised; a NULL place for details is allowed.
+    while unsafe { libc::sigtimedwait(signals, null_mut(), &raw const at_once) } > 0 {}
+}
+
+/// A copy of standard error that cannot block. `is_written_only`: open for writing alone, or for
+/// appending.
+pub(super) fn unblocking_stderr(file: File, metadata: &Metadata, is_written_only: bool) -> Option<File> {
+    if metadata.file_type().is_socket() {
+        return is_journal(metadata).then_some(file);
+    }
+    if !file.is_terminal() && !is_written_only {
         return None;
     }
-    // SAFETY: dladdr found the object, so this is the loader's own text, which lives as long as the
-    // library.
-    let path = unsafe { CStr::from_ptr(info.dli_fname) };
-    Some(PathBuf::from(OsStr::from_bytes(path.to_bytes())))
+    // Opened anew, so that it can be told not to block without telling the host's own descriptor the
+    // same. A file that may not be opened anew would block, unless it is one on a disk.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let anew = OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    anew.ok().or(metadata.is_file().then_some(file))
+}
+
+/// Whether a socket is the one that systemd connected to the journal: it names it by device and
+/// inode (systemd.exec(5), `$JOURNAL_STREAM`).
+fn is_journal(socket: &Metadata) -> bool {
+    env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == format!("{}:{}", socket.dev(), socket.ino()))
 }

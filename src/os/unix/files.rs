@@ -1,28 +1,48 @@
-//! Files: whom to believe, and how to write a log line that cannot stop, kill or block the host.
+//! Files: where a configuration lies, whom to believe, and how to write a log line that cannot stop,
+//! kill or block the host.
 
 use std::env;
 use std::fs::{File, Metadata, OpenOptions, Permissions, read_to_string};
-use std::io::{Error as IoError, IsTerminal, stderr};
+use std::io::{Error as IoError, Result as IoResult, stderr};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
 
-use thiserror::Error;
+use crate::os::{Distrust, system};
 
-/// Why a file may have been written by another user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Distrust {
-    /// It is a FIFO, a device, a folder.
-    #[error("not a regular file")]
-    NotAFile,
-    /// Another user owns it.
-    #[error("owned by another user")]
-    OtherOwner,
-    /// Others may write to it.
-    #[error("writable by others")]
-    WritableByOthers,
+/// The user whose rights the process has.
+#[must_use]
+pub fn effective_user() -> u32 {
+    // SAFETY: the call has no preconditions and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// The folder of the system's configuration. Where the library lies does not matter here.
+#[must_use]
+pub fn system_configuration_folder(_library: Option<&Path>) -> Option<PathBuf> {
+    Some(PathBuf::from(system::CONFIGURATION_FOLDER))
+}
+
+/// The folders where the user's configuration may lie. The first one that has one counts.
+#[must_use]
+pub fn user_configuration_folders() -> Vec<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = set("HOME");
+    let chosen = set("XDG_CONFIG_HOME").filter(|folder| folder.is_absolute());
+    let first = chosen.or_else(|| Some(home.as_ref()?.join(".config")));
+    let more = system::MORE_USER_FOLDERS.iter().filter_map(|folder| Some(home.as_ref()?.join(folder)));
+    first.into_iter().chain(more).collect()
+}
+
+/// Opens a file to read it: a FIFO does not make the caller wait, and a terminal does not become
+/// the host's.
+///
+/// # Errors
+/// Why it cannot be opened.
+pub fn open_configuration(path: &Path) -> IoResult<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
 /// Why a file that only `user` or root may have written is not one. `Ok` when it is.
@@ -48,6 +68,9 @@ pub fn is_trusted(file: &Metadata, user: u32) -> Result<(), Distrust> {
 
 /// Whether a group has the number of its user, and no member besides.
 fn is_private_group(group: u32, user: u32) -> bool {
+    if !system::GROUPS_ARE_IN_FILES {
+        return false;
+    }
     let (Ok(groups), Ok(users)) = (read_to_string("/etc/group"), read_to_string("/etc/passwd")) else {
         return false;
     };
@@ -71,29 +94,14 @@ fn is_alone(groups: &str, users: &str, group: u32, user: u32) -> bool {
 ///
 /// A host that closed its descriptor 2 gets that number again for the next file, connection or
 /// device it opens; lines of text would damage it. So only a terminal counts, systemd's journal,
-/// and files and pipes that are open for writing alone or for appending. The copy stays what it is
-/// when the host closes descriptor 2 later.
+/// and files and pipes that are open for writing alone or for appending; of those, what the system
+/// can be told not to block on. The copy stays what it is when the host closes descriptor 2 later.
 #[must_use]
 pub fn stderr_for_logging() -> Option<File> {
     let file = File::from(stderr().as_fd().try_clone_to_owned().ok()?);
     let metadata = file.metadata().ok()?;
-    if metadata.file_type().is_socket() {
-        return is_journal(&metadata).then_some(file);
-    }
-    if !file.is_terminal() && !only_written(&file) {
-        return None;
-    }
-    // Opened anew, so that it can be told not to block without telling the host's own descriptor the
-    // same. A file that may not be opened anew would block, unless it is one on a disk.
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let anew = OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
-    anew.ok().or(metadata.is_file().then_some(file))
-}
-
-/// Whether a socket is the one that systemd connected to the journal: it names it by device and
-/// inode (systemd.exec(5), `$JOURNAL_STREAM`).
-fn is_journal(socket: &Metadata) -> bool {
-    env::var("JOURNAL_STREAM").is_ok_and(|stream| stream == format!("{}:{}", socket.dev(), socket.ino()))
+    let is_written_only = only_written(&file);
+    system::unblocking_stderr(file, &metadata, is_written_only)
 }
 
 /// Whether a file is open for writing alone or for appending.
@@ -176,9 +184,7 @@ impl SignalBlock {
 
 impl Drop for SignalBlock {
     fn drop(&mut self) {
-        let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the set and the time are initialised; a NULL place for details is allowed.
-        while unsafe { libc::sigtimedwait(&raw const self.signals, null_mut(), &raw const at_once) } > 0 {}
+        system::discard_pending(&self.signals);
         // SAFETY: the mask is the one that the thread had.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, null_mut()) };
     }

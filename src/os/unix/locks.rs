@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Error as IoError, Result as IoResult};
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 
 /// The process that holds a lock which keeps this one from writing to a file, if there is one.
@@ -15,7 +16,7 @@ pub fn lock_holder(file: &File) -> IoResult<Option<u32>> {
     if result == -1 {
         return Err(IoError::last_os_error());
     }
-    if i32::from(lock.l_type) == libc::F_UNLCK {
+    if i64::from(lock.l_type) == i64::from(libc::F_UNLCK) {
         return Ok(None);
     }
     // A lock of another machine has no process here, and the kernel says 0 or less.
@@ -42,14 +43,12 @@ pub fn lock_for_writing(file: &File) -> IoResult<bool> {
 
 /// A write lock from the start of a file to its end.
 fn whole_file() -> IoResult<libc::flock> {
+    // SAFETY: numbers, of which zeros are valid values; systems have different ones.
+    let mut lock = unsafe { MaybeUninit::<libc::flock>::zeroed().assume_init() };
     // The fields are shorter than the constants.
-    Ok(libc::flock {
-        l_type: libc::c_short::try_from(libc::F_WRLCK).map_err(IoError::other)?,
-        l_whence: libc::c_short::try_from(libc::SEEK_SET).map_err(IoError::other)?,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    })
+    lock.l_type = libc::c_short::try_from(libc::F_WRLCK).map_err(IoError::other)?;
+    lock.l_whence = libc::c_short::try_from(libc::SEEK_SET).map_err(IoError::other)?;
+    Ok(lock)
 }
 
 #[cfg(test)]

@@ -1,0 +1,124 @@
+//! The page that the kernel empties at a fork.
+
+use std::ffi::c_void;
+use std::process;
+use std::ptr::{from_ref, null_mut};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+
+use super::memory::Page;
+use crate::os::system;
+
+/// Tells a process from the children that it forks.
+///
+/// The mark lies on a page that the kernel empties in a child. A process id would not do: a child in
+/// a new PID namespace can have the id that its parent has in its own. Where the kernel does not
+/// empty pages (before Linux 4.14) the process id is all there is.
+pub struct ForkMarker {
+    /// The mark; null until the first question. It is never given back: other threads may read it.
+    mark: AtomicPtr<AtomicU32>,
+}
+
+/// As long as the largest page of any kernel, and aligned to it.
+#[repr(C, align(65536))]
+struct LargestPage([AtomicU32; 16384]);
+
+/// The page of the first mark. It is zero-initialised memory of the library, which the loader maps
+/// without a file, and which goes when the library is unloaded.
+static FIRST_PAGE: LargestPage = LargestPage([const { AtomicU32::new(0) }; 16384]);
+
+/// Whether a marker has [`FIRST_PAGE`].
+static FIRST_PAGE_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The value of a mark on a page that the kernel would not empty: then the process id is compared.
+const NOT_WIPED: u32 = 1 << 31;
+
+impl ForkMarker {
+    /// A marker that belongs to no process yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { mark: AtomicPtr::new(null_mut()) }
+    }
+
+    /// Whether this process is the one that asked first, and no child of it.
+    pub fn is_ours(&self) -> bool {
+        let mut mark = self.mark.load(Ordering::Acquire);
+        if mark.is_null() {
+            mark = self.set();
+        }
+        // SAFETY: a mark that is not null leads to a page that stays mapped as long as the process lives.
+        let found = unsafe { mark.as_ref() }.map_or(0, |mark| mark.load(Ordering::Relaxed));
+        if found & NOT_WIPED != 0 { found == own_number() | NOT_WIPED } else { found != 0 }
+    }
+
+    /// Sets the mark, unless another thread was faster. Lock-free: a fork may happen at any
+    /// instruction.
+    fn set(&self) -> *mut AtomicU32 {
+        if let ([mark, ..], false) = (&FIRST_PAGE.0, FIRST_PAGE_TAKEN.swap(true, Ordering::AcqRel)) {
+            let start = (&raw const FIRST_PAGE).cast_mut().cast::<c_void>();
+            // SAFETY: nothing else lies on these pages, and a child finds the zeros that they began with.
+            let wiped = unsafe { system::keep_from_children(start, size_of::<LargestPage>()) };
+            mark.store(if wiped { 1 } else { own_number() | NOT_WIPED }, Ordering::Relaxed);
+            return self.publish(from_ref(mark).cast_mut()).unwrap_or_else(|other| other);
+        }
+        let Some(page) = Page::map() else { return null_mut() };
+        // SAFETY: the mapping is this page's own, and nothing is in it yet.
+        let wiped = unsafe { system::keep_from_children(page.start.as_ptr().cast(), page.length) };
+        let value = if wiped { 1 } else { own_number() | NOT_WIPED };
+        let mark = page.start.as_ptr().cast::<AtomicU32>();
+        // SAFETY: a page is aligned for any type, longer than this one, and no other thread knows it yet.
+        if let Some(mark) = unsafe { mark.as_ref() } {
+            mark.store(value, Ordering::Relaxed);
+        }
+        self.publish(mark).inspect(|_| std::mem::forget(page)).unwrap_or_else(|other| other)
+    }
+
+    /// Makes this the mark. An error gives that of a thread that was faster.
+    fn publish(&self, mark: *mut AtomicU32) -> Result<*mut AtomicU32, *mut AtomicU32> {
+        let set = self.mark.compare_exchange(null_mut(), mark, Ordering::AcqRel, Ordering::Acquire);
+        set.map(|_| mark)
+    }
+}
+
+impl Default for ForkMarker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The process id, in the bits beside [`NOT_WIPED`].
+fn own_number() -> u32 {
+    process::id() & !NOT_WIPED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_belongs_to_the_process_that_asks_first() {
+        // The first has its page in the library, the second one of its own.
+        let markers = [ForkMarker::new(), ForkMarker::new()];
+        assert!(markers.iter().all(|marker| marker.is_ours() && marker.is_ours()));
+        // SAFETY: the child calls nothing but `_exit`.
+        match unsafe { libc::fork() } {
+            // SAFETY: ends the child at once, without running what the parent registered.
+            0 => unsafe { libc::_exit(i32::from(markers.iter().any(ForkMarker::is_ours))) },
+            child => {
+                let mut status = -1;
+                // SAFETY: `status` may be written.
+                assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+                assert_eq!(status, 0, "the child took itself for its parent");
+            }
+        }
+    }
+
+    #[test]
+    fn a_mark_is_wiped_by_the_kernel_and_not_compared_with_a_process_id() {
+        for marker in [ForkMarker::new(), ForkMarker::new()] {
+            assert!(marker.is_ours());
+            // SAFETY: a mark that was set leads to a page that stays.
+            let mark = unsafe { &*marker.mark.load(Ordering::Acquire) };
+            assert_eq!(mark.load(Ordering::Relaxed) & NOT_WIPED, 0);
+        }
+    }
+}
