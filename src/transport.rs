@@ -1,14 +1,18 @@
 //! Moving bytes between the host and a card.
 //!
 //! [`calls`] is what PC/SC is asked for, as a thin trait; [`pcsc`] makes the calls, the only file
-//! that names that crate; [`service`] and [`connection`] are what this module makes of them, with
-//! the one policy of recovery. Tests put a simulated service behind [`calls`], and so run the same
-//! policy. Nothing here knows what the bytes mean.
+//! that names that crate (on Windows `winscard` makes them, without the crate); [`service`] and
+//! [`connection`] are what this module makes of them, with the one policy of recovery. Tests put a
+//! simulated service behind [`calls`], and so run the same policy. Nothing here knows what the bytes
+//! mean.
 
 pub mod calls;
 pub mod connection;
+#[cfg(not(windows))]
 pub mod pcsc;
 pub mod service;
+#[cfg(windows)]
+pub mod winscard;
 
 mod fairness;
 mod reader_features;
@@ -22,6 +26,8 @@ use thiserror::Error;
 use self::calls::Code;
 pub use self::connection::{Connection, Transaction};
 pub use self::service::Service;
+#[cfg(windows)]
+pub use self::winscard as pcsc;
 
 /// The most bytes one answer may have: an extended response, 65,536 bytes and the status word.
 pub const MAX_ANSWER: usize = 65_538;
@@ -38,7 +44,7 @@ pub struct ReaderState {
     /// Whether a program, this one included, is connected to it.
     pub in_use: bool,
     /// How many insertions and removals the service has counted: a card that went out and came back
-    /// between two looks shows here.
+    /// between two looks shows here. Always 0 where [`Service::counts_changes`] says no.
     pub changes: u32,
 }
 

@@ -3,8 +3,8 @@
 
 use super::{Connection, TransportError};
 
-/// `CM_IOCTL_GET_FEATURE_REQUEST`: `SCARD_CTL_CODE(3400)` of pcsc-lite.
-const GET_FEATURE_REQUEST: u32 = 0x4200_0000 + 3400;
+/// `CM_IOCTL_GET_FEATURE_REQUEST`: `SCARD_CTL_CODE(3400)` of Windows, or of pcsc-lite and macOS.
+const GET_FEATURE_REQUEST: u32 = if cfg!(windows) { 0x0031_0000 + (3400 << 2) } else { 0x4200_0000 + 3400 };
 
 /// `FEATURE_GET_TLV_PROPERTIES`, a tag in the answer to [`GET_FEATURE_REQUEST`].
 const GET_TLV_PROPERTIES: u8 = 0x12;
