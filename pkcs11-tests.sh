@@ -25,8 +25,11 @@ Commands:
                    a PIN in full
   fuzz [TARGET...] fuzz the module, a minute for each target (JPKI_FUZZ_SECONDS)
   deny             check the licences, the versions and the sources of the crates
+  ports [TARGET..] build for other systems, and try that by qemu and Wine: armhf arm64 i386 musl windows macos freebsd. It
+                   needs root's rights for a chroot below the target directory, and some gigabytes there
   stack            keep a private pcscd with a virtual card up, to try programs by hand
-  package          build a Debian package (cargo deb), and print where it is
+  package          build a Debian package (cargo deb), and print where it is; with --target arm64 or armhf one for that
+                   processor, with --target windows a zip
   rpm              build an RPM package (cargo generate-rpm), and print where it is
 
 conf/install.sh installs without a package.
@@ -169,8 +172,26 @@ command_stack() {
     exec "$ROOT/tests/stack.sh" "$@"
 }
 
+# Needs root's rights: the chroot has mounts of its own.
+ports() {
+    as_root env "CARGO_TARGET_DIR=$TARGET" "$ROOT/tests/ports.sh" "$@"
+}
+
+command_ports() {
+    install_packages "${BUILD_PACKAGES[@]}" debootstrap:debootstrap unshare:util-linux
+    build
+    ports "$@"
+}
+
 # The libraries that the package needs are found by dpkg-shlibdeps.
 command_package() {
+    if [[ ${1:-} == --target ]]; then
+        (($# == 2)) || die "a package for which target?"
+        install_packages "${BUILD_PACKAGES[@]}" debootstrap:debootstrap unshare:util-linux
+        [[ $2 == windows ]] || unpack_cargo_deb
+        ports --package "$2"
+        return
+    fi
     install_packages "${BUILD_PACKAGES[@]}" dpkg-shlibdeps:dpkg-dev
     build_cargo_deb
     build
@@ -243,7 +264,7 @@ main() {
     local name=${1:-test}
     (($# == 0)) || shift
     case $name in
-    test | prepare | rust | client | demo | soak | bench | model | fuzz | deny | stack | package | rpm) "command_$name" "$@" ;;
+    test | prepare | rust | client | demo | soak | bench | model | fuzz | deny | stack | package | ports | rpm) "command_$name" "$@" ;;
     help | --help | -h) usage ;;
     *)
         usage >&2
