@@ -172,6 +172,16 @@ visit_without_pcscd() {
     page_is_refused
 }
 
+# Chromium reads the list of slots once, at its start. Its reader comes when pcscd does.
+reader_comes_later() {
+    visit "$TLS_12"
+    asked_for 0
+    page_is_refused
+    card restart-pcscd
+    wait_until a_token_is_listed
+    page_with_pin "$TLS_12"
+}
+
 # ----------------------------------------------------------------------------------------------------------------------
 
 begin
@@ -209,6 +219,12 @@ card set-tries auth 3
 echo 'reserve_tries = 1' >"$XDG_CONFIG_HOME/jpki-pkcs11.toml"
 start
 marked "reserve_tries = 1: two wrong PINs, the third is not sent" last_try_is_kept
+quit
+rm "$XDG_CONFIG_HOME/jpki-pkcs11.toml"
+
+card kill-pcscd
+start
+check "no pcscd and no reader at the start: they come later, one PIN dialog" reader_comes_later
 quit
 
 finish 5

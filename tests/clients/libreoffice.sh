@@ -149,6 +149,15 @@ pulled_at_the_signature() {
     [[ ! -e pulled.pdf ]]
 }
 
+# LibreOffice reads the list of slots once. Its reader comes when pcscd does.
+reader_comes_later() {
+    export_refused early.pdf
+    asked 0
+    card restart-pcscd
+    wait_until a_token_is_listed
+    export_signed late.pdf "$SIGN_PIN"
+}
+
 # ----------------------------------------------------------------------------------------------------------------------
 
 begin
@@ -182,6 +191,11 @@ start
 marked "the last try: not asked again" last_try_blocks_the_password
 marked "a blocked password: nothing sent" blocked_password
 card set-tries sign 5
+quit
+
+card kill-pcscd
+start
+check "no pcscd and no reader at the start: they come later, one password dialog" reader_comes_later
 quit
 
 finish 2
