@@ -27,6 +27,7 @@ Commands:
   deny             check the licences, the versions and the sources of the crates
   ports [TARGET..] build for other systems, and try that by qemu and Wine: armhf arm64 i386 musl windows macos freebsd. It
                    needs root's rights for a chroot below the target directory, and some gigabytes there
+  pictures         make the pictures of docs from the real programs and a virtual card
   stack            keep a private pcscd with a virtual card up, to try programs by hand
   package          build a Debian package (cargo deb), and print where it is; with --target arm64 or armhf one for that
                    processor, with --target windows a zip
@@ -167,6 +168,13 @@ command_demo() {
     "$ROOT/tests/demo.sh"
 }
 
+command_pictures() {
+    local packages
+    mapfile -t packages < <(sed -n 's/^# needs: //p' "$ROOT/tests/pictures.sh" | tr ' ' '\n')
+    prepare pkcs11-tool:opensc "${packages[@]}"
+    "$ROOT/tests/pictures.sh"
+}
+
 command_stack() {
     prepare pkcs11-tool:opensc
     exec "$ROOT/tests/stack.sh" "$@"
@@ -264,7 +272,7 @@ main() {
     local name=${1:-test}
     (($# == 0)) || shift
     case $name in
-    test | prepare | rust | client | demo | soak | bench | model | fuzz | deny | stack | package | ports | rpm) "command_$name" "$@" ;;
+    test | prepare | rust | client | demo | soak | bench | model | fuzz | deny | pictures | stack | package | ports | rpm) "command_$name" "$@" ;;
     help | --help | -h) usage ;;
     *)
         usage >&2

@@ -49,13 +49,16 @@ copy_application() {
     COPY=$PWD/application/$name
 }
 
-# start PROGRAM: with PROFILE and without a display, and waits until it takes commands.
+# start PROGRAM [OPTION...]: with PROFILE, and without a display if there are no options. Waits until it takes commands.
 start() {
+    local program=$1
+    shift
+    (($#)) || set -- --headless
     rm -f "$PROFILE/MarionetteActivePort"
     background "$PROFILE.log" env MOZ_CRASHREPORTER_DISABLE=1 \
-        "$1" --headless --no-remote --marionette --remote-allow-system-access --profile "$PROFILE"
+        "$program" "$@" --no-remote --marionette --remote-allow-system-access --profile "$PROFILE"
     APPLICATION=$!
-    wait_until test -s "$PROFILE/MarionetteActivePort" || die "$1 does not start: $(cat "$PROFILE.log")"
+    wait_until test -s "$PROFILE/MarionetteActivePort" || die "$program does not start: $(cat "$PROFILE.log")"
 }
 
 # Ends it as its menu does; its status is left in the file `status`.
