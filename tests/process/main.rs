@@ -44,6 +44,8 @@ mod ends;
 /// Hosts with low limits, with bad configuration, or with other rights than their user; and what
 /// the log never says.
 mod environment;
+/// Programs that sign without a pause share the card.
+mod fairness;
 /// A host that forks or ends without C_Finalize.
 mod fork;
 /// What a host that only waits costs.

@@ -1,0 +1,70 @@
+//! Programs that sign without a pause, at one card: each gets its share, and they lose little by it.
+//!
+//! pcscd has no queue: a program that waits looks every 100 ms whether the card is free.
+//! `JPKI_SOAK=full` makes the times long and asserts how long a program waits and what all of them
+//! make together. On a machine that does other work these two say little, and shares by counts
+//! much.
+
+use std::env;
+use std::time::Duration;
+
+use crate::support::child::Child;
+use crate::support::stack;
+
+/// What the card takes for a command and for a signature: less than a real one, so that there is
+/// much to count.
+const COMMAND: Duration = Duration::from_millis(5);
+const SIGNATURE: Duration = Duration::from_millis(60);
+
+/// How one of several programs fared.
+#[derive(Debug)]
+struct Outcome {
+    signatures: usize,
+    /// Of a hundred signatures, 95 took less.
+    most_took: Duration,
+}
+
+fn is_full() -> bool {
+    env::var_os("JPKI_SOAK").is_some_and(|value| value == "full")
+}
+
+/// Lets so many programs sign at once.
+fn sign_at_once(hosts: &mut [Child], time: Duration) -> Vec<Outcome> {
+    for host in &mut *hosts {
+        host.tell(&format!("sign-for authentication {}", time.as_millis()));
+    }
+    let outcome = |host: &mut Child| {
+        let answer = host.answer_within(time + Duration::from_secs(60)).expect("an answer");
+        let words: Vec<_> = answer.split(' ').collect();
+        let ["CKR_OK", signatures, most_took] = words[..] else { panic!("{answer}") };
+        Outcome {
+            signatures: signatures.parse().unwrap(),
+            most_took: Duration::from_millis(most_took.parse().unwrap()),
+        }
+    };
+    hosts.iter_mut().map(outcome).collect()
+}
+
+#[test]
+fn each_of_two_programs_gets_a_third_and_each_of_three_a_fifth() {
+    let time = Duration::from_secs(if is_full() { 60 } else { 6 });
+    let stack = stack(true);
+    stack.card(0).set_latency(COMMAND, SIGNATURE);
+    let mut hosts = [(); 3].map(|()| Child::logged_in(&stack, &["authentication"]));
+    let alone = sign_at_once(&mut hosts[..1], time)[0].signatures;
+    for (count, share) in [(2, 3), (3, 5)] {
+        let outcomes = sign_at_once(&mut hosts[..count], time);
+        let all: usize = outcomes.iter().map(|outcome| outcome.signatures).sum();
+        println!("{count} programs, {time:?}: {outcomes:?}; together {all}, one alone {alone}");
+        for outcome in &outcomes {
+            assert!(outcome.signatures * share >= all, "{outcomes:?}");
+        }
+        if is_full() {
+            assert!(
+                outcomes.iter().all(|outcome| outcome.most_took < Duration::from_secs(4)),
+                "{outcomes:?}"
+            );
+            assert!(all * 100 >= alone * 93, "{all} of {alone}");
+        }
+    }
+}
