@@ -7,6 +7,9 @@ use super::status::Status;
 /// The most bytes of an answer that is put together from pieces. The longest file known has 3808.
 pub const MAX_ANSWER: usize = 8192;
 
+/// How often a card may name another Le for one command.
+const MAX_CORRECTIONS: u8 = 3;
+
 /// Sends a command that may be repeated and gathers its answer. `None` when the answer does not
 /// end.
 ///
@@ -17,8 +20,15 @@ pub fn exchange<E>(
     mut transmit: impl FnMut(&Command) -> Result<Response, E>,
 ) -> Result<Option<Response>, E> {
     let mut response = transmit(command)?;
-    if let Status::WrongLe(le) = response.status().classify() {
-        response = transmit(&command.clone().expect(Expected::Short(le)))?;
+    let mut named = None;
+    for _ in 0..MAX_CORRECTIONS {
+        match response.status().classify() {
+            Status::WrongLe(le) if named != Some(le) => {
+                named = Some(le);
+                response = transmit(&command.clone().expect(Expected::Short(le)))?;
+            }
+            _ => break,
+        }
     }
     let mut gathered: Option<Response> = None;
     while let Status::MoreData(more) = response.status().classify() {
@@ -69,6 +79,15 @@ mod tests {
         let (response, sent) = run(&[b"\x6c\x10", b"\x6c\x10"]);
         assert_eq!((response.unwrap().status().raw(), sent.len()), (0x6c10, 2));
         assert_eq!(sent[1].last(), Some(&0x10));
+    }
+
+    #[test]
+    fn a_card_may_name_another_length_twice() {
+        let (response, sent) = run(&[b"\x6c\xc8", b"\x6c\x64", b"ab\x90\x00"]);
+        assert_eq!(response.unwrap().data(), b"ab");
+        assert_eq!(sent.iter().map(|command| *command.last().unwrap()).collect::<Vec<_>>(), [0, 0xc8, 0x64]);
+        let (_, sent) = run(&[b"\x6c\x01", b"\x6c\x02"]);
+        assert_eq!(sent.len(), 4);
     }
 
     #[test]

@@ -19,9 +19,9 @@ use crate::iso7816::exchange::exchange;
 use crate::iso7816::status::{Status, StatusWord};
 use crate::transport::{ReaderState, Transaction, TransportError};
 
-/// The most commands in one transaction. The longest one needs about 30; a card that answers with a
-/// byte at a time, or with 61xx for ever, ends here.
-const MAX_EXCHANGES: u8 = 64;
+/// The most commands in one transaction. The longest one needs about 30, and 80 on a chip that gives
+/// 32 bytes at a time; a card that answers with a byte at a time, or with 61xx for ever, ends here.
+const MAX_EXCHANGES: u8 = 128;
 
 /// What a command is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,8 @@ pub struct Applet<'a, 'b> {
     /// Which neutral application the card selects, if that was learned.
     neutral: &'a mut NeutralApplication,
     exchanges: u8,
+    /// The most bytes that the card gave at once of the file that is read, where it says so.
+    longest_read: Option<u16>,
     /// A command with a PIN went out, so that the card may hold a verified state that is to be
     /// cleared.
     pin_sent: bool,
@@ -118,6 +120,7 @@ impl<'a, 'b> Applet<'a, 'b> {
             capabilities,
             neutral,
             exchanges: 0,
+            longest_read: None,
             pin_sent: false,
             may_experiment: false,
             disturbed: false,
@@ -215,7 +218,12 @@ impl<'a, 'b> Applet<'a, 'b> {
     /// One command and its whole answer.
     fn exchange(&mut self, kind: CommandKind, command: &Command) -> Result<Response, AppletError> {
         exchange(command, |command| {
-            self.transmit(kind, &command.encode(), |answer| trace!("{command:?} -> {answer:?}"))
+            let answer =
+                self.transmit(kind, &command.encode(), |answer| trace!("{command:?} -> {answer:?}"))?;
+            if let (CommandKind::Read, Status::WrongLe(most)) = (kind, answer.status().classify()) {
+                self.longest_read = Some(most);
+            }
+            Ok(answer)
         })?
         .ok_or(AppletError::Malformed(kind))
     }

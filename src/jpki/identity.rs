@@ -21,7 +21,7 @@ impl Identity {
     pub const CERTIFICATE_BYTES: u16 = 256;
 
     /// The fewest that do: header, version, serial number and the beginning of the issuer's name.
-    const FEWEST_BYTES: usize = 48;
+    pub const FEWEST_BYTES: usize = 48;
 
     /// The identity that a readable authentication certificate gives. The certificate holds no
     /// personal data.

@@ -118,7 +118,8 @@ pub fn is_same_card(applet: &mut Applet<'_, '_>, identity: &Identity) -> Result<
     let (before, now) = match identity {
         Identity::Certificate(start) => {
             let file = Credential::UserAuthentication.facts().certificate;
-            (start, applet.read_start(file, Identity::CERTIFICATE_BYTES))
+            let least = Identity::FEWEST_BYTES.min(start.len());
+            (start, applet.read_at_least(file, least, Identity::CERTIFICATE_BYTES))
         }
         Identity::TokenInfo(info) => (info, applet.token_info()),
         Identity::None => return Ok(false),

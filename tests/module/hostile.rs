@@ -17,7 +17,7 @@ use pcsc_stand_in::service::{Caller, Code, Fault, Function, When};
 use virtual_card::{CommandRecord, Credential, Fault as CardFault, Identity, Profile, Trigger, VirtualCard};
 
 /// The most commands of one transaction, and the SELECT that leaves the application.
-const MOST_EXCHANGES: usize = 64 + 1;
+const MOST_EXCHANGES: usize = 128 + 1;
 
 const READ: u8 = 0xb0;
 const VERIFY: u8 = 0x20;

@@ -51,11 +51,39 @@ impl Applet<'_, '_> {
         Ok(bytes)
     }
 
+    /// As [`Applet::read_start`], and on until there are `least` bytes, where the card gives fewer at
+    /// once.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_at_least(
+        &mut self,
+        file: FileId,
+        least: usize,
+        length: u16,
+    ) -> Result<Zeroizing<Vec<u8>>, AppletError> {
+        let mut bytes = self.read_start(file, length)?;
+        if bytes.is_empty() || bytes.len() >= least {
+            return Ok(bytes);
+        }
+        self.select_file(file, CommandKind::Read)?;
+        while bytes.len() < least {
+            let wanted = u16::try_from(least - bytes.len()).unwrap_or(SMALL_CHUNK);
+            let piece = self.read_on(bytes.len(), wanted).and_then(read_data)?;
+            if piece.is_empty() {
+                break;
+            }
+            bytes.extend(piece.iter());
+        }
+        Ok(bytes)
+    }
+
     /// A certificate from its file. Its length stands in its first bytes; filler follows it.
     ///
     /// # Errors
     /// When it cannot be read or is no certificate.
     pub fn certificate(&mut self, file: FileId) -> Result<Certificate, AppletError> {
+        self.longest_read = None;
         let start = self.read_start(file, CHUNK).map_err(none_past_the_end)?;
         if start.is_empty() {
             return Err(AppletError::Malformed(CommandKind::Read));
@@ -95,7 +123,8 @@ impl Applet<'_, '_> {
             self.read_rest_extended(&mut bytes, length)?;
         }
         while bytes.len() < length {
-            let wanted = u16::try_from(length - bytes.len()).map_or(CHUNK, |rest| rest.min(CHUNK));
+            let most = self.longest_read.unwrap_or(CHUNK);
+            let wanted = u16::try_from(length - bytes.len()).map_or(most, |rest| rest.min(most));
             let piece = self.read_on(bytes.len(), wanted).and_then(read_data).map_err(none_past_the_end)?;
             if piece.is_empty() {
                 return Err(AppletError::Malformed(CommandKind::Read));

@@ -82,8 +82,9 @@ impl Applet<'_, '_> {
     }
 
     /// The sign command with whatever the card answers: by short key identifier where the card
-    /// takes that, otherwise after a SELECT of the key. A refusal of the first form is no
-    /// signature, so that the second form may follow, until a key was found in one of them.
+    /// takes that, otherwise after a SELECT of the key. A refusal of the first form, whatever it
+    /// says, is no signature, so that the second form may follow, until a key was found in one of
+    /// them.
     fn make_signature(
         &mut self,
         credential: Credential,
@@ -98,7 +99,7 @@ impl Applet<'_, '_> {
             if response.status().classify() == Status::Ok {
                 self.capabilities.learn(Capability::ShortKeyIds, Evidence::Proven);
             }
-            if known == Some(true) || !is_refused_form(response.status()) {
+            if known == Some(true) || response.status().classify() == Status::Ok {
                 return Ok(response);
             }
         }

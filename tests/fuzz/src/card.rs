@@ -15,7 +15,7 @@ use virtual_card::{CertificateFile, Credential, Identity, Profile, Reply, Virtua
 use crate::input::Input;
 
 /// The most commands of one transaction.
-const MAX_COMMANDS: usize = 64;
+const MAX_COMMANDS: usize = 128;
 
 const VERIFY: u8 = 0x20;
 const SIGN: u8 = 0x2a;

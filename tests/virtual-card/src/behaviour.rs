@@ -49,6 +49,9 @@ pub enum LongRead {
     ReaderFails,
     /// The chip gives at most so many bytes: for more it answers 6Cxx with this length.
     AtMost(u8),
+    /// The chip answers 6Cxx with the first length, and to a command with that one 6Cxx with the
+    /// second.
+    Stepwise(u8, u8),
 }
 
 /// How the end of a file is told.

@@ -45,11 +45,14 @@ impl Applet {
         if self.profile.insists_on_exact_length && !rest.is_empty() && expected > rest.len() {
             return Err(exact_length(rest.len()));
         }
-        if let LongRead::AtMost(most) = self.profile.long_read {
-            let most = usize::from(most);
-            if !extended && expected > most && rest.len() > most {
-                return Err(exact_length(most));
-            }
+        let most = match self.profile.long_read {
+            LongRead::AtMost(most) => usize::from(most),
+            LongRead::Stepwise(first, _) if expected > usize::from(first) => usize::from(first),
+            LongRead::Stepwise(_, second) => usize::from(second),
+            LongRead::Works | LongRead::ReaderFails => expected,
+        };
+        if !extended && expected > most && rest.len() > most {
+            return Err(exact_length(most));
         }
         let warns = expected > rest.len() && end == EndOfFile::Warning;
         let status = if warns { sw::END_OF_FILE_WARNING } else { sw::OK };

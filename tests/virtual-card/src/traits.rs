@@ -84,7 +84,7 @@ card_traits! {
     "signature-waits", "yes or no", |p| flag(p.signature_waits), |p, v| set_flag(&mut p.signature_waits, v);
     "piece", "all or a number of bytes", read_piece, set_piece;
     "extended-length", "yes, WORD, cut, fails, mute or leaves-MILLISECONDS", read_extended, set_extended;
-    "long-read", "yes, fails or 6Cxx", read_long_read, set_long_read;
+    "long-read", "yes, fails, 6Cxx or 6Cxx-6Cxx", read_long_read, set_long_read;
     "exact-length", "yes or no",
         |p| flag(p.insists_on_exact_length), |p, v| set_flag(&mut p.insists_on_exact_length, v);
     "end-of-file", "refusal, warning or silence", read_end, set_end;
@@ -340,15 +340,20 @@ fn read_long_read(profile: &Profile) -> String {
         LongRead::Works => "yes".into(),
         LongRead::ReaderFails => "fails".into(),
         LongRead::AtMost(bytes) => format!("6C{bytes:02X}"),
+        LongRead::Stepwise(first, second) => format!("6C{first:02X}-6C{second:02X}"),
     }
 }
 
 fn set_long_read(profile: &mut Profile, text: &str) -> Option<()> {
-    profile.long_read = match (text, text.strip_prefix("6C")) {
+    let most = |text: &str| {
+        let bytes = u8::from_str_radix(text.strip_prefix("6C")?, 16).ok();
+        bytes.filter(|bytes| *bytes > 0)
+    };
+    profile.long_read = match (text, text.split_once('-')) {
         ("yes", _) => LongRead::Works,
         ("fails", _) => LongRead::ReaderFails,
-        (_, Some(bytes)) => LongRead::AtMost(u8::from_str_radix(bytes, 16).ok().filter(|bytes| *bytes > 0)?),
-        _ => return None,
+        (_, Some((first, second))) => LongRead::Stepwise(most(first)?, most(second)?),
+        (_, None) => LongRead::AtMost(most(text)?),
     };
     Some(())
 }

@@ -110,6 +110,15 @@ fn a_chip_may_give_fewer_than_256_bytes_at_a_time() {
 }
 
 #[test]
+fn a_chip_may_name_another_length_for_the_length_that_it_named() {
+    let card = selected(Profile { long_read: LongRead::Stepwise(0xc8, 0x64), ..Profile::full() });
+    select_file(&card, 0x0a);
+    assert_eq!(answer(&card, &READ), (vec![], 0x6cc8));
+    assert_eq!(answer(&card, &[0, 0xb0, 0, 0, 0xc8]), (vec![], 0x6c64));
+    assert_eq!(answer(&card, &[0, 0xb0, 0, 0, 0x64]).0.len(), 0x64);
+}
+
+#[test]
 fn the_end_of_a_file_is_told_in_three_ways() {
     for (end_of_file, crossing, behind) in [
         (EndOfFile::Refusal, 0x9000, 0x6b00),
