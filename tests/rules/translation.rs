@@ -126,7 +126,8 @@ fn the_links_of_both_readmes_lead_to_the_same_files_and_to_headings() {
         let targets = readme.targets();
         assert!(targets.contains(other), "each leads to the other: {other}");
         let kept = targets.into_iter().filter(|target| !target.starts_with('#') && *target != other);
-        kept.map(str::to_owned).collect()
+        // A picture of Japanese text has a name of its own.
+        kept.map(|target| target.replace("-ja.svg", ".svg")).collect()
     };
     assert_eq!(files(&english, "README.ja.md"), files(&japanese, "README.md"));
     for readme in [&english, &japanese] {
