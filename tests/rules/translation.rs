@@ -96,6 +96,10 @@ fn quoted(prose: &str) -> impl Iterator<Item = &str> {
     prose.split('`').skip(1).step_by(2)
 }
 
+fn is_there(target: &str) -> bool {
+    target.starts_with("https://") || Path::new(env!("CARGO_MANIFEST_DIR")).join(target).exists()
+}
+
 fn numbers(row: &str) -> BTreeSet<&str> {
     row.split(|each: char| !each.is_ascii_digit()).filter(|number| !number.is_empty()).collect()
 }
@@ -126,6 +130,7 @@ fn the_links_of_both_readmes_lead_to_the_same_files_and_to_headings() {
         let targets = readme.targets();
         assert!(targets.contains(other), "each leads to the other: {other}");
         let kept = targets.into_iter().filter(|target| !target.starts_with('#') && *target != other);
+        let kept = kept.inspect(|target| assert!(is_there(target), "{target} is not there"));
         // A picture of Japanese text has a name of its own.
         kept.map(|target| target.replace("-ja.svg", ".svg")).collect()
     };
