@@ -82,9 +82,8 @@ impl Applet<'_, '_> {
     }
 
     /// The sign command with whatever the card answers: by short key identifier where the card
-    /// takes that, otherwise after a SELECT of the key. A refusal of the first form, whatever it
-    /// says, is no signature, so that the second form may follow, until a key was found in one of
-    /// them.
+    /// takes that, otherwise after a SELECT of the key. A refusal of the first form is no
+    /// signature, so that the second form may follow, until a key was found in one of them.
     fn make_signature(
         &mut self,
         credential: Credential,
@@ -99,7 +98,9 @@ impl Applet<'_, '_> {
             if response.status().classify() == Status::Ok {
                 self.capabilities.learn(Capability::ShortKeyIds, Evidence::Proven);
             }
-            if known == Some(true) || response.status().classify() == Status::Ok {
+            // 6A80 says that the data is wrong: a chip may mean P2 by it, and no scheme takes other data.
+            let is_refused = is_refused_form(response.status()) || response.status().raw() == 0x6a80;
+            if known == Some(true) || !is_refused {
                 return Ok(response);
             }
         }

@@ -176,7 +176,8 @@ fn of_all_status_words_in_place_of_a_signature_none_is_one() {
 
 /// Whether a card that answers so may take the key when it is selected first.
 fn takes_the_other_form(status: u16) -> bool {
-    const FORMS: [u16; 10] = [0x6981, 0x6982, 0x6985, 0x6986, 0x6a81, 0x6a82, 0x6a86, 0x6a88, 0x6b00, 0x6d00];
+    const FORMS: [u16; 11] =
+        [0x6981, 0x6982, 0x6985, 0x6986, 0x6a80, 0x6a81, 0x6a82, 0x6a86, 0x6a88, 0x6b00, 0x6d00];
     FORMS.contains(&status)
 }
 
