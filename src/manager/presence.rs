@@ -31,9 +31,7 @@ const RETURN_PERIOD: Duration = Duration::from_millis(50);
 pub enum AskSignature {
     /// The caller asks for it next.
     Yes,
-    /// The caller may ask for it next: if it takes one command.
-    IfCheap,
-    /// The caller asks for authentication.
+    /// The caller may never ask for it.
     No,
 }
 
@@ -299,8 +297,7 @@ impl CardManager {
         if let Some(Some(certificate)) = card.certificate(authentication, CertificateRole::EndEntity) {
             self.warn_about_expiry(authentication, &certificate);
         }
-        let is_cheap = applet.capabilities().has(Capability::ShortFileIds) == Some(true);
-        if ask == AskSignature::Yes || (ask == AskSignature::IfCheap && is_cheap) {
+        if ask == AskSignature::Yes {
             let present = has_signature_certificate(applet, self.has_authentication(&card));
             // The cell is new: it takes the value.
             let _ = card.present(Credential::DigitalSignature).set(present?);

@@ -87,7 +87,7 @@ impl SlotTable {
         let (ask, when) = if token_present {
             (AskSignature::Yes, WhenInUse::Wait)
         } else {
-            (AskSignature::IfCheap, WhenInUse::LeaveAlone)
+            (AskSignature::No, WhenInUse::LeaveAlone)
         };
         self.look_for_card(candidates, &now, ask, when);
         let mut pairs = self.pairs.lock();
@@ -144,7 +144,7 @@ impl SlotTable {
             drop(pairs);
             let now = self.look(Some(id));
             let candidates = self.pairs.lock().candidates();
-            self.look_for_card(candidates, &now, AskSignature::IfCheap, WhenInUse::Wait);
+            self.look_for_card(candidates, &now, AskSignature::No, WhenInUse::Wait);
         }
         Ok(slot)
     }
@@ -153,7 +153,7 @@ impl SlotTable {
     pub(super) fn look_for_events(&self) -> Seen {
         let now = self.look(None);
         let candidates = self.pairs.lock().candidates();
-        let held = self.look_for_card(candidates, &now, AskSignature::IfCheap, WhenInUse::Wait);
+        let held = self.look_for_card(candidates, &now, AskSignature::No, WhenInUse::Wait);
         self.pairs.lock().note_events(&now);
         Seen { readers: now, timeout: if held { HELD_TIMEOUT } else { WAIT_TIMEOUT } }
     }

@@ -219,7 +219,7 @@ card set-tries auth 3
 card remove
 refused "no card" 'KeyStoreException: PKCS11 not found' keys auth.cfg "$AUTH_PIN"
 refused "no card for jarsigner" 'unable to instantiate keystore class: PKCS11 not found' sign_jar "$SIGN_PIN"
-refused "no reader" 'ProviderException: Initialization failed' without_reader
+refused "no reader" 'PKCS11 not found' without_reader
 card insert
 
 finish 2
