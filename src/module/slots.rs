@@ -107,6 +107,8 @@ impl SlotTable {
     ///
     /// A new card to which another program is connected may take as long as that program's
     /// transaction. It is asked if no other slot has a token, or when a caller asks for its slot.
+    /// What a known card was not asked for yet, its signature certificate, waits as well: pcscd
+    /// tells of transactions only by waiting.
     pub(super) fn list(&self, token_present: bool) -> Vec<SlotId> {
         let slots = self.pairs.lock().listed();
         let ids = |slots: Vec<&Arc<Slot>>| slots.into_iter().map(|slot| slot.id()).collect::<Vec<_>>();
