@@ -172,13 +172,20 @@ visit_without_pcscd() {
     page_is_refused
 }
 
+# Waits until Chromium can see the token: its NSS asks a slot once a second at most. Without a token it would ask for
+# nothing, and remember that for the site.
+token_is_back() {
+    wait_until a_token_is_listed
+    sleep 1.1
+}
+
 # Chromium reads the list of slots once, at its start. Its reader comes when pcscd does.
 reader_comes_later() {
     visit "$TLS_12"
     asked_for 0
     page_is_refused
     card restart-pcscd
-    wait_until a_token_is_listed
+    token_is_back
     page_with_pin "$TLS_12"
 }
 
@@ -201,9 +208,11 @@ check "TLS 1.2: no PIN dialog, signed with PKCS #1 v1.5" \
 check "another site: no PIN dialog" page_without_pin "$SECOND_SITE"
 check "card removed: an error page" visit_without_card
 card insert
+token_is_back
 marked "card inserted: a wrong PIN, the same dialog, the right one: one try used" wrong_pin_then_right
 check "no pcscd: an error page" visit_without_pcscd
 card restart-pcscd
+token_is_back
 marked "pcscd is back: a malformed PIN, the same dialog, the right one: no try used" malformed_pin_then_right
 quit
 check "Chromium ends by itself" ended_well

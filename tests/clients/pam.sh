@@ -113,7 +113,7 @@ refused "the last try is spent, and pam_p11 says that there is one" 'PIN not ver
 card set-tries auth 3
 refused "the card is pulled out during the login" 'Error verifying key' pulled_out pam authenticate "$AUTH_PIN"
 refused "no card" 'No token found' pam authenticate "$AUTH_PIN"
-refused "no reader" 'Error initializing PKCS#11 module' without_pcscd pam authenticate "$AUTH_PIN"
+refused "no reader" 'No token found' without_pcscd pam authenticate "$AUTH_PIN"
 card insert
 
 finish 2
