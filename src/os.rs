@@ -2,9 +2,9 @@
 //! a forked child from its parent, how the process was started, where a configuration lies and who
 //! owns it, which process has locked a file, and a log file that cannot stop the host.
 //!
-//! The names stand here. Each system has a file of its own that gives them: [`linux`](self::linux)
+//! The names stand here. Each system has a file of its own that gives them: `linux`
 //! (with either C library), `freebsd`, `macos` and `windows`. What the first three share by POSIX is
-//! in [`unix`](self::unix). `unsafe` is allowed in `ffi` and here.
+//! in `unix`. `unsafe` is allowed in `ffi` and here.
 
 #![allow(unsafe_code)]
 
