@@ -85,7 +85,7 @@ impl SlotTable {
         let now = self.look(None);
         let candidates = self.pairs.lock().candidates_for_list();
         let (ask, when) = if token_present {
-            (AskSignature::Yes, WhenInUse::Wait)
+            (self.ask_for_tokens(), WhenInUse::Wait)
         } else {
             (AskSignature::No, WhenInUse::LeaveAlone)
         };
@@ -115,9 +115,7 @@ impl SlotTable {
         if !token_present {
             return ids(slots.iter().collect());
         }
-        // One transaction tells about both slots of a reader.
-        let has_both = self.config.slots.include(Credential::DigitalSignature);
-        let ask = if has_both { AskSignature::Yes } else { AskSignature::No };
+        let ask = self.ask_for_tokens();
         let (mut found, mut held) = (Vec::new(), Vec::new());
         for slot in &slots {
             match slot.has_token(ask, WhenInUse::LeaveAlone) {
@@ -165,10 +163,24 @@ impl SlotTable {
         self.pairs.lock().take_event()
     }
 
+    /// What a list of tokens asks of a new card: one transaction tells about both slots of a reader.
+    fn ask_for_tokens(&self) -> AskSignature {
+        let has_signature = self.config.slots.include(Credential::DigitalSignature);
+        if has_signature { AskSignature::Yes } else { AskSignature::No }
+    }
+
     /// Asks the service for the readers and what it knows of them; on behalf of a spare slot, if
     /// one is named.
     fn look(&self, spare: Option<SlotId>) -> Vec<(ReaderName, ReaderState)> {
-        let names = self.service.readers();
+        self.look_at(self.service.readers(), spare)
+    }
+
+    /// As [`SlotTable::look`], with the list of readers.
+    fn look_at(
+        &self,
+        names: Result<Vec<ReaderName>, TransportError>,
+        spare: Option<SlotId>,
+    ) -> Vec<(ReaderName, ReaderState)> {
         let result = names.as_ref().map(drop).map_err(|error| *error);
         let used = names.unwrap_or_default().into_iter().filter(|name| self.config.uses_reader(name));
         let now: Vec<(ReaderName, ReaderState)> = used
@@ -191,7 +203,7 @@ impl SlotTable {
     /// either: another program may have a transaction on it.
     pub(super) fn listings(&self) -> Result<Vec<ReaderListing>, TransportError> {
         let names = self.service.readers()?;
-        let now = self.look(None);
+        let now = self.look_at(Ok(names.clone()), None);
         let mut pairs = self.pairs.lock();
         pairs.note_events(&now);
         let slots_of = |reader: &ReaderName| {
@@ -224,8 +236,6 @@ impl SlotTable {
         let has_card = |manager: &Arc<CardManager>| {
             now.iter().any(|(name, state)| name == manager.reader() && state.card_present)
         };
-        let ask =
-            if self.config.slots.include(Credential::DigitalSignature) { ask } else { AskSignature::No };
         let mut left: Vec<_> = among.into_iter().filter(has_card).collect();
         let passes = [WhenInUse::LeaveAlone].into_iter().chain((when == WhenInUse::Wait).then_some(when));
         for when in passes {
