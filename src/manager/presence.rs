@@ -61,8 +61,6 @@ enum Found {
     Card(Arc<Card>),
     /// Something else. It is not asked again before the next insertion.
     Other {
-        /// What clients are answered.
-        answer: CardError,
         /// What was found.
         cause: CardError,
         /// When.
@@ -76,7 +74,8 @@ impl Snapshot {
     fn card(&self) -> Result<Arc<Card>, CardError> {
         match &self.found {
             Found::Card(card) => Ok(card.clone()),
-            Found::Other { answer, .. } => Err(*answer),
+            Found::Other { cause: cause @ (CardError::NotJpki | CardError::Juki), .. } => Err(*cause),
+            Found::Other { .. } => Err(CardError::Unusable),
             Found::HeldByOthers(..) => Err(CardError::Held),
         }
     }
@@ -242,7 +241,7 @@ impl CardManager {
             Err(CardError::Removed | CardError::NoCard) => return Err(CardError::NoCard),
             Err(error @ CardError::ShuttingDown) => return Err(error),
             Err(error @ (CardError::NotJpki | CardError::Juki)) => {
-                Found::Other { answer: error, cause: error, at: Instant::now() }
+                Found::Other { cause: error, at: Instant::now() }
             }
             Err(CardError::Transport(
                 error @ (TransportError::Busy | TransportError::Reset | TransportError::AccessDenied),
@@ -252,7 +251,7 @@ impl CardManager {
             }
             Err(error) => {
                 warn!("{}: the card cannot be used: {error}", self.reader);
-                Found::Other { answer: CardError::Unusable, cause: error, at: Instant::now() }
+                Found::Other { cause: error, at: Instant::now() }
             }
         };
         let snapshot = Snapshot { changes, found };
