@@ -74,6 +74,13 @@ pub enum AppletError {
     },
 }
 
+impl AppletError {
+    /// Whether it is known that the card got nothing of the command.
+    pub fn is_before_sending(self) -> bool {
+        matches!(self, Self::NoPin | Self::Transport { error: TransportError::NotSent, .. })
+    }
+}
+
 /// The application, while a transaction lasts.
 pub struct Applet<'a, 'b> {
     transaction: &'a mut Transaction<'b>,

@@ -9,7 +9,6 @@ use super::card::{CardCredential, Entry};
 use super::error::CardError;
 use crate::jpki::applet::{Applet, AppletError, CommandKind, VerifyOutcome};
 use crate::jpki::pin::{PinEntry, PinError, PinUse};
-use crate::transport::TransportError;
 
 impl CardManager {
     /// Changes a PIN. A user who is logged in stays so, with the new PIN. Context logins end.
@@ -41,7 +40,7 @@ impl CardManager {
             })?;
             self.confirm_change(applet, of, &new)
         })?;
-        let kept = (!self.settings.asks_each_time(of.credential)).then_some(&new);
+        let kept = self.kept(of, &new);
         of.card.with_pin(of.credential, |record, _| {
             // A PIN that was given for one signature is not sent once it was changed.
             record.end_context_logins();
@@ -84,11 +83,7 @@ impl CardManager {
     /// Which PIN the card has after a CHANGE that failed is not known, whatever it says, unless nothing
     /// was sent.
     fn note_failed_change(&self, of: &CardCredential, error: AppletError) {
-        let unchanged = matches!(
-            error,
-            AppletError::NoPin | AppletError::Transport { error: TransportError::NotSent, .. }
-        );
-        if !unchanged {
+        if !error.is_before_sending() {
             self.lose_change(of);
         }
     }

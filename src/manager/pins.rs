@@ -91,7 +91,7 @@ impl CardManager {
             }
             Ok(())
         })?;
-        let kept = (!self.settings.asks_each_time(of.credential)).then_some(&entry);
+        let kept = self.kept(of, &entry);
         of.card.with_pin(of.credential, |record, _| record.log_in(kept));
         // C_Finalize may have ended its wait for us, and another thread may have seen that the card is
         // gone: both have ended the logins that there were.
@@ -123,6 +123,11 @@ impl CardManager {
             record.context_logins.push(Arc::downgrade(&login));
             Ok(login)
         })
+    }
+
+    /// What a login keeps of its entry: nothing where each use of the key asks for it.
+    pub(super) fn kept<'a>(&self, of: &CardCredential, entry: &'a Entry) -> Option<&'a Entry> {
+        (!self.settings.asks_each_time(of.credential)).then_some(entry)
     }
 
     /// Sends an entry, once, if it may be sent, and learns what comes of it.
@@ -297,9 +302,7 @@ impl CardManager {
     ) {
         let sent = match answer {
             Ok(outcome) => Sent::Answered(outcome),
-            Err(AppletError::NoPin | AppletError::Transport { error: TransportError::NotSent, .. }) => {
-                Sent::NotSent
-            }
+            Err(error) if error.is_before_sending() => Sent::NotSent,
             Err(_) => Sent::Lost,
         };
         of.card.with_pin(of.credential, |record, memory| {
