@@ -114,6 +114,12 @@ impl Settings {
     pub fn asks_each_time(self, credential: Credential) -> bool {
         self.always_authenticate && credential == Credential::DigitalSignature
     }
+
+    /// How many last tries of a credential's PIN are not spent: never all of them.
+    #[must_use]
+    pub fn reserved_tries(self, credential: Credential) -> u8 {
+        self.reserve_tries.min(credential.facts().max_tries.one_less().count())
+    }
 }
 
 /// The manager of the cards in one reader, one after another.

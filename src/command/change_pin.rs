@@ -4,13 +4,12 @@ use clap::ArgMatches;
 use jpki_pkcs11::error::{CardError, Error};
 use jpki_pkcs11::handle::SlotId;
 use jpki_pkcs11::jpki::credential::Credential;
-use jpki_pkcs11::module::survey::{CertificateSurvey, CredentialSurvey};
-use jpki_pkcs11::os::Terminal;
+use jpki_pkcs11::module::survey::CertificateSurvey;
 
 use crate::arguments::CREDENTIAL;
 use crate::client::{Client, Finding, Reader};
 use crate::output::{Exit, Output};
-use crate::pin::{NoPin, Secret};
+use crate::pin::{NoPin, Secret, at_terminal};
 use crate::status::card;
 use crate::status::report::Unlocking;
 use crate::text;
@@ -62,7 +61,7 @@ impl Place {
     fn of(client: &Client, reader: &Reader, credential: Credential) -> Option<Self> {
         let Finding::Card(survey) = &reader.finding else { return None };
         let (_, slot) = reader.listing.slots.iter().find(|(shown, _)| *shown == credential)?;
-        let found = survey.credentials.iter().find(|found| found.credential == credential)?;
+        let found = survey.credential(credential)?;
         let is_there = !matches!(found.certificate, CertificateSurvey::Absent);
         let unlocking = card(survey, client.config()).unlocking(credential);
         is_there.then_some(Self { credential, slot: *slot, unlocking, tries: found.tries })
@@ -80,8 +79,7 @@ fn say_before(client: &Client, reader: &Reader, place: &Place, output: &mut Outp
 /// Says how many tries are left now.
 fn say_tries(client: &Client, reader: &Reader, credential: Credential, output: &mut Output) {
     let Finding::Card(survey) = client.look_again(&reader.listing) else { return };
-    let is_meant = |found: &&CredentialSurvey| found.credential == credential;
-    if let Some(found) = survey.credentials.iter().find(is_meant) {
+    if let Some(found) = survey.credential(credential) {
         output.line(&text::pin::tries(output.language(), credential, found.tries));
     }
 }
@@ -89,13 +87,13 @@ fn say_tries(client: &Client, reader: &Reader, credential: Credential, output: &
 /// The current PIN, and the new one twice.
 fn ask(output: &Output) -> Result<[Secret; 3], NoPin> {
     let language = output.language();
-    let terminal = Terminal::open().map_err(|_| NoPin::NoTerminal)?;
-    // Off until the last of them was read: what is typed between two of them is not shown either.
-    let input = terminal.hide_input().map_err(|_| NoPin::NoTerminal)?;
-    let old = Secret::ask(&input, text::pin::current(language))?;
-    let new = Secret::ask(&input, text::pin::new(language))?;
-    let again = Secret::ask(&input, text::pin::new_again(language))?;
-    Ok([old, new, again])
+    // Hidden until the last of them was read: what is typed between two of them is not shown either.
+    at_terminal(|input| {
+        let old = Secret::ask(input, text::pin::current(language))?;
+        let new = Secret::ask(input, text::pin::new(language))?;
+        let again = Secret::ask(input, text::pin::new_again(language))?;
+        Ok([old, new, again])
+    })
 }
 
 fn change(client: &Client, place: &Place, old: &Secret, new: &Secret, output: &mut Output) -> Exit {

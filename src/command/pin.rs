@@ -2,7 +2,7 @@
 //! environment or a pipe.
 
 use jpki_pkcs11::jpki::pin::PinEntry;
-use jpki_pkcs11::os::{HiddenInput, LockedMemory, SecretMemory, SecretPage, Typed};
+use jpki_pkcs11::os::{HiddenInput, LockedMemory, SecretMemory, SecretPage, Terminal, Typed};
 
 /// What was typed, in a page that is locked and wiped.
 pub(crate) struct Secret {
@@ -20,6 +20,13 @@ pub(crate) enum NoPin {
     NoTerminal,
     /// There is no memory for a PIN.
     NoMemory,
+}
+
+/// Asks at the terminal, where nothing that is typed is shown meanwhile.
+pub(crate) fn at_terminal<T>(ask: impl FnOnce(&HiddenInput<'_>) -> Result<T, NoPin>) -> Result<T, NoPin> {
+    let terminal = Terminal::open().map_err(|_| NoPin::NoTerminal)?;
+    let input = terminal.hide_input().map_err(|_| NoPin::NoTerminal)?;
+    ask(&input)
 }
 
 impl Secret {

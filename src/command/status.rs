@@ -7,16 +7,17 @@ mod gather;
 mod render;
 
 use clap::ArgMatches;
+use jpki_pkcs11::handle::SlotId;
 use jpki_pkcs11::jpki::credential::Credential;
 use jpki_pkcs11::module::survey::CertificateSurvey;
-use jpki_pkcs11::os::Terminal;
 
 use crate::arguments::{JSON, LOGIN};
-use crate::client::{Client, Finding, Reader};
+use crate::client::{Client, Finding, Reader, Session};
 use crate::output::{Exit, Output};
-use crate::pin::{NoPin, Secret};
+use crate::pin::{Secret, at_terminal};
 use crate::profiles::{Folders, look};
-use crate::text;
+use crate::status::report::Unlocking;
+use crate::text::{self, Language};
 
 pub(crate) use gather::card;
 
@@ -31,10 +32,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &mut Output) -> Exit {
         }
     }
     let profiles = Folders::of_this_user().map(|folders| look(&folders)).unwrap_or_default();
-    let mut report =
-        gather::report(client.config(), readers.as_deref().map_err(|problem| *problem), &profiles);
+    let found = readers.as_deref().map_err(|problem| *problem);
+    let report = gather::report(client.config(), found, &profiles, login);
     let exit = report.exit().max(login);
-    report.result = exit.into();
     if !matches.get_flag(JSON) {
         render::print(&report, &client.config().complaints, &profiles, output);
         return exit;
@@ -55,44 +55,18 @@ pub(crate) fn run(matches: &ArgMatches, output: &mut Output) -> Exit {
 fn log_in(client: &Client, reader: &mut Reader, output: &mut Output) -> Exit {
     let Finding::Card(survey) = &reader.finding else { return Exit::Well };
     let card = card(survey, client.config());
-    let is_private = |credential: Credential| {
-        let found = survey.credentials.iter().find(|found| found.credential == credential);
+    let is_private = |credential| {
+        let found = survey.credential(credential);
         found.is_some_and(|found| matches!(found.certificate, CertificateSurvey::NeedsPin))
     };
-    let private: Vec<_> =
-        reader.listing.slots.iter().filter(|(credential, _)| is_private(*credential)).collect();
-    let language = output.language();
     let mut sessions = Vec::new();
     let mut exit = Exit::Well;
-    for (credential, slot) in private {
-        let session = match client.open(*slot) {
-            Ok(session) => session,
-            Err(error) => {
-                output.remark(&text::pin::failure(language, *credential, card.unlocking(*credential), error));
-                exit = Exit::CannotTell;
-                continue;
-            }
-        };
-        let asked = Terminal::open().map_err(|_| NoPin::NoTerminal).and_then(|terminal| {
-            let input = terminal.hide_input().map_err(|_| NoPin::NoTerminal)?;
-            Secret::ask(&input, &text::pin::prompt(language, *credential))
-        });
-        match asked {
-            Ok(pin) => match session.log_in(&pin) {
-                Ok(()) => sessions.push(session),
-                Err(error) => {
-                    output.remark(&text::pin::failure(
-                        language,
-                        *credential,
-                        card.unlocking(*credential),
-                        error,
-                    ));
-                    exit = exit.max(Exit::ToDo);
-                }
-            },
-            Err(why) => {
-                output.remark(text::pin::no_pin(language, why));
-                exit = Exit::CannotTell;
+    for &(credential, slot) in reader.listing.slots.iter().filter(|(credential, _)| is_private(*credential)) {
+        match log_in_to(client, slot, credential, card.unlocking(credential), output.language()) {
+            Ok(session) => sessions.push(session),
+            Err((failure, why)) => {
+                output.remark(&why);
+                exit = exit.max(failure);
             }
         }
     }
@@ -100,4 +74,20 @@ fn log_in(client: &Client, reader: &mut Reader, output: &mut Output) -> Exit {
     drop(sessions);
     reader.finding = finding;
     exit
+}
+
+/// A session that is logged in with a PIN that is asked for, or what to say and how bad it is.
+fn log_in_to(
+    client: &Client,
+    slot: SlotId,
+    credential: Credential,
+    unlocking: Unlocking,
+    language: Language,
+) -> Result<Session<'_>, (Exit, String)> {
+    let failed = |error| text::pin::failure(language, credential, unlocking, error);
+    let session = client.open(slot).map_err(|error| (Exit::CannotTell, failed(error)))?;
+    let pin = at_terminal(|input| Secret::ask(input, &text::pin::prompt(language, credential)))
+        .map_err(|why| (Exit::CannotTell, text::pin::no_pin(language, why).to_owned()))?;
+    session.log_in(&pin).map_err(|error| (Exit::ToDo, failed(error)))?;
+    Ok(session)
 }

@@ -1,5 +1,7 @@
 //! From when a certificate can be renewed at the municipal office.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::certificate::{Certificate, Date};
 
 /// How long before its end a certificate can be renewed, by how long it is valid. A new generation
@@ -24,6 +26,13 @@ pub enum Phase {
     Renewable,
     /// It has expired.
     Expired,
+}
+
+/// The time, in seconds since 1970.
+#[must_use]
+pub fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(now).unwrap_or(i64::MAX)
 }
 
 impl Certificate {

@@ -2,7 +2,6 @@
 //! read once for each card; what only the PIN opens, once for each login.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{debug, warn};
 
@@ -14,7 +13,7 @@ use crate::jpki::applet::{Applet, AppletError};
 use crate::jpki::certificate::Certificate;
 use crate::jpki::credential::{CertificateRole, Credential};
 use crate::jpki::key::Scheme;
-use crate::jpki::renewal::Phase;
+use crate::jpki::renewal::{Phase, now};
 
 impl CardManager {
     /// A certificate of the card; `None` when the card has none that can be used. Read once.
@@ -109,12 +108,6 @@ impl CardManager {
             Phase::Expired => warn!("{}: the certificate ({credential:?}) expired on {date}", self.reader),
         }
     }
-}
-
-/// The time, in seconds since 1970.
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    i64::try_from(now).unwrap_or(i64::MAX)
 }
 
 /// Whether a certificate that could not be read need not be asked for again: it is not there, or is

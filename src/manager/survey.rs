@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::card::{Card, CardCredential};
 use super::error::CardError;
-use super::{AskSignature, CardManager, Settings, WhenInUse};
+use super::{AskSignature, CardManager, WhenInUse};
 use crate::jpki::applet::AppletError;
 use crate::jpki::certificate::Certificate;
 use crate::jpki::credential::{CertificateRole, Credential};
@@ -132,11 +132,17 @@ impl CardManager {
     }
 }
 
-impl Settings {
-    /// How many last tries of a credential's PIN are not spent: never all of them.
+impl CardSurvey {
+    /// What is known of a credential, if it was asked for.
     #[must_use]
-    pub fn reserved_tries(self, credential: Credential) -> u8 {
-        self.reserve_tries.min(credential.facts().max_tries.one_less().count())
+    pub fn credential(&self, credential: Credential) -> Option<&CredentialSurvey> {
+        self.credentials.iter().find(|found| found.credential == credential)
+    }
+
+    /// The number that differs from card to card, in hexadecimal digits.
+    #[must_use]
+    pub fn serial_text(&self) -> String {
+        self.serial_number.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -1,11 +1,9 @@
 //! Makes the report of what the module says.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use jpki_pkcs11::config::{CaCertificates, Config, Slots};
 use jpki_pkcs11::jpki::certificate::Certificate as X509;
 use jpki_pkcs11::jpki::credential::Credential;
-use jpki_pkcs11::jpki::renewal::Phase;
+use jpki_pkcs11::jpki::renewal::{Phase, now};
 use jpki_pkcs11::module::survey::{
     CardModel, CardSurvey, CertificateSurvey, CredentialSurvey, Obstacle, ServiceProblem,
 };
@@ -15,13 +13,15 @@ use super::report::{
     Reader, ReaderState, Registered, Report, Service, Validity, ValidityPhase, Verdict,
 };
 use crate::client::{self, Finding};
+use crate::output::Exit;
 use crate::profiles::{Found, Module, Problem, Profile};
 
-/// The whole report.
+/// The whole report. `login` is what came of the logins.
 pub(crate) fn report(
     config: &Config,
     readers: Result<&[client::Reader], ServiceProblem>,
     profiles: &Found,
+    login: Exit,
 ) -> Report {
     let service = match readers {
         Ok(_) => Service::Running,
@@ -40,7 +40,7 @@ pub(crate) fn report(
         registered: profiles.registered.iter().map(registered).collect(),
         in_front: profiles.problems.iter().map(in_front).collect(),
     };
-    report.result = report.exit().into();
+    report.result = report.exit().max(login).into();
     report
 }
 
@@ -68,13 +68,10 @@ fn state(obstacle: Obstacle) -> ReaderState {
 
 /// A card that can be used.
 pub(crate) fn card(survey: &CardSurvey, config: &Config) -> Card {
-    let of = |credential| {
-        let found = survey.credentials.iter().find(|found| found.credential == credential);
-        found.map(|found| certificate(found, config))
-    };
+    let of = |credential| survey.credential(credential).map(|found| certificate(found, config));
     Card {
         kind: card_kind(survey.model),
-        serial_number: survey.serial_number.iter().map(|byte| format!("{byte:02x}")).collect(),
+        serial_number: survey.serial_text(),
         authentication: of(Credential::UserAuthentication),
         signature: of(Credential::DigitalSignature),
     }
@@ -179,12 +176,6 @@ fn in_front(problem: &Problem) -> InFront {
         }
     };
     InFront { kind, program: Some(profile.program.word()), place: profile.directory.display().to_string() }
-}
-
-/// The time, in seconds since 1970.
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    i64::try_from(now).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
