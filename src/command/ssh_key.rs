@@ -1,6 +1,7 @@
 //! `ssh-key`: the authentication key as OpenSSH writes it (RFC 4253, 6.6; sshd(8), AUTHORIZED_KEYS
 //! FILE FORMAT).
 
+use base64ct::{Base64, Encoding};
 use jpki_pkcs11::jpki::credential::Credential;
 use jpki_pkcs11::jpki::key::PublicKey;
 use jpki_pkcs11::module::survey::{CardSurvey, CertificateSurvey};
@@ -54,8 +55,7 @@ pub(crate) enum NoKey {
 }
 
 fn line(card: &CardSurvey) -> Result<String, NoKey> {
-    let is_authentication = |credential| credential == Credential::UserAuthentication;
-    let found = card.credentials.iter().find(|found| is_authentication(found.credential));
+    let found = card.credential(Credential::UserAuthentication);
     let certificate = match &found.ok_or(NoKey::NotShown)?.certificate {
         CertificateSurvey::Read(certificate) => certificate,
         CertificateSurvey::Absent => return Err(NoKey::Absent),
@@ -63,8 +63,7 @@ fn line(card: &CardSurvey) -> Result<String, NoKey> {
         CertificateSurvey::Unreadable => return Err(NoKey::Unreadable),
     };
     let key = certificate.public_key().ok_or(NoKey::Unreadable)?;
-    let number: String = card.serial_number.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("{KIND} {} jpki-{number}", base64(&blob(key))))
+    Ok(format!("{KIND} {} jpki-{}", Base64::encode_string(&blob(key)), card.serial_text()))
 }
 
 /// The key as the protocol carries it: strings with their lengths before them.
@@ -83,44 +82,9 @@ fn positive(number: &[u8]) -> Vec<u8> {
     [if is_negative { &[0][..] } else { &[] }, number].concat()
 }
 
-/// RFC 4648, 4.
-fn base64(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or_default());
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for position in 0..4 {
-            let digit = bits >> (18 - 6 * position) & 0x3f;
-            text.push(if position > group.len() { '=' } else { base64_digit(digit) });
-        }
-    }
-    text
-}
-
-fn base64_digit(digit: u32) -> char {
-    let code = match digit {
-        0..=25 => u32::from('A') + digit,
-        26..=51 => u32::from('a') + digit - 26,
-        52..=61 => u32::from('0') + digit - 52,
-        62 => u32::from('+'),
-        _ => u32::from('/'),
-    };
-    char::from_u32(code).unwrap_or('=')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        for (bytes, text) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-        assert_eq!(base64(&[0xfb, 0xff, 0xbf]), "+/+/");
-    }
 
     #[test]
     fn a_number_is_positive() {
