@@ -33,19 +33,9 @@ start() {
     wait_until test -s profile/DevToolsActivePort || die "Chromium does not start: $(cat chromium.log)"
 }
 
-quit() {
-    drive quit
-    wait_until all_gone "$APPLICATION" || die "it does not end"
-    wait "$APPLICATION" && echo 0 >status || echo $? >status
-}
-
 restart() {
     quit
     start
-}
-
-ended_well() {
-    equal 0 "$(cat status)"
 }
 
 # drive COMMAND...: what was shown is in the file `seen`.

@@ -4,6 +4,8 @@
 # on request: Go is 80 MB to fetch and 550 MB on the disk.
 # needs: go
 source "$(dirname "$0")/lib.sh"
+# shellcheck source=smoke/both_keys.sh
+source "$CLIENTS/smoke/both_keys.sh"
 
 prepare() {
     local go
@@ -19,21 +21,10 @@ sign() {
     PIN=$2 ./sign-go "$MODULE" "$1" message signature
 }
 
-# signs TOKEN PIN CREDENTIAL
-signs() {
-    sign "$1" "$2"
-    verified_by "$WORK/identity/$3.pem" signature message
-}
-
 begin
 prepare
 
 check_figure signing "the authentication key signs" signs "$AUTH_TOKEN" "$AUTH_PIN" authentication
-check "the signature key signs" signs "$SIGN_TOKEN" "$SIGN_PIN" signature
-refused "a malformed PIN" 'CKR_PIN_INCORRECT' sign "$AUTH_TOKEN" 12a4
-check "it cost no try" equal 3 "$(card tries auth)"
-card remove
-refused "no card" "no token $AUTH_TOKEN" sign "$AUTH_TOKEN" "$AUTH_PIN"
-card insert
+check_the_rest
 
 finish

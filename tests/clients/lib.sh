@@ -132,6 +132,18 @@ all_gone() {
     ! kill -0 "$@" 2>/dev/null
 }
 
+# Ends an application as its menu does; its status is left in the file `status`. The script has `drive`, which gives it
+# commands, and its process in APPLICATION.
+quit() {
+    drive quit
+    wait_until all_gone "$APPLICATION" || die "it does not end"
+    wait "$APPLICATION" && echo 0 >status || echo $? >status
+}
+
+ended_well() {
+    equal 0 "$(cat status)"
+}
+
 clean_up() {
     local status=$? pids=()
     trap '' TERM INT

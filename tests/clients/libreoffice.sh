@@ -24,16 +24,6 @@ start() {
     APPLICATION=$!
 }
 
-quit() {
-    drive quit
-    wait_until all_gone "$APPLICATION" || die "it does not end"
-    wait "$APPLICATION" && echo 0 >status || echo $? >status
-}
-
-ended_well() {
-    equal 0 "$(cat status)"
-}
-
 # drive COMMAND...: what was shown is in the file `seen`.
 drive() {
     # Debian's own Python has the bridge to LibreOffice.

@@ -57,19 +57,9 @@ start() {
     rm -f "$PROFILE/MarionetteActivePort"
     background "$PROFILE.log" env MOZ_CRASHREPORTER_DISABLE=1 \
         "$program" "$@" --no-remote --marionette --remote-allow-system-access --profile "$PROFILE"
+    # shellcheck disable=SC2034  # for lib.sh
     APPLICATION=$!
     wait_until test -s "$PROFILE/MarionetteActivePort" || die "$program does not start: $(cat "$PROFILE.log")"
-}
-
-# Ends it as its menu does; its status is left in the file `status`.
-quit() {
-    drive quit
-    wait_until all_gone "$APPLICATION" || die "it does not end"
-    wait "$APPLICATION" && echo 0 >status || echo $? >status
-}
-
-ended_well() {
-    equal 0 "$(cat status)"
 }
 
 # Has the application do something, see drive.py; what was shown is in the file `seen`.
