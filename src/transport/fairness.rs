@@ -7,14 +7,26 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::os;
+
 /// How long the card may be used without a pause.
 const LONGEST_USE: Duration = Duration::from_secs(2);
 
-/// The same, as long as other programs are known to use the card too.
-const LONGEST_USE_AMONG_OTHERS: Duration = Duration::from_millis(700);
+/// The same, as long as other programs are known to use the card too: half of what was waited for
+/// it, from this to [`LONGEST_USE`]. So a program that waited for many turns of others has a long
+/// one itself.
+const USE_AMONG_OTHERS: Duration = Duration::from_millis(500);
 
-/// A pause in which each client that waits looks at least once.
-const PAUSE: Duration = Duration::from_millis(110);
+/// A pause in which each client that waits looks at least once: late, on a busy machine.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// The shortest pause as long as other programs are known to use the card too. It costs nothing
+/// then: one of them uses the card meanwhile.
+const PAUSE_AMONG_OTHERS: Duration = Duration::from_millis(200);
+
+/// How much longer such a pause may be, at random. Without it clients that look at the same pace can
+/// meet in the same order at each turn, and one of three waits for ever.
+const MOST_ADDED: Duration = Duration::from_millis(100);
 
 /// A begin that takes longer has waited for another program.
 const WAITED: Duration = Duration::from_millis(40);
@@ -29,20 +41,25 @@ pub(super) struct Fairness {
     in_use_since: Option<Instant>,
     last_end: Option<Instant>,
     asked: Option<Instant>,
-    /// When a begin had to wait for another program.
-    waited_at: Option<Instant>,
+    /// When a begin had to wait for another program, and how long.
+    waited: Option<(Instant, Duration)>,
 }
 
 impl Fairness {
     /// Before a transaction is asked for: pauses when it is another program's turn.
     pub(super) fn before_begin(&mut self) {
         let now = Instant::now();
+        let waited = self.waited.filter(|(at, _)| now.duration_since(*at) < OTHERS_REMEMBERED);
+        let (longest, pause) = match waited {
+            Some((_, wait)) => {
+                ((wait / 2).clamp(USE_AMONG_OTHERS, LONGEST_USE), PAUSE_AMONG_OTHERS + at_random(MOST_ADDED))
+            }
+            None => (LONGEST_USE, PAUSE),
+        };
         let paused = self.last_end.is_none_or(|end| now.duration_since(end) >= PAUSE);
-        let others = self.waited_at.is_some_and(|at| now.duration_since(at) < OTHERS_REMEMBERED);
-        let longest = if others { LONGEST_USE_AMONG_OTHERS } else { LONGEST_USE };
         match self.in_use_since {
             Some(since) if !paused && now.duration_since(since) >= longest => {
-                thread::sleep(PAUSE);
+                thread::sleep(pause);
                 self.in_use_since = None;
             }
             Some(_) if !paused => {}
@@ -54,8 +71,9 @@ impl Fairness {
     /// The transaction has begun. One that had to wait for it was a pause for others.
     pub(super) fn begun(&mut self) {
         let now = Instant::now();
-        if self.asked.is_some_and(|asked| now.duration_since(asked) >= WAITED) {
-            self.waited_at = Some(now);
+        let wait = self.asked.map_or(Duration::ZERO, |asked| now.duration_since(asked));
+        if wait >= WAITED {
+            self.waited = Some((now, wait));
             self.in_use_since = None;
         }
         self.in_use_since.get_or_insert(now);
@@ -65,4 +83,15 @@ impl Fairness {
     pub(super) fn ended(&mut self) {
         self.last_end = Some(Instant::now());
     }
+}
+
+/// A part of a duration.
+fn at_random(whole: Duration) -> Duration {
+    let mut part = [0];
+    // Without random numbers it is the whole.
+    if !os::fill_random(&mut part) {
+        return whole;
+    }
+    let [part] = part;
+    whole * u32::from(part) / u32::from(u8::MAX)
 }

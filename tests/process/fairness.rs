@@ -2,8 +2,8 @@
 //!
 //! pcscd has no queue: a program that waits looks every 100 ms whether the card is free.
 //! `JPKI_SOAK=full` makes the times long, and asserts the whole share, how long a program waits and
-//! what all of them make together. Six seconds are a few turns only: then half the share is asked
-//! for, of which a program that starves gets nearly nothing.
+//! what all of them make together. Ten seconds are a few turns only, and on a busy machine it is luck
+//! who gets the next one: then a third of the share is asked for. A program that starves gets less.
 
 use std::env;
 use std::time::Duration;
@@ -47,13 +47,13 @@ fn sign_at_once(hosts: &mut [Child], time: Duration) -> Vec<Outcome> {
 
 #[test]
 fn each_of_two_programs_gets_a_third_and_each_of_three_a_fifth() {
-    let time = Duration::from_secs(if is_full() { 60 } else { 6 });
+    let time = Duration::from_secs(if is_full() { 60 } else { 10 });
     let stack = stack(true);
     stack.card(0).set_latency(COMMAND, SIGNATURE);
     let mut hosts = [(); 3].map(|()| Child::logged_in(&stack, &["authentication"]));
     let alone = sign_at_once(&mut hosts[..1], time)[0].signatures;
     for (count, whole) in [(2, 3), (3, 5)] {
-        let share = if is_full() { whole } else { 2 * whole };
+        let share = if is_full() { whole } else { 3 * whole };
         let outcomes = sign_at_once(&mut hosts[..count], time);
         let all: usize = outcomes.iter().map(|outcome| outcome.signatures).sum();
         println!("{count} programs, {time:?}: {outcomes:?}; together {all}, one alone {alone}");
