@@ -15,7 +15,7 @@ const LONGEST_USE: Duration = Duration::from_secs(2);
 /// The same, as long as other programs are known to use the card too: half of what was waited for
 /// it, from this to [`LONGEST_USE`]. So a program that waited for many turns of others has a long
 /// one itself.
-const USE_AMONG_OTHERS: Duration = Duration::from_millis(500);
+const USE_AMONG_OTHERS: Duration = Duration::from_millis(700);
 
 /// A pause in which each client that waits looks at least once: late, on a busy machine.
 const PAUSE: Duration = Duration::from_millis(150);
