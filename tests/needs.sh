@@ -210,6 +210,7 @@ unpack_logins() {
 }
 
 prepare() {
+    need_cargo
     install_packages "${BUILD_PACKAGES[@]}" "$@"
     unpack_pcscd
     build
@@ -217,6 +218,7 @@ prepare() {
 
 # begin_to_build FUNCTION...: compiles the module, and with each of these functions a tool, while packages come over the net.
 begin_to_build() {
+    need_cargo
     install_packages "${BUILD_PACKAGES[@]}"
     (
         build
@@ -274,11 +276,11 @@ install_tool() {
     local name=$1 version=$2
     [[ ! -e $TARGET/tools/.$name-$version ]] || return 0
     say "building $name $version"
-    env CARGO_TARGET_DIR="$TARGET/tools/build" CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
+    env CARGO_TARGET_DIR="$TARGET/tools/build-$name" CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
         CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=false \
         cargo install --quiet --locked --force --root "$TARGET/tools" "$name" --version "=$version"
     touch "$TARGET/tools/.$name-$version"
-    rm -rf "$TARGET/tools/build"
+    rm -rf "$TARGET/tools/build-$name"
 }
 
 build_cargo_deb() {
@@ -316,8 +318,13 @@ prepare_clients() {
     finish_to_build
 }
 
+need_cargo() {
+    command -v cargo >/dev/null ||
+        die "please install Rust, 1.85 or newer: Debian 13 has the package cargo, others see rustup.rs"
+}
+
 build() {
-    command -v cargo >/dev/null || die "please install Rust, 1.85 or newer: Debian 13 has the package cargo, others see rustup.rs"
+    need_cargo
     say "building"
     (cd "$ROOT" && cargo build --quiet --release --locked --package jpki-pkcs11 --package virtual-card \
         --features jpki-pkcs11/command)
