@@ -270,6 +270,11 @@ build_rust_client() {
     (cd "$ROOT" && cargo build --quiet --locked --package rust-client)
 }
 
+# A PC/SC library that plays what no card does.
+build_pcsc_stand_in() {
+    (cd "$ROOT" && cargo build --quiet --locked --package pcsc-stand-in)
+}
+
 # install_tool NAME VERSION: a subcommand of cargo, in $TARGET/tools/bin. It is built without optimisation, which takes a
 # third of the time.
 install_tool() {

@@ -6,21 +6,9 @@
 source "$(dirname "$0")/lib.sh"
 source "$CLIENTS/browser/sites.sh"
 source "$CLIENTS/mozilla/application.sh"
+source "$CLIENTS/firefox/pages.sh"
 
 # --- pages -------------------------------------------------------------------------------------------------------
-
-# visit URL [PIN...]: opens the page; Cancel follows the last PIN. What was shown is in `seen`, the page in `page`.
-visit() {
-    drive firefox/visit.js "$@"
-    read_page
-}
-
-read_page() {
-    mv seen visit
-    drive page >/dev/null
-    mv seen page
-    mv visit seen
-}
 
 # In place of the page there is an error page; the same for all that can go wrong with a card. Firefox puts the words in
 # after it has shown the page.

@@ -11,6 +11,12 @@ make_server_certificate() {
         -addext basicConstraints=critical,CA:FALSE -CA server-ca.pem -CAkey ca.key
 }
 
+# serve_anyone PORT: a site that asks for no certificate.
+serve_anyone() {
+    background "server-$1.log" openssl s_server -www -accept "127.0.0.1:$1" -cert server.pem -key server.key -tls1_3
+    wait_until is_listening "$1" || die "$(cat "server-$1.log")"
+}
+
 # serve PORT OPTION...: each connection needs a new signature, and its page tells about it. It serves one connection after
 # the other, so that one which a browser keeps for later would block another site of the same server.
 serve() {

@@ -3,7 +3,7 @@
 //! A request is a line of words with TABs between them, since reader names have spaces and may have
 //! any other byte. The program that loaded the library sends it through `pcsc_stand_in_command`;
 //! [`crate::client::StandIn`] does so with a Rust face. Nothing here blocks but `await-blocked` and
-//! what says so.
+//! `pause`.
 //!
 //! | request | does |
 //! |---|---|
@@ -22,6 +22,7 @@
 //! | `foreign NAME HOLD shared`, or `exclusive`, or `transaction` | another program connects; it is called HOLD |
 //! | `on HOLD transmit HEX`, `select HEX`, `verify EF PIN`, `sign EF HEX`, `begin`, `end` | what it does; the answer in hex |
 //! | `release HOLD leave`, or `reset`, or `unpower` | it disconnects |
+//! | `pause MILLISECONDS`, `note FILE` | takes time; adds a line to a file: for `before` of a fault |
 //! | `card ID …` | the card's ledger and faults; see [`cards`] |
 
 pub mod cards;
@@ -30,8 +31,12 @@ mod words;
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::CString;
+use std::fs::File;
+use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use self::cards::CardStore;
 use self::words::{Words, from_hex, hex};
@@ -152,6 +157,11 @@ impl Console {
             "await-blocked" => {
                 let function = words.function()?;
                 service.await_blocked(function, words.size()?);
+            }
+            "pause" => thread::sleep(Duration::from_millis(words.number()?)),
+            "note" => {
+                let file = File::options().create(true).append(true).open(words.text()?);
+                file.and_then(|mut file| file.write_all(b"\n")).map_err(|error| error.to_string())?;
             }
             "card" => {
                 // The store is free meanwhile: a busy card does not stop calls for another one.
