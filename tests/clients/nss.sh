@@ -240,6 +240,7 @@ check "modutil adds the other key's module" add_module sign
 check "the other token is listed" lists_module sign "$SIGN_TOKEN"
 
 check "modutil disables one slot of the two" disables_one_slot
+check_within 8 "NSS's start asks the card who it is, and no more" certutil -L -d sql:auth -h internal
 
 check_figure 'certutil -L' "FRIENDLY: certificates are listed without a PIN" lists auth "$AUTH_NICKNAME" u,u,u
 check "certificates behind a PIN are listed with it" lists sign "$SIGN_NICKNAME" u,u,u -f password

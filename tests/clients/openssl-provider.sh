@@ -216,6 +216,7 @@ one_pin_for_all() {
 begin
 prepare
 
+check_within 8 "the provider's start asks the card who it is, and no more" card_openssl list -providers
 check "both tokens are listed" lists_the_token
 check "certificate by token and id" same_certificate "$AUTH;type=cert;id=%01" "$WORK/identity/authentication.pem"
 check "certificate by token" same_certificate "$AUTH_CERT" "$WORK/identity/authentication.pem"
