@@ -37,7 +37,10 @@ fn readers_have_the_names_and_cards_asked_for() {
     let stack = stack.unwrap();
     let expected = [true, false, false, true].into_iter().enumerate();
     let expected: Vec<_> = expected.map(|(reader, present)| (present, stack.reader_name(reader))).collect();
-    assert_eq!(readers(&stack), expected);
+    let mut listed = readers(&stack);
+    // On a busy machine pcscd may find the second pair first.
+    listed.sort_by(|(_, one), (_, other)| one.cmp(other));
+    assert_eq!(listed, expected);
 }
 
 #[test]
