@@ -54,7 +54,8 @@ use crate::os::SecretMemory;
 use crate::transport::{Connection, Disposition, ReaderName, Service, TransportError};
 
 /// How often an operation begins again because another program reset the card, before it gives up.
-const MAX_ATTEMPTS: usize = 5;
+/// A program that does nothing but reset can hit five in a row; with this many some seconds pass.
+const MAX_ATTEMPTS: usize = 40;
 
 /// Which certificates of CAs are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

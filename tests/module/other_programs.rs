@@ -227,7 +227,7 @@ fn verified(ready: &Ready) -> bool {
 }
 
 #[test]
-fn an_endless_storm_of_resets_ends_in_an_error_after_five_reconnects() {
+fn an_endless_storm_of_resets_ends_in_an_error() {
     for function in [Function::Transmit, Function::BeginTransaction] {
         for call in calls(true) {
             let ready = call.ready(&Profile::full());
@@ -236,7 +236,7 @@ fn an_endless_storm_of_resets_ends_in_an_error_after_five_reconnects() {
             let reconnects = service.calls(Function::Reconnect);
             assert_eq!(rv(ready.make()), ck::CKR_DEVICE_ERROR, "{function}, {call:?}");
             let reconnects = service.calls(Function::Reconnect) - reconnects;
-            assert!(reconnects <= 5, "{function}, {call:?}: {reconnects} reconnects");
+            assert!(reconnects <= 40, "{function}, {call:?}: {reconnects} reconnects");
             assert_harmless(&ready, &format!("{function}, {call:?}"));
             service.clear_faults();
             if call.signs() {
@@ -253,7 +253,7 @@ fn a_storm_of_resets_that_passes_costs_nothing() {
     for &call in Call::ALL {
         let ready = call.ready(&Profile::full());
         let reset = Fault::before(|service| service.disturb(READER));
-        ready.fixture.service().inject(Function::Transmit, When::times(1, 4), reset);
+        ready.fixture.service().inject(Function::Transmit, When::times(1, 30), reset);
         assert_eq!(rv(ready.make()), ck::CKR_OK, "{call:?}");
         assert_harmless(&ready, &format!("{call:?}"));
         ready.assert_session_works();
