@@ -3,9 +3,10 @@
 //! When a fixture is dropped and the test has not failed, it checks what must be true at the end of
 //! every test; see [`invariants`](super::invariants).
 
+mod builder;
+
 use std::ffi::CStr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
@@ -20,10 +21,10 @@ use jpki_pkcs11::token::template::TemplateEntry;
 use pcsc_stand_in::service::{Foreign, Service};
 use virtual_card::{Credential, Identity, Profile, VirtualCard};
 
+pub use self::builder::Builder;
 use super::by_handle::ByHandle;
 use super::invariants::{Attempts, Expectations};
-use super::memory::{TestMemory, process_memory};
-use super::simulated_pcsc::{SimulatedPcsc, quirks};
+use super::memory::TestMemory;
 
 /// The reader of every fixture.
 pub const READER: &CStr = c"Virtual Reader 00 00";
@@ -47,77 +48,6 @@ pub struct Fixture {
     module: Option<Module>,
     pub(super) attempts: Mutex<Attempts>,
     pub(super) expectations: Mutex<Expectations>,
-}
-
-/// What a fixture is made of.
-pub struct Builder {
-    profile: Profile,
-    identity: Identity,
-    config: Config,
-    inserted: bool,
-    reuses_counts: bool,
-}
-
-impl Builder {
-    /// Another kind of card.
-    pub fn profile(mut self, profile: Profile) -> Self {
-        self.profile = profile;
-        self
-    }
-
-    /// The card of another holder.
-    pub fn identity(mut self, identity: Identity) -> Self {
-        self.identity = identity;
-        self
-    }
-
-    /// Another configuration.
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// A count of tries and a look at the reader serve for display for a moment, as they do for
-    /// users. In other tests it does not, so that what they see does not depend on time.
-    pub fn reusing_counts(mut self) -> Self {
-        self.reuses_counts = true;
-        self
-    }
-
-    /// The card lies beside the reader: see [`Fixture::insert_card`].
-    pub fn without_card(mut self) -> Self {
-        self.inserted = false;
-        self
-    }
-
-    /// The fixture. The module knows the reader already.
-    pub fn build(mut self) -> Fixture {
-        if !self.reuses_counts {
-            self.config.settings.count_reuse = Duration::ZERO;
-            self.config.settings.look_reuse = Duration::ZERO;
-        }
-        let service = Service::new();
-        service.set_quirks(quirks());
-        let card = VirtualCard::new(self.profile, self.identity);
-        service.add_reader(READER);
-        if self.inserted {
-            service.insert(READER, Arc::new(card.clone()));
-        }
-        let memory = Arc::new(TestMemory::default());
-        let transport = Arc::new(SimulatedPcsc::new(service.clone()));
-        let module = Module::new(self.config, transport, memory.clone(), process_memory());
-        // Not by the list, which would look at the card.
-        assert_eq!(module.slot_info(SlotId::new(u64::MAX)).map(drop), Err(Error::SlotIdInvalid));
-        Fixture {
-            service,
-            cards: Mutex::new(vec![card.clone()]),
-            card,
-            memory,
-            module: Some(module),
-            attempts: Mutex::default(),
-            expectations: Mutex::default(),
-        }
-    }
 }
 
 impl Fixture {

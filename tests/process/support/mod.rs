@@ -16,6 +16,7 @@
 //! - [`image`]: the memory of another process at one instant;
 //! - [`memory`]: looks for a secret in another process;
 //! - [`rights`]: namespaces, and programs with more rights than their user;
+//! - [`surroundings`]: what a host does to its own process;
 //! - [`tracing`]: the system calls of a host, as strace shows them.
 
 pub mod argument;
@@ -29,6 +30,7 @@ pub mod image;
 pub mod memory;
 pub mod rights;
 pub mod role;
+pub mod surroundings;
 pub mod tracing;
 
 use std::time::{Duration, Instant};
