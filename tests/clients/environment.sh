@@ -11,7 +11,7 @@ COMMAND=${JPKI_TEST_COMMAND:-$TARGET/release/jpki-pkcs11}
 readonly CLIENTS ROOT TARGET MODULE VIRTUAL_CARD COMMAND
 
 # More than this for one client script counts as a failure.
-readonly CLIENT_SECONDS=120
+readonly CLIENT_SECONDS=240
 
 # Some pcscd finds USB readers also when it has been given a configuration of its own (1.9 has no setting against
 # it), but it leaves out those with one of these in their name: the letters that "Virtual JPKI" can do without.

@@ -12,7 +12,7 @@ WITHOUT_ROOT=()
 ((EUID != 0)) || WITHOUT_ROOT=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 # A server that insists on root is root in a namespace of its own.
 AS_ROOT=()
-((EUID == 0)) || AS_ROOT=(unshare --map-root-user)
+((EUID == 0)) || AS_ROOT=(unshare --user --map-user=0)
 readonly WITHOUT_ROOT AS_ROOT
 
 # take_logins PROGRAM...: puts these programs into the path. They and all libraries are copied, because a user without
