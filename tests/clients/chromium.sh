@@ -54,9 +54,12 @@ visit() {
 
 # --- what was shown -------------------------------------------------------------------------------------------------
 
+# What drive.py prints of a dialog whose text an older Chromium (150) does not tell.
+readonly NO_TEXT='\(this version does not tell what it says\)$'
+
 # asked_for COUNT: there were so many PIN dialogs, all for the authentication token.
 asked_for() {
-    equal "$1" "$(grep -Ec "^PIN: Please unlock $AUTH_TOKEN to authenticate to " seen)"
+    equal "$1" "$(grep -Ec "^PIN: (Please unlock $AUTH_TOKEN to authenticate to |$NO_TEXT)" seen)"
     equal "$1" "$(grep -c '^PIN: ' seen)"
 }
 
@@ -86,7 +89,7 @@ page_is_refused() {
 
 first_page() {
     page_with_pin "$TLS_13" 'Protocol +: TLSv1.3' "Peer signature type: $PSS$"
-    shows '^certificate dialog: Select a certificate to authenticate yourself to localhost:'
+    shows "^certificate dialog: (Select a certificate to authenticate yourself to localhost:|$NO_TEXT)"
 }
 
 five_more() {

@@ -23,6 +23,8 @@ SECONDS = 30
 CERTIFICATES, PIN, PIN_TITLE = "CertificateSelector", "CryptoModulePasswordDialogView", "^Unlock Security Device$"
 BROWSER_TITLE = "Chromium$"
 
+NO_TEXT = "(this version does not tell what it says)"
+
 
 class Views:
     """The browser's windows, as --enable-ui-devtools shows them."""
@@ -32,13 +34,14 @@ class Views:
         self._devtools.call("DOM.enable")
         self._devtools.call("CSS.enable")
 
-    def labels(self, name):
-        """The texts in the view of this class: what it says. Nothing if there is no such view."""
-        return [text for text in self._texts(name, "Label") if text]
+    def says(self, name):
+        """What the view of this class says; nothing if there is no such view. Older versions do not tell."""
+        texts = self._texts(name, "Label")
+        return next(filter(None, texts), NO_TEXT if texts else None)
 
     def field(self, name):
-        """The text of the field in the view of this class, or nothing."""
-        return "".join(self._texts(name, "Textfield"))
+        """The text of the field in the view of this class, or nothing. Older versions do not tell."""
+        return "".join(filter(None, self._texts(name, "Textfield")))
 
     def _texts(self, name, kind):
         view = find(self._devtools.call("DOM.getDocument")["root"], "View", name)
@@ -51,7 +54,11 @@ class Views:
     def _text(self, view):
         rules = self._devtools.call("CSS.getMatchedStylesForNode", nodeId=view["nodeId"])["matchedCSSRules"]
         properties = [item for rule in rules for item in rule["rule"]["style"]["cssProperties"]]
-        return next((item["value"] for item in properties if item["name"] == "Text"), "")
+        return next((item["value"] for item in properties if item["name"] == "Text"), None)
+
+    def tell_texts(self, name):
+        """Whether the texts in the view of this class are told."""
+        return any(text is not None for text in self._texts(name, "Label"))
 
 
 def name_of(node):
@@ -109,21 +116,21 @@ class Person:
             if window not in self._done:
                 self._done.add(window)
                 self._enter_pin(window)
-        text = self._views.labels(CERTIFICATES)
+        text = self._views.says(CERTIFICATES)
         if text:
-            print(f"certificate dialog: {text[0]}")
+            print(f"certificate dialog: {text}")
             keys(windows(BROWSER_TITLE)[0], "key", "Return")
-            until(lambda: not self._views.labels(CERTIFICATES), "the end of the certificate dialog")
+            until(lambda: not self._views.says(CERTIFICATES), "the end of the certificate dialog")
 
     def _enter_pin(self, window):
-        text = until(lambda: self._views.labels(PIN), "the text of the PIN dialog")
-        print(f"PIN: {text[0]}")
+        print("PIN:", until(lambda: self._views.says(PIN), "the text of the PIN dialog"))
         pin = self._pins.pop(0) if self._pins else "-"
         if pin == "-":
             keys(window, "key", "Escape")
         else:
             keys(window, "type", "--delay", "0", pin)
-            until(lambda: len(self._views.field(PIN)) == len(pin), "the PIN in its field")
+            if self._views.tell_texts(PIN):
+                until(lambda: len(self._views.field(PIN)) == len(pin), "the PIN in its field")
             keys(window, "key", "Return")
         until(lambda: window not in windows(PIN_TITLE), "the end of the PIN dialog")
 
