@@ -4,75 +4,15 @@
 #
 # needs: modutil:libnss3-tools pkcs11-register:opensc python3:python3
 source "$(dirname "$0")/lib.sh"
+# shellcheck source=register/homes.sh
+source "$CLIENTS/register/homes.sh"
+# shellcheck source=register/other_homes.sh
+source "$CLIENTS/register/other_homes.sh"
 
 # Profiles in a home, from there.
 readonly FIREFOX=.mozilla/firefox/abc.default-esr WORK_FIREFOX=elsewhere/work NEW_FIREFOX='.config/mozilla/firefox/a プロ'
 readonly THUNDERBIRD=.thunderbird/x.default CHROMIUM=.pki/nssdb
 readonly OPENSC='onepin-opensc-pkcs11.so|opensc-pkcs11.so'
-
-# --- homes --------------------------------------------------------------------------------------------------------
-
-# new_home NAME: with two old profiles of Firefox, a new one, one of Thunderbird and Chromium's. A module of another
-# project and OpenSC's stand in each but the new one, which Firefox has not started with yet. HOUSE is set to it.
-new_home() {
-    local profile
-    HOUSE=$PWD/$1
-    mkdir -p "$HOUSE/.mozilla/firefox" "$HOUSE/.config/mozilla/firefox" "$HOUSE/.thunderbird" "$HOUSE/$NEW_FIREFOX"
-    cat >"$HOUSE/.mozilla/firefox/profiles.ini" <<END
-[Profile1]
-Name=work
-IsRelative=0
-Path=$HOUSE/$WORK_FIREFOX
-
-[Profile0]
-Name=default-esr
-IsRelative=1
-Path=abc.default-esr
-Default=1
-
-[General]
-StartWithLastProfile=1
-END
-    printf '[Profile0]\nName=new\nIsRelative=1\nPath=a プロ\n' >"$HOUSE/.config/mozilla/firefox/profiles.ini"
-    printf '[Profile0]\nName=default\nIsRelative=1\nPath=x.default\n' >"$HOUSE/.thunderbird/profiles.ini"
-    for profile in "$FIREFOX" "$WORK_FIREFOX" "$THUNDERBIRD" "$CHROMIUM"; do
-        mkdir -p "$HOUSE/$profile"
-        certutil -N -d "sql:$HOUSE/$profile" --empty-password
-        add "$profile" Other "$PWD/other.so"
-    done
-    at_home pkcs11-register >/dev/null
-    autostart=$HOUSE/xdg/autostart/pkcs11-register.desktop
-    mkdir -p "${autostart%/*}"
-    printf '[Desktop Entry]\nType=Application\nExec=/bin/sh\n' >"$autostart"
-}
-
-# What the command speaks; `in_japanese` changes it.
-LOCALE=C.UTF-8
-
-# A command with the home HOUSE.
-at_home() {
-    env LC_ALL="$LOCALE" HOME="$HOUSE" XDG_CONFIG_HOME="$HOUSE/.config" XDG_DATA_HOME="$HOUSE/.local/share" \
-        XDG_CONFIG_DIRS="$HOUSE/xdg" "$@"
-}
-
-# add PROFILE NAME LIBRARY: by hand.
-add() {
-    modutil -force -dbdir "sql:$HOUSE/$1" -add "$2" -libfile "$3" >modutil.log 2>&1 || die "modutil: $(cat modutil.log)"
-}
-
-opensc_library() {
-    sed -n 's/^library=\(.*opensc.*\)/\1/p' "$HOUSE/$FIREFOX/pkcs11.txt"
-}
-
-# The libraries in a profile, in their order, by their file names.
-libraries() {
-    sed -n 's|^library=.*/||p' "$HOUSE/$1/pkcs11.txt" | paste -s -d ' '
-}
-
-# Everything about every file of the home.
-everything() {
-    (cd "$HOUSE" && find . -printf '%p %y %m %i %s %T@ %l\n' | sort && find . -type f -exec sha256sum {} + | sort)
-}
 
 # --- the command --------------------------------------------------------------------------------------------------
 
@@ -349,95 +289,6 @@ libraries_beside_the_command_are_found() {
     at_home "$prefix/bin/jpki-pkcs11" register >said
     says "registered: $folder/jpki-pkcs11-auth.so (JPKI)" "registered: $folder/jpki-pkcs11-sign.so (JPKI)"
     grep -q "^library=$folder/jpki-pkcs11-sign.so" "$HOUSE/$THUNDERBIRD/pkcs11.txt"
-}
-
-# --- other homes --------------------------------------------------------------------------------------------------
-
-empty_home() {
-    HOUSE=$PWD/$1
-    mkdir "$HOUSE"
-}
-
-nothing_to_register_in() {
-    registers 1 firefox
-    says 'Firefox: no profile found. If you use Firefox, start it once'
-    in_japanese registers 1 thunderbird
-    says 'Thunderbird: プロファイルがありません。'
-    run 0 unregister
-    equal '' "$(ls -A "$HOUSE")"
-}
-
-# A Chromium that runs and has no database yet may be about to make one.
-makes_no_database_while_chromium_runs() {
-    mkdir -p "$HOUSE/.config/chromium"
-    ln -s "$(</proc/sys/kernel/hostname)-$BASHPID" "$HOUSE/.config/chromium/SingletonLock"
-    registers 1 chromium
-    rm -r "$HOUSE/.config"
-    equal '' "$(ls -A "$HOUSE")"
-}
-
-# OpenSC is not there yet, and will be after the next login.
-autostart_is_ended_before_its_first_run() {
-    autostart=$HOUSE/xdg/autostart/pkcs11-register.desktop
-    mkdir -p "${autostart%/*}"
-    printf '[Desktop Entry]\nType=Application\nExec=/bin/sh\n' >"$autostart"
-    registers 0 chromium
-    says "it is registered at each login by: $autostart" "To keep OpenSC's module out: "
-    answers 'Keep it out\?.*\[y/N\] ' yes chromium
-    grep -q '^Hidden=true' "$HOUSE/.config/autostart/pkcs11-register.desktop"
-}
-
-# Chromium's database is made, for this user alone.
-makes_chromiums_database() {
-    registers 0
-    equal 'jpki-pkcs11-auth.so 700 700' \
-        "$(libraries "$CHROMIUM") $(stat -c %a "$HOUSE/.pki") $(stat -c %a "$HOUSE/$CHROMIUM")"
-    lists "$CHROMIUM" JPKI "$AUTH_TOKEN"
-}
-
-# Newer versions begin with a database at another place.
-uses_chromiums_newer_database() {
-    mkdir -p "$HOUSE/.local/share/pki/nssdb"
-    registers 0 chromium
-    equal jpki-pkcs11-auth.so "$(libraries .local/share/pki/nssdb)"
-    [[ ! -e $HOUSE/.pki ]]
-}
-
-sandboxed_programs_are_said_to_be_out_of_reach() {
-    local root
-    for root in snap/firefox/common/.mozilla/firefox .var/app/org.mozilla.Thunderbird/.thunderbird; do
-        mkdir -p "$HOUSE/$root/p"
-        printf '[Profile0]\nPath=p\nIsRelative=1\n' >"$HOUSE/$root/profiles.ini"
-    done
-    everything >before
-    registers 1 firefox
-    says "Firefox, $HOUSE/snap/firefox/common/.mozilla/firefox/p" 'comes as a snap and cannot load' 'package of the system'
-    in_japanese registers 1 thunderbird
-    says 'Flatpak のため、システムのモジュールを読み込めません。'
-    everything | cmp before -
-}
-
-# `sudo jpki-pkcs11 register` with the home of a user would leave files of root there.
-another_users_profile_is_left_alone() {
-    mkdir -p "$HOUSE/$CHROMIUM"
-    if ((EUID == 0)); then
-        chown 65534 "$HOUSE/$CHROMIUM"
-    else
-        HOUSE=/
-    fi
-    registers 1 chromium
-    says 'belongs to another user' 'without sudo'
-    [[ ! -e $HOUSE/$CHROMIUM/pkcs11.txt ]]
-}
-
-# Firefox older than 58 has another form of database, which it turns into the new one.
-old_profile_is_left_alone() {
-    mkdir -p "$HOUSE/$FIREFOX"
-    printf '[Profile0]\nPath=abc.default-esr\nIsRelative=1\n' >"$HOUSE/.mozilla/firefox/profiles.ini"
-    : >"$HOUSE/$FIREFOX/cert8.db"
-    registers 1 firefox
-    says 'was made by an old version.' 'Start Firefox once'
-    equal cert8.db "$(ls -A "$HOUSE/$FIREFOX")"
 }
 
 begin

@@ -1,6 +1,8 @@
 //! Every call that talks to the card, ready to be made: for tests that disturb each of its
 //! commands.
 
+mod arguments;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -8,14 +10,14 @@ use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
 use jpki_pkcs11::error::Error;
 use jpki_pkcs11::handle::{ObjectHandle, SessionHandle};
-use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
 use jpki_pkcs11::token::output::{BufferSize, Output};
 use rsa::{Pkcs1v15Sign, Pss};
 use sha2::{Digest, Sha256};
 use virtual_card::{CommandRecord, Credential, Fault, Mark, Profile};
 
+use self::arguments::{new_pin, pin, pss};
 use super::by_handle::ByHandle;
-use super::fixture::{AUTH_PIN, Fixture, SIGN_PIN};
+use super::fixture::{Fixture, SIGN_PIN};
 
 /// What is signed.
 const DATA: &[u8] = b"data to be signed";
@@ -382,27 +384,4 @@ pub fn is_leaving(command: &CommandRecord) -> bool {
 /// Whether the command is VERIFY with a PIN, or CHANGE REFERENCE DATA.
 pub fn sends_a_pin(command: &CommandRecord) -> bool {
     matches!(command.instruction(), Some(0x20 | 0x24)) && command.command_length > 5
-}
-
-fn pin(credential: Credential) -> &'static [u8] {
-    match credential {
-        Credential::Authentication => AUTH_PIN,
-        Credential::Signature => SIGN_PIN,
-    }
-}
-
-fn new_pin(credential: Credential) -> &'static [u8] {
-    match credential {
-        Credential::Authentication => b"5678",
-        Credential::Signature => b"XYZ789",
-    }
-}
-
-/// CKM_SHA256_RSA_PKCS_PSS with the parameters that the card does.
-fn pss() -> MechanismRequest<'static> {
-    static PARAMETER: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
-    let bytes = PARAMETER.get_or_init(|| {
-        [ck::CKM_SHA256, ck::CKG_MGF1_SHA256, 32].into_iter().flat_map(ck::CK_ULONG::to_ne_bytes).collect()
-    });
-    MechanismRequest { kind: ck::CKM_SHA256_RSA_PKCS_PSS, parameter: Parameter::Bytes(bytes) }
 }
