@@ -38,6 +38,14 @@ fn cargo_test_leaves_out_the_tests_with_a_pcscd_and_with_real_clients_which_pkcs
 }
 
 #[test]
+fn files_stay_short() {
+    for (path, text) in test_sources() {
+        let lines = text.lines().count();
+        assert!(lines <= 400, "{}: {lines} lines", path.display());
+    }
+}
+
+#[test]
 fn there_are_five_test_programs() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the manifest");
     assert_eq!(manifest.matches("[[test]]").count(), 5);
