@@ -8,8 +8,9 @@ import sys
 import unicodedata
 from html import escape
 
-# Of a letter of this size half an em is a column, so that a wide letter is two.
-SIZE, COLUMN, LINE, MARGIN = 14, 8.4, 20, 14
+# In a font for terminals a letter is 0.6 em wide, and a wide one is an em. So that two columns are as wide as a wide
+# letter, that has a size of its own: not every viewer stretches a text to its length.
+SIZE, COLUMN, WIDE_SIZE, LINE, MARGIN = 14, 8.4, 16.8, 20, 14
 FONTS = "'DejaVu Sans Mono', 'Noto Sans Mono CJK JP', 'Menlo', 'Consolas', monospace"
 
 
@@ -23,13 +24,13 @@ def runs(line):
     column, part, start = 0, "", 0
     for letter in line:
         if part and width(letter) != width(part[0]):
-            yield start, part
+            yield start, part.rstrip()
             part, start = "", column
         column += width(letter)
         if part or letter != " ":
             part += letter
         else:
-            # Viewers drop spaces in front.
+            # Viewers drop spaces in front and at the end.
             start = column
     if part.strip():
         yield start, part.rstrip()
@@ -48,7 +49,8 @@ def main(command, language):
         colour = ' fill="#8fd18f"' if number == 0 else ""
         for start, part in runs(line):
             x, length = MARGIN + start * COLUMN, width(part) * COLUMN
-            print(f'<text x="{x:.1f}" y="{y}" textLength="{length:.1f}"{colour}>{escape(part)}</text>')
+            size = f' font-size="{WIDE_SIZE}"' if width(part[0]) == 2 else ""
+            print(f'<text x="{x:.1f}" y="{y}" textLength="{length:.1f}"{size}{colour}>{escape(part)}</text>')
     print("</g>\n</svg>")
 
 
