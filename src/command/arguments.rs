@@ -8,6 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 use clap_complete::Shell;
+use jpki_pkcs11::jpki::credential::Credential;
 
 use crate::output::{Exit, Output};
 use crate::text::{Language, help};
@@ -19,6 +20,7 @@ pub(crate) const STATUS: &str = "status";
 pub(crate) const REGISTER: &str = "register";
 pub(crate) const UNREGISTER: &str = "unregister";
 pub(crate) const SSH_KEY: &str = "ssh-key";
+pub(crate) const CA_CERTIFICATE: &str = "ca-certificate";
 pub(crate) const CHANGE_PIN: &str = "change-pin";
 /// Prints a manual page. For packagers, and not listed.
 pub(crate) const MANUAL: &str = "manual";
@@ -31,13 +33,13 @@ pub(crate) const DRY_RUN: &str = "dry-run";
 pub(crate) const LIBRARY_DIR: &str = "library-dir";
 pub(crate) const REMOVE_OPENSC: &str = "remove-opensc";
 pub(crate) const PROGRAM: &str = "program";
-pub(crate) const CREDENTIAL: &str = "credential";
+const CREDENTIAL: &str = "credential";
 const SHELL: &str = "shell";
 
 /// The programs that `register` and `unregister` know.
 pub(crate) const PROGRAMS: [&str; 4] = ["firefox", "thunderbird", "chromium", "all"];
-/// The words for the two PINs.
-pub(crate) const CREDENTIALS: [&str; 2] = ["authentication", "signature"];
+/// The words for the two certificates and their PINs.
+const CREDENTIALS: [&str; 2] = ["authentication", "signature"];
 
 /// Reads the arguments. Help and errors are printed here.
 pub(crate) fn parse(output: &mut Output) -> Result<ArgMatches, Exit> {
@@ -59,6 +61,15 @@ fn wrong_word(error: &clap::Error) -> Option<String> {
     let kinds = [ContextKind::InvalidSubcommand, ContextKind::InvalidValue, ContextKind::InvalidArg];
     let values = kinds.into_iter().filter_map(|kind| error.get(kind));
     values.map(ToString::to_string).find(|word| !word.is_empty())
+}
+
+/// The credential that is named among the arguments.
+pub(crate) fn credential(matches: &ArgMatches) -> Option<Credential> {
+    match matches.get_one::<String>(CREDENTIAL).map(String::as_str) {
+        Some("authentication") => Some(Credential::UserAuthentication),
+        Some("signature") => Some(Credential::DigitalSignature),
+        _ => None,
+    }
 }
 
 /// Prints the manual page.
@@ -100,12 +111,14 @@ fn definition(language: Language) -> Command {
             .hide_default_value(true)
             .help(help::program(language))
     };
-    let credential = Arg::new(CREDENTIAL)
-        .value_parser(PossibleValuesParser::new(CREDENTIALS))
-        .value_name("authentication|signature")
-        .hide_possible_values(true)
-        .required(true)
-        .help(help::credential(language));
+    let credential = |about: &'static str| {
+        Arg::new(CREDENTIAL)
+            .value_parser(PossibleValuesParser::new(CREDENTIALS))
+            .value_name("authentication|signature")
+            .hide_possible_values(true)
+            .required(true)
+            .help(about)
+    };
     let subcommand = |name: &'static str, about: &'static str| {
         localized(Command::new(name).about(about), language).help_template(template.clone())
     };
@@ -144,7 +157,13 @@ fn definition(language: Language) -> Command {
         )
         .subcommand(subcommand(UNREGISTER, help::unregister(language)).arg(programs()).arg(dry_run()))
         .subcommand(subcommand(SSH_KEY, help::ssh_key(language)))
-        .subcommand(subcommand(CHANGE_PIN, help::change_pin(language)).arg(credential))
+        .subcommand(
+            subcommand(CA_CERTIFICATE, help::ca_certificate(language))
+                .arg(credential(help::certificate(language))),
+        )
+        .subcommand(
+            subcommand(CHANGE_PIN, help::change_pin(language)).arg(credential(help::credential(language))),
+        )
         .subcommand(subcommand(MANUAL, "").hide(true))
         .subcommand(
             subcommand(COMPLETIONS, "")

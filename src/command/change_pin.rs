@@ -6,7 +6,7 @@ use jpki_pkcs11::handle::SlotId;
 use jpki_pkcs11::jpki::credential::Credential;
 use jpki_pkcs11::module::survey::CertificateSurvey;
 
-use crate::arguments::CREDENTIAL;
+use crate::arguments;
 use crate::client::{Client, Finding, Reader};
 use crate::output::{Exit, Output};
 use crate::pin::{NoPin, Secret, at_terminal};
@@ -16,11 +16,7 @@ use crate::text;
 
 /// Changes the PIN that `matches` names.
 pub(crate) fn run(matches: &ArgMatches, output: &mut Output) -> Exit {
-    let credential = match matches.get_one::<String>(CREDENTIAL).map(String::as_str) {
-        Some("authentication") => Credential::UserAuthentication,
-        Some("signature") => Credential::DigitalSignature,
-        _ => return Exit::CannotTell,
-    };
+    let Some(credential) = arguments::credential(matches) else { return Exit::CannotTell };
     let language = output.language();
     let client = Client::start();
     let readers = client.readers().unwrap_or_default();

@@ -9,6 +9,8 @@ use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
 use jpki_pkcs11::error::Error;
 use jpki_pkcs11::handle::{SessionHandle, SlotId};
+use jpki_pkcs11::jpki::certificate::Certificate;
+use jpki_pkcs11::jpki::credential::Credential;
 use jpki_pkcs11::logging;
 use jpki_pkcs11::module::Module;
 use jpki_pkcs11::module::survey::{CardSurvey, Obstacle, ReaderListing, ServiceProblem};
@@ -95,6 +97,15 @@ impl Client {
             findings.insert(number, survey.map_or_else(Finding::Obstacle, Finding::Card));
         }
         findings
+    }
+
+    /// The certificate of the CA that issued a credential's, if the card gives one.
+    pub(crate) fn ca_certificate(
+        &self,
+        listing: &ReaderListing,
+        credential: Credential,
+    ) -> Result<Option<Arc<Certificate>>, Obstacle> {
+        self.module.ca_certificate(listing, credential)
     }
 
     /// Opens a read-write session.

@@ -10,13 +10,14 @@
 //! | [`text`] | every message, in English and in Japanese |
 //! | [`output`] | what is printed, and the exit status |
 //! | [`client`], [`pin`] | the module, the terminal |
-//! | [`status`], [`ssh_key`], [`change_pin`], [`register`] | the subcommands |
+//! | [`status`], [`ssh_key`], [`ca_certificate`], [`change_pin`], [`register`] | the subcommands |
 
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)]
 #![deny(clippy::indexing_slicing, clippy::as_conversions)]
 
 mod arguments;
+mod ca_certificate;
 mod change_pin;
 mod client;
 mod output;
@@ -49,6 +50,7 @@ fn run(output: &mut Output) -> Exit {
         Some((arguments::REGISTER, of)) => register::register(of, output),
         Some((arguments::UNREGISTER, of)) => register::unregister(of, output),
         Some((arguments::SSH_KEY, _)) => ssh_key::run(output),
+        Some((arguments::CA_CERTIFICATE, of)) => ca_certificate::run(of, output),
         Some((arguments::CHANGE_PIN, of)) => change_pin::run(of, output),
         Some((arguments::MANUAL, of)) => arguments::print_manual(of, output),
         Some((arguments::COMPLETIONS, of)) => arguments::print_completions(of, output),

@@ -84,6 +84,18 @@ impl CardManager {
         Ok(CardSurvey { model, serial_number: card.serial_number(), credentials })
     }
 
+    /// The certificate of the CA that issued a credential's, if the card gives one. No PIN opens it.
+    ///
+    /// # Errors
+    /// What keeps the card from being used.
+    pub fn survey_ca(&self, credential: Credential) -> Result<Option<Arc<Certificate>>, Obstacle> {
+        let card =
+            self.open_card(AskSignature::Yes, WhenInUse::Wait).map_err(|error| self.obstacle(error))?;
+        let of = CardCredential { card, credential };
+        let read = known(self.certificate(&of, CertificateRole::Ca)).map_err(|error| self.obstacle(error))?;
+        Ok(read.flatten())
+    }
+
     /// What keeps the card from being used, where clients are answered with `error`.
     fn obstacle(&self, error: CardError) -> Obstacle {
         let cause = self.snapshot.lock().as_ref().and_then(|snapshot| snapshot.cause());

@@ -1,7 +1,10 @@
 //! What the command `jpki-pkcs11` is told beyond what PKCS#11 has calls for: plain data, read only.
 
+use std::sync::Arc;
+
 use super::Module;
 use crate::handle::SlotId;
+use crate::jpki::certificate::Certificate;
 use crate::jpki::credential::Credential;
 pub use crate::jpki::recognition::CardModel;
 pub use crate::manager::survey::{CardSurvey, CertificateSurvey, CredentialSurvey, Obstacle};
@@ -51,5 +54,19 @@ impl Module {
         let credentials: Vec<_> = reader.slots.iter().map(|(credential, _)| *credential).collect();
         let manager = self.slots.manager_of(&reader.name).ok_or(Obstacle::NoCard)?;
         manager.survey(&credentials)
+    }
+
+    /// The certificate of the CA that issued a credential's, if the card in a reader gives one. It
+    /// needs no PIN. Waits as [`Self::survey`] does.
+    ///
+    /// # Errors
+    /// What keeps the card from being used.
+    pub fn ca_certificate(
+        &self,
+        reader: &ReaderListing,
+        credential: Credential,
+    ) -> Result<Option<Arc<Certificate>>, Obstacle> {
+        let manager = self.slots.manager_of(&reader.name).ok_or(Obstacle::NoCard)?;
+        manager.survey_ca(credential)
     }
 }

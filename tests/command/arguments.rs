@@ -1,7 +1,8 @@
 use crate::support::{ENGLISH, JAPANESE, Machine};
 
 /// The subcommands that people know.
-const SUBCOMMANDS: [&str; 5] = ["status", "register", "unregister", "ssh-key", "change-pin"];
+const SUBCOMMANDS: [&str; 6] =
+    ["status", "register", "unregister", "ssh-key", "ca-certificate", "change-pin"];
 
 fn output_of(locale: &str, arguments: &[&str]) -> String {
     let run = Machine::new("").run(locale, arguments);
@@ -49,6 +50,8 @@ fn wrong_arguments_end_with_2() {
         &["change-pin", "authentication", "1234"],
         &["register", "netscape"],
         &["ssh-key", "extra"],
+        &["ca-certificate"],
+        &["ca-certificate", "both"],
     ] {
         for (locale, word) in [(ENGLISH, "--help"), (JAPANESE, "正しくありません")] {
             let run = Machine::new("").run(locale, arguments);

@@ -16,6 +16,8 @@ mod support;
 
 /// Help, manual pages, completions, and what cannot be typed.
 mod arguments;
+/// The certificates of the CAs.
+mod ca_certificate;
 /// OpenSC, and other libraries of ours, in a browser's list.
 mod in_front;
 /// PINs, at a real terminal.

@@ -68,6 +68,20 @@ pub(crate) fn ssh_key(language: Language) -> &'static str {
         .choose("Print the line for ~/.ssh/authorized_keys", "~/.ssh/authorized_keys に書く 1 行を出力します")
 }
 
+pub(crate) fn ca_certificate(language: Language) -> &'static str {
+    language.choose(
+        "Print the certificate of the CA (PEM), for programs that check signatures; it needs no PIN",
+        "署名を検証するプログラムのために認証局の証明書を PEM で出力します(暗証番号は不要)",
+    )
+}
+
+pub(crate) fn certificate(language: Language) -> &'static str {
+    language.choose(
+        "Whose CA: that of the user authentication or that of the digital signature certificate",
+        "authentication は利用者証明用電子証明書の認証局、signature は署名用電子証明書の認証局",
+    )
+}
+
 pub(crate) fn change_pin(language: Language) -> &'static str {
     language.choose("Change a PIN, at the terminal", "暗証番号を変更します(端末で入力)")
 }
