@@ -127,6 +127,7 @@ stage_p11_kit() {
 stage_documents() {
     local directory=$stage$prefix/share/doc/jpki-pkcs11 file
     install -D -m 644 -t "$directory" "$ROOT"/{README.md,README.ja.md,CHANGELOG.md,LICENSE}
+    install -D -m 644 -t "$directory/docs" "$ROOT"/docs/*.{png,svg}
     for file in "$HERE"/*.{cfg,cnf,conf,json,toml,yml}; do
         install -D -m 644 -t "$directory/examples" "$file"
         sed -i -e "s|/usr/lib/x86_64-linux-gnu/pkcs11|$modules|g" \

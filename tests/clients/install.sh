@@ -152,6 +152,18 @@ documents_are_there() {
         "$(find "$1/usr/share/doc/jpki-pkcs11/examples" -type f | wc -l)"
 }
 
+# pictures_are_there DIRECTORY: both READMEs find their pictures beside them.
+pictures_are_there() {
+    local folder picture
+    folder=$(dirname "$(find "$1" -name README.md)")
+    grep -oh '](docs/[^)]*)' "$folder/README.md" "$folder/README.ja.md" >pictures
+    [[ -s pictures ]]
+    while read -r picture; do
+        picture=$folder/${picture//[]()]/}
+        [[ -s $picture ]] || { printf '%s is missing\n' "$picture" && return 1; }
+    done <pictures
+}
+
 # Everything that the package needs is in this distribution.
 apt_would_install_it() {
     apt-get install --simulate -o Debug::NoLocking=true "$(<package.path)" >output 2>&1
@@ -238,6 +250,7 @@ if command -v dpkg-deb >/dev/null; then
     check "package: two names in one process" two_names_in_one_process root
     check "package: both keys sign" both_keys_sign root
     check "package: documents and examples" documents_are_there root
+    check "package: the pictures of the READMEs" pictures_are_there root
     check "package: the command" command_is_there root/usr vendor-completions
     check "package: the p11-kit file names the module" p11_kit_file_fits root usr/share/p11-kit/modules/jpki.module
     check "dpkg removes it without a rest" removes_the_package
@@ -259,6 +272,7 @@ check "two names in one process" two_names_in_one_process usr
 check "both keys sign" both_keys_sign usr
 check "the p11-kit file names the module" p11_kit_file_fits usr usr/share/p11-kit/modules/jpki.module
 check "the examples fit" examples_fit usr
+check "the pictures of the READMEs" pictures_are_there usr
 check "the command" command_is_there usr/usr vendor-completions
 check "everybody may read, nobody else may write" nobody_else_may_write usr
 check "uninstall" install_script uninstall --destdir "$PWD/usr"
