@@ -29,6 +29,7 @@ Commands:
                    needs root's rights for a chroot below the target directory, and some gigabytes there
   pictures         make the pictures of docs from the real programs and a virtual card
   stack            keep a private pcscd with a virtual card up, to try programs by hand
+  install          build the Debian package, and install it
   package          build a Debian package (cargo deb), and print where it is; with --target arm64 or armhf one for that
                    processor, with --target windows a zip
   rpm              build an RPM package (cargo generate-rpm), and print where it is
@@ -200,6 +201,7 @@ command_package() {
         ports --package "$2"
         return
     fi
+    need_cargo
     install_packages "${BUILD_PACKAGES[@]}" dpkg-shlibdeps:dpkg-dev
     build_cargo_deb
     build
@@ -208,7 +210,19 @@ command_package() {
         --output "$TARGET/debian/")
 }
 
+command_install() {
+    local package
+    command -v apt-get >/dev/null || die "this is for Debian; see ./pkcs11-tests.sh rpm, or conf/install.sh"
+    may_be_root || die "there is no sudo; please run ./pkcs11-tests.sh package, and apt install as root"
+    # In a process of its own a failure ends it.
+    package=$("$ROOT/pkcs11-tests.sh" package)
+    say "installing $package"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --install-recommends --reinstall \
+        -o APT::Sandbox::User=root -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$package" >/dev/null
+}
+
 command_rpm() {
+    need_cargo
     install_packages "${BUILD_PACKAGES[@]}"
     build_cargo_generate_rpm
     build
@@ -220,6 +234,7 @@ command_rpm() {
 
 # Advisories change without a change of ours, and are left out.
 command_deny() {
+    need_cargo
     install_packages cc:build-essential pkg-config:pkg-config
     install_tool cargo-deny "$CARGO_DENY"
     (cd "$ROOT" && cargo fetch --quiet --locked && \
@@ -272,7 +287,8 @@ main() {
     local name=${1:-test}
     (($# == 0)) || shift
     case $name in
-    test | prepare | rust | client | demo | soak | bench | model | fuzz | deny | pictures | stack | package | ports | rpm) "command_$name" "$@" ;;
+    test | prepare | rust | client | demo | soak | bench | model | fuzz | deny | pictures | stack | install | package | \
+        ports | rpm) "command_$name" "$@" ;;
     help | --help | -h) usage ;;
     *)
         usage >&2

@@ -323,9 +323,29 @@ prepare_clients() {
     finish_to_build
 }
 
+# Rust: of the distribution's packages, where one is new enough.
 need_cargo() {
-    command -v cargo >/dev/null ||
-        die "please install Rust, 1.85 or newer: Debian 13 has the package cargo, others see rustup.rs"
+    local package
+    ! command -v cargo >/dev/null || return 0
+    package=$(rust_package) || {
+        ! may_be_root || ! command -v apt-get >/dev/null || as_root apt-get update -q >/dev/null
+        package=$(rust_package) || die "please install Rust, 1.85 or newer: see rustup.rs"
+    }
+    apt_install "$package"
+}
+
+# Prints the package of Debian that has Rust 1.85 or newer. Debian 12 has it for its browsers, with a name of its own.
+rust_package() {
+    local package version
+    command -v apt-cache >/dev/null || return 1
+    for package in cargo cargo-web; do
+        version=$(apt-cache policy "$package" | sed -n 's/^ *Candidate: \([0-9].*\)/\1/p')
+        if [[ $version ]] && dpkg --compare-versions "$version" ge 1.85; then
+            printf '%s\n' "$package"
+            return
+        fi
+    done
+    return 1
 }
 
 build() {
