@@ -12,8 +12,7 @@ prepare() {
     [[ -x $PYHANKO ]] || die "pyHanko is missing: ./pkcs11-tests.sh prepare"
     ln -s "$MODULE" jpki-pkcs11-sign.so
     sed "s|module-path: .*|module-path: $PWD/jpki-pkcs11-sign.so|" "$ROOT/conf/pyhanko.yml" >pyhanko.yml
-    pkcs11-tool --module "$PWD/jpki-pkcs11-sign.so" --login --pin "$SIGN_PIN" --read-object --type cert --id 04 \
-        --output-file jpki-ca.der
+    "$COMMAND" ca-certificate signature >jpki-ca.pem
     cp "$CLIENTS/letter.pdf" .
     mkdir nss
     certutil -N -d sql:nss --empty-password
