@@ -112,7 +112,9 @@ impl CardManager {
             return Err(CardError::NotLoggedIn);
         }
         let entry = self.well_formed(of, entry)?;
-        self.with_card(&of.card, |applet| self.verify_entry(applet, of, &entry))?;
+        // Held until the PIN is kept: a change of the PIN in another thread has to find it, and end it.
+        let mut io = self.io.lock();
+        self.with_io(&mut io, &of.card, |applet| self.verify_entry(applet, of, &entry))?;
         of.card.with_pin(of.credential, |record, _| {
             // Another thread may have logged out while the card thought about the PIN.
             if !record.state.is_logged_in() {

@@ -2,15 +2,18 @@
 //! on with a card that came meanwhile (rules 2 and 6). Each pause is at a point that the test
 //! chooses.
 
+use std::fs;
 use std::sync::mpsc;
 use std::thread;
 
 use crate::support::by_handle::ByHandle;
 use crate::support::calls::rv;
-use crate::support::fixture::{AUTH_PIN, Fixture};
+use crate::support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
 use crate::support::logged::listened;
 use cryptoki_sys as ck;
+use jpki_pkcs11::config::Config;
 use jpki_pkcs11::handle::SessionHandle;
+use pcsc_stand_in::service::Function;
 use virtual_card::{Credential, Identity, Profile, VirtualCard};
 
 const AUTH: Credential = Credential::Authentication;
@@ -151,5 +154,74 @@ fn rule_2_a_thread_that_notices_a_removal_slowly_frees_no_refused_pin_and_ends_n
             fixture.login(new, right).expect("the right PIN");
             assert_signs(&fixture, new);
         });
+    }
+}
+
+/// Has this thread run on the first processor alone.
+fn share_one_processor() {
+    // SAFETY: all zeros is the empty set.
+    let (mut allowed, mut one): (libc::cpu_set_t, libc::cpu_set_t) = unsafe { std::mem::zeroed() };
+    // SAFETY: the set may be written.
+    let got = unsafe { libc::sched_getaffinity(0, size_of_val(&allowed), &raw mut allowed) };
+    // SAFETY: the number is below the size of the set.
+    let has = |number: &usize| unsafe { libc::CPU_ISSET(*number, &allowed) };
+    let first = (0..size_of_val(&allowed) * 8).find(has).expect("a processor");
+    // SAFETY: as above.
+    unsafe { libc::CPU_SET(first, &mut one) };
+    // SAFETY: the set is complete.
+    let set = unsafe { libc::sched_setaffinity(0, size_of_val(&one), &raw const one) };
+    assert_eq!((got, set), (0, 0));
+}
+
+/// Lets every other thread of its processor go before this one.
+fn go_last() {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters are complete.
+    assert_eq!(unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) }, 0);
+}
+
+/// Returns when a thread of this process sleeps.
+fn await_sleep(thread: libc::pid_t) {
+    let stat = || fs::read_to_string(format!("/proc/self/task/{thread}/stat")).expect("it lives");
+    while !stat().rsplit(')').next().expect("its state").starts_with(" S") {
+        thread::yield_now();
+    }
+}
+
+/// The PIN of a signature was accepted, and its thread has not kept it yet when another thread
+/// changes the PIN.
+#[test]
+fn rule_1_a_pin_for_a_signature_that_is_changed_before_it_is_kept_is_not_sent() {
+    for _ in 0..5 {
+        let fixture = Fixture::builder().config(Config::parse("always_authenticate = true")).build();
+        let session = fixture.logged_in(Credential::Signature);
+        let other = fixture.open_rw(fixture.sign_slot());
+        fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, fixture.key(session)).expect("logged in");
+        let holder = fixture.foreign().hold_transaction(READER).expect("the card");
+        thread::scope(|scope| {
+            let slow = scope.spawn(|| {
+                share_one_processor();
+                go_last();
+                rv(fixture.login_for_operation(session, SIGN_PIN))
+            });
+            fixture.service().await_blocked(Function::BeginTransaction, 1);
+            let (tell, told) = mpsc::channel();
+            let change = {
+                let fixture = &fixture;
+                scope.spawn(move || {
+                    share_one_processor();
+                    // SAFETY: no preconditions.
+                    tell.send(unsafe { libc::gettid() }).expect("the test waits");
+                    rv(fixture.set_pin(other, SIGN_PIN, b"XYZ789"))
+                })
+            };
+            await_sleep(told.recv().expect("it begins"));
+            drop(holder);
+            assert_eq!(change.join().expect("no panic"), ck::CKR_OK);
+            assert_eq!(slow.join().expect("no panic"), ck::CKR_OK);
+        });
+        assert_eq!(rv(fixture.finish_sign(session, b"data")), ck::CKR_USER_NOT_LOGGED_IN);
+        assert_eq!(fixture.card().failed_verifies(Credential::Signature), 0);
+        assert_eq!(fixture.memory().live_pages(), 0, "neither PIN is needed any more");
     }
 }
