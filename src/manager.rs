@@ -278,12 +278,14 @@ impl CardManager {
         work: &mut impl FnMut(&mut Applet<'_, '_>) -> Result<T, CardError>,
     ) -> Result<T, CardError> {
         self.check_running()?;
-        let mut transaction = line.connection.begin().map_err(|error| match error {
-            TransportError::Reset | TransportError::NotSent => {
-                line.must_recheck = true;
-                CardError::Interrupted
+        let mut transaction = line.connection.begin().map_err(|error| {
+            // The connection may have been renewed on the way, and lead to another card now.
+            line.must_recheck = true;
+            line.took_power = false;
+            match error {
+                TransportError::Reset | TransportError::NotSent => CardError::Interrupted,
+                other => CardError::from(other),
             }
-            other => CardError::from(other),
         })?;
         let own_reset = std::mem::take(&mut line.took_power);
         line.must_recheck |= transaction.was_reset();

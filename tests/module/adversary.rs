@@ -7,11 +7,11 @@ use std::thread;
 
 use crate::support::by_handle::ByHandle;
 use crate::support::calls::rv;
-use crate::support::fixture::{AUTH_PIN, Fixture, SIGN_PIN};
+use crate::support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
 use pcsc_stand_in::service::{Code, Fault, Function, When};
-use virtual_card::{Credential, Fault as CardFault, Profile};
+use virtual_card::{Credential, Fault as CardFault, Identity, Profile};
 
 const AUTH: Credential = Credential::Authentication;
 const VERIFY: u8 = 0x20;
@@ -206,10 +206,32 @@ fn a_card_that_answers_with_nothing_while_it_is_pulled_is_gone() {
         let service = fixture.service().clone();
         move |_| {
             let service = service.clone();
-            thread::spawn(move || service.remove_card(crate::support::fixture::READER)).join().ok();
+            thread::spawn(move || service.remove_card(READER)).join().ok();
             Vec::new()
         }
     }));
     assert_eq!(rv(fixture.finish_sign(session, b"data")), ck::CKR_DEVICE_REMOVED);
     assert_eq!(fixture.memory().live_pages(), 0);
+}
+
+/// The transaction begins only at the third attempt: the connection is renewed after a reset, and the
+/// service fails then. Another person's card has come meanwhile, unseen by the service.
+#[test]
+fn rule_6_a_renewal_whose_transaction_fails_is_followed_by_a_look_at_the_card() {
+    for code in [Code::INTERNAL_ERROR, Code::SHARING_VIOLATION, Code::RESET_CARD] {
+        let fixture = Fixture::new();
+        let session = fixture.logged_in(AUTH);
+        let key = fixture.key(session);
+        let other = Profile::full().with_pins("9876", "OTHER9");
+        fixture.card().replace(other, Identity::from_seed(2));
+        fixture.service().disturb(READER);
+        fixture.service().inject(Function::BeginTransaction, When::nth(2), Fault::Fail(code));
+        let sign = || {
+            let begun = fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key);
+            rv(begun.and_then(|()| fixture.finish_sign(session, b"data")))
+        };
+        let codes = [sign(), sign()];
+        assert!(codes.contains(&ck::CKR_DEVICE_REMOVED), "{code}: {codes:x?}");
+        assert_eq!((fixture.card().verifies(AUTH), fixture.tries_left(AUTH)), (1, 3), "{code}");
+    }
 }
