@@ -297,7 +297,9 @@ impl<P: PartialEq + Clone> PinState<P> {
         let tries = tries.map(|tries| self.credible(tries));
         self.count = tries;
         self.wrong_entry = true;
-        memory.refuse(pin.clone(), tries.unwrap_or(self.full.one_less()));
+        // A card may say less here than to the question, by which a rise is seen later.
+        let held_at = tries.max(before.map(TriesLeft::one_less));
+        memory.refuse(pin.clone(), held_at.unwrap_or(self.full.one_less()));
     }
 
     /// The user is logged in from now on, with a PIN to keep if there is one.

@@ -101,3 +101,16 @@ fn the_reserve_is_never_all_tries() {
     let second = state.decide_entry(&mut memory, &7, told(2), 5);
     assert_eq!(second, Decision::Refuse(Refusal::Reserved(TriesLeft::new(2))));
 }
+
+/// The card counts as it should and names another number where it refuses a PIN.
+#[test]
+fn an_entry_stays_refused_though_the_refusal_names_fewer_tries_than_the_count() {
+    for named in [rejected(1), rejected(0), Sent::Answered(VerifyOutcome::Blocked)] {
+        let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
+        assert_eq!(state.decide_entry(&mut memory, &7, told(3), 0), Decision::Send);
+        state.learn(&mut memory, &7, named);
+        let again = state.decide_entry(&mut memory, &7, told(2), 0);
+        assert_eq!(again, Decision::Refuse(Refusal::Repeated), "{named:?}");
+        assert_eq!(state.decide_entry(&mut memory, &7, told(3), 0), Decision::Send);
+    }
+}
