@@ -88,6 +88,40 @@ tables! {
         C_WrapKeyAuthenticated C_UnwrapKeyAuthenticated;
 }
 
+/// The symbols that the library exports.
+///
+/// The tables do not lead to them: the loader binds a name that several libraries of a program export
+/// to the first of them, so that a copy's table would lead to another copy, or to another module.
+mod exported {
+    use super::{CK_FUNCTION_LIST, CK_INTERFACE, CK_RV, CK_ULONG, CK_VERSION, ck};
+
+    // SAFETY: the name is the standard's, with the standard's meaning.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) -> CK_RV {
+        // SAFETY: as this function's caller promises.
+        unsafe { super::C_GetFunctionList(list) }
+    }
+
+    // SAFETY: the name is the standard's, with the standard's meaning.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn C_GetInterfaceList(interfaces: *mut CK_INTERFACE, count: *mut CK_ULONG) -> CK_RV {
+        // SAFETY: as this function's caller promises.
+        unsafe { super::C_GetInterfaceList(interfaces, count) }
+    }
+
+    // SAFETY: the name is the standard's, with the standard's meaning.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn C_GetInterface(
+        name: *mut ck::CK_UTF8CHAR,
+        version: *mut CK_VERSION,
+        interface: *mut *mut CK_INTERFACE,
+        flags: ck::CK_FLAGS,
+    ) -> CK_RV {
+        // SAFETY: as this function's caller promises.
+        unsafe { super::C_GetInterface(name, version, interface, flags) }
+    }
+}
+
 /// Interfaces stand in a static, which needs to know that threads may share them.
 struct Interfaces([CK_INTERFACE; 3]);
 
@@ -116,8 +150,7 @@ const fn interface(table: *const c_void) -> CK_INTERFACE {
 }
 
 /// PKCS #11, C_GetFunctionList.
-// SAFETY: the name is the standard's, with the standard's meaning.
-#[unsafe(no_mangle)]
+#[inline(never)]
 unsafe extern "C" fn C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) -> CK_RV {
     entry("C_GetFunctionList", || {
         // SAFETY: the caller's duty for ppFunctionList.
@@ -128,8 +161,7 @@ unsafe extern "C" fn C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) -> CK_R
 }
 
 /// PKCS #11, C_GetInterfaceList.
-// SAFETY: the name is the standard's, with the standard's meaning.
-#[unsafe(no_mangle)]
+#[inline(never)]
 unsafe extern "C" fn C_GetInterfaceList(interfaces: *mut CK_INTERFACE, count: *mut CK_ULONG) -> CK_RV {
     entry("C_GetInterfaceList", || {
         // SAFETY: the caller's duty for pInterfacesList and pulCount.
@@ -141,8 +173,7 @@ unsafe extern "C" fn C_GetInterfaceList(interfaces: *mut CK_INTERFACE, count: *m
 /// PKCS #11, C_GetInterface. A NULL name asks for the default, a NULL version for the newest. An
 /// interface that is not there is `CKR_ARGUMENTS_BAD`, as in other modules; the standard does not
 /// say.
-// SAFETY: the name is the standard's, with the standard's meaning.
-#[unsafe(no_mangle)]
+#[inline(never)]
 unsafe extern "C" fn C_GetInterface(
     name: *mut ck::CK_UTF8CHAR,
     version: *mut CK_VERSION,

@@ -19,6 +19,8 @@ mod support;
 mod arguments;
 /// C_GetAttributeValue.
 mod attributes;
+/// Several copies of the library in one program.
+mod copies;
 /// Forked children.
 mod fork;
 /// Handles that name nothing.

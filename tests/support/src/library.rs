@@ -60,9 +60,18 @@ impl Library {
 
     /// Loads a copy, which has the static to itself.
     pub fn load_from(path: &Path) -> Self {
+        Self::load_with(path, libc::RTLD_LOCAL)
+    }
+
+    /// Loads it so that libraries which are loaded later find its symbols.
+    pub fn load_for_all(path: &Path) -> Self {
+        Self::load_with(path, libc::RTLD_GLOBAL)
+    }
+
+    fn load_with(path: &Path, scope: libc::c_int) -> Self {
         let path = CString::new(path.as_os_str().as_bytes()).unwrap();
         // SAFETY: the path is a string; the library's initialisers are the Rust runtime's.
-        let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+        let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | scope) };
         assert!(!handle.is_null(), "{path:?} cannot be loaded");
         Self { handle }
     }
