@@ -32,8 +32,8 @@ use self::linux as system;
 use self::macos as system;
 pub use self::system::{
     ForkMarker, LockedMemory, UncancellableThread, effective_user, fill_random, is_trusted, on_exit,
-    open_configuration, open_log, secure_execution, stderr_for_logging, system_configuration_folder,
-    user_configuration_folders, write_line,
+    open_configuration, open_log, secure_execution, stay_loaded, stderr_for_logging,
+    system_configuration_folder, user_configuration_folders, write_line,
 };
 #[cfg(all(unix, feature = "command"))]
 pub use self::system::{HiddenInput, Terminal, Typed};

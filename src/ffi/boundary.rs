@@ -16,6 +16,8 @@ use crate::os::UncancellableThread;
 /// cancellation of the thread (pthread_cancel(3)) waits until it is over: in the middle it would
 /// end the host, or leave the card open.
 pub(super) fn entry(name: &'static str, work: impl FnOnce() -> Result<(), Error>) -> ck::CK_RV {
+    // Ends last: after that the library may be unloaded.
+    let _under_way = global::CallUnderWay::begin();
     let _uncancellable = UncancellableThread::new();
     // Unwind safety: what a panic can leave half-done is state behind locks, and those are
     // parking_lot's, which do not poison; the layers below compute first and commit last.

@@ -128,6 +128,9 @@ fn make_module(memory: Arc<ProcessMemory>) -> Module {
     on_exit(|ending| match ending {
         Ending::Process => global::leave(),
         Ending::Library => {
+            // First: a thread that had to wait for another one here would leave something to do at its end
+            // to a library that is gone then.
+            global::await_calls();
             let _ = global::finalize();
         }
     });

@@ -10,7 +10,9 @@
 
 use std::ptr::from_ref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use once_cell::sync::OnceCell;
 use parking_lot::RwLock;
@@ -21,9 +23,19 @@ use crate::manager::memory::ProcessMemory;
 use crate::module::Module;
 use crate::os::{ForkMarker, LockedMemory};
 
+/// How long [`await_calls`] waits for calls that are under way.
+const CALLS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often it looks, and how long the last call has for its way out of this library.
+const CALLS_PERIOD: Duration = Duration::from_millis(10);
+
 /// The module of one process.
 struct Instance {
     owner: ForkMarker,
+    /// How many calls are under way.
+    calls: AtomicUsize,
+    /// Whether two ever were at the same time.
+    overlapped: AtomicBool,
     module: RwLock<Option<Arc<Module>>>,
     /// What outlives C_Finalize.
     memory: OnceCell<Arc<ProcessMemory>>,
@@ -40,10 +52,48 @@ impl Instance {
     const fn new() -> Self {
         Self {
             owner: ForkMarker::new(),
+            calls: AtomicUsize::new(0),
+            overlapped: AtomicBool::new(false),
             module: RwLock::new(None),
             memory: OnceCell::new(),
             handles: OnceCell::new(),
         }
+    }
+}
+
+/// A call that is under way.
+pub(super) struct CallUnderWay(&'static Instance);
+
+impl CallUnderWay {
+    /// A call begins. It ends when this is dropped.
+    pub(super) fn begin() -> Self {
+        let instance = instance();
+        if instance.calls.fetch_add(1, Ordering::AcqRel) > 0 {
+            instance.overlapped.store(true, Ordering::Release);
+        }
+        Self(instance)
+    }
+}
+
+impl Drop for CallUnderWay {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Waits until no call is under way, two seconds at most: the code that a thread returns to must not
+/// be unloaded before. A thread may wait for the loader, which waits for this; so the wait ends.
+pub(super) fn await_calls() {
+    let instance = instance();
+    let end = Instant::now() + CALLS_TIMEOUT;
+    let mut may_be_leaving = instance.overlapped.load(Ordering::Acquire);
+    while instance.calls.load(Ordering::Acquire) > 0 && Instant::now() < end {
+        may_be_leaving = true;
+        thread::sleep(CALLS_PERIOD);
+    }
+    if may_be_leaving {
+        // The last one is counted no more, and is still on its way out.
+        thread::sleep(CALLS_PERIOD);
     }
 }
 

@@ -5,6 +5,7 @@ use cryptoki_sys::{CK_MECHANISM_TYPE, CK_RV, CK_SESSION_HANDLE, CK_SLOT_ID, CK_U
 
 use super::boundary::call;
 use super::ptr::{self, Out, OutBuffer};
+use crate::os::stay_loaded;
 use crate::token::output::BufferSize;
 
 /// PKCS #11, C_GetSlotList. A NULL list asks for the number, and is the only call that looks for
@@ -89,6 +90,10 @@ pub(super) unsafe extern "C" fn C_WaitForSlotEvent(
         // SAFETY: the caller's duty for pSlot.
         let slot = unsafe { Out::new(slot) }?;
         let blocking = flags & ck::CKF_DONT_BLOCK == 0;
+        if blocking {
+            // The host may unload the library meanwhile, and this thread comes back to it.
+            stay_loaded();
+        }
         slot.write(ptr::ulong(module.wait_for_slot_event(blocking)?.raw()));
         Ok(())
     })

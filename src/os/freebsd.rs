@@ -8,7 +8,7 @@ pub(super) use super::unix::library_path;
 use super::unix::{self, reopened_terminal};
 pub use super::unix::{
     ForkMarker, LockedMemory, UncancellableThread, effective_user, fill_random, is_trusted, lock_for_writing,
-    lock_holder, on_exit, open_configuration, open_log, secure_execution, stderr_for_logging,
+    lock_holder, on_exit, open_configuration, open_log, secure_execution, stay_loaded, stderr_for_logging,
     system_configuration_folder, user_configuration_folders, write_line,
 };
 #[cfg(feature = "command")]

@@ -15,7 +15,7 @@ use super::unix;
 pub(super) use super::unix::library_path;
 pub use super::unix::{
     ForkMarker, LockedMemory, UncancellableThread, effective_user, is_trusted, lock_for_writing, lock_holder,
-    open_configuration, open_log, stderr_for_logging, system_configuration_folder,
+    open_configuration, open_log, stay_loaded, stderr_for_logging, system_configuration_folder,
     user_configuration_folders, write_line,
 };
 #[cfg(feature = "command")]

@@ -12,10 +12,13 @@ mod memory;
 mod terminal;
 mod threads;
 
-use std::ffi::{CStr, OsStr, c_void};
+use std::ffi::{CStr, CString, OsStr, c_void};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use log::debug;
 
 #[cfg(not(target_os = "linux"))]
 pub(super) use self::bsd::reopened_terminal;
@@ -36,6 +39,21 @@ pub use self::threads::UncancellableThread;
 
 /// A symbol that lies in this library, and so tells where the library was loaded from.
 static SYMBOL_IN_LIBRARY: u8 = 0;
+
+/// Has the library stay in the process, whatever the host unloads (dlopen(3), `RTLD_NODELETE`).
+pub fn stay_loaded() {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if DONE.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let path = library_path().and_then(|path| CString::new(path.as_os_str().as_bytes()).ok());
+    let flags = libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
+    // SAFETY: the path is a string. Nothing is loaded: the library is there already.
+    let stays = path.is_some_and(|path| !unsafe { libc::dlopen(path.as_ptr(), flags) }.is_null());
+    if !stays {
+        debug!("the library may be unloaded while a thread waits in it");
+    }
+}
 
 /// The file that this library was loaded from, as the loader was given it (dladdr(3)).
 pub(super) fn library_path() -> Option<PathBuf> {

@@ -186,3 +186,6 @@ impl Drop for UncancellableThread {
 /// Nothing runs at the end of a process: Windows has ended its other threads by then, wherever they
 /// were, and takes the connections back itself. It resets a card with a transaction.
 pub fn on_exit(_work: fn(Ending)) {}
+
+/// Nothing: a host ends its waits before it unloads the library.
+pub fn stay_loaded() {}

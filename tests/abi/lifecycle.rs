@@ -8,11 +8,12 @@ use cryptoki_sys as ck;
 use cryptoki_sys::CK_C_INITIALIZE_ARGS;
 use pcsc_stand_in::client::{Isolated, StandIn};
 use pcsc_stand_in::isolated;
+use pcsc_stand_in::service::{Code, Function};
 
 use crate::support::host::{AUTHENTICATION_PIN, CARD, Host, READER};
 use crate::support::process::{End, exit, in_child, mappings, open_files, threads};
 use test_support::c;
-use test_support::library::Library;
+use test_support::client::Client;
 
 unsafe extern "C" fn create_mutex(_: *mut ck::CK_VOID_PTR) -> ck::CK_RV {
     ck::CKR_GENERAL_ERROR
@@ -222,7 +223,6 @@ fn a_program_may_end_while_another_thread_waits_for_the_card() {
         let ended = in_child(|| {
             let host: &Host = Box::leak(Box::new(Host::new(stand_in)));
             let session = host.open();
-            use pcsc_stand_in::service::{Code, Function};
             stand_in.hang(Function::Transmit, 1, Code::INTERNAL_ERROR);
             std::thread::spawn(move || host.login(session, AUTHENTICATION_PIN));
             stand_in.await_blocked(Function::Transmit, 1);
@@ -232,21 +232,50 @@ fn a_program_may_end_while_another_thread_waits_for_the_card() {
     });
 }
 
+/// A thread begins a call, another one unloads the library, and the call ends.
+fn unload_during(stand_in: StandIn, begin: fn(Client), has_begun: fn(StandIn), end: fn(StandIn)) {
+    for _ in 0..5 {
+        let ended = in_child(|| {
+            let host = Host::new(stand_in);
+            let client = Client { p11: host.p11 };
+            let thread = std::thread::spawn(move || begin(client));
+            has_begun(stand_in);
+            host.library.close();
+            end(stand_in);
+            thread.join().unwrap();
+            exit();
+        });
+        assert_eq!(ended, End::Exited(0));
+    }
+}
+
 #[test]
-fn two_copies_of_the_library_do_not_know_each_other() {
+fn a_library_that_is_unloaded_while_a_thread_waits_in_it_does_no_harm() {
     isolated!(|stand_in| {
-        let host = Host::new(stand_in);
-        let copy = concat!(env!("CARGO_TARGET_TMPDIR"), "/libjpki_pkcs11_copy.so");
-        fs::copy(Library::path(), copy).unwrap();
-        let other = Library::load_from(copy.as_ref());
-        let table = other.table_3_2();
-        let mut count = 0;
-        let early = c!(table, C_GetSlotList(ck::CK_TRUE, ptr::null_mut(), &raw mut count));
-        assert_eq!(early, ck::CKR_CRYPTOKI_NOT_INITIALIZED);
-        c!(table, C_Initialize(ptr::null_mut())).ok();
-        c!(table, C_GetSlotList(ck::CK_TRUE, ptr::null_mut(), &raw mut count)).ok();
-        assert_eq!(count, 2);
-        c!(table, C_Finalize(ptr::null_mut())).ok();
-        host.signs();
+        let wait = |client: Client| {
+            c!(client.p11, C_WaitForSlotEvent(0, &mut 0, ptr::null_mut()));
+        };
+        let waits = |stand_in: StandIn| stand_in.await_blocked(Function::GetStatusChange, 1);
+        unload_during(stand_in, wait, waits, |stand_in| stand_in.remove_card(READER));
+    });
+}
+
+#[test]
+fn a_library_that_is_unloaded_while_a_thread_logs_in_does_no_harm() {
+    isolated!(|stand_in| {
+        let log_in = |client: Client| {
+            // From the unloading on there is no slot.
+            let slots = client.try_slots(true).unwrap_or_default();
+            let session = slots.first().and_then(|slot| client.open_on(*slot).ok());
+            session.map(|session| client.login(session, AUTHENTICATION_PIN));
+        };
+        let works = |stand_in: StandIn| {
+            stand_in.card(CARD, &["latency", "10", "10"]);
+            let before = stand_in.calls(Function::Transmit);
+            while stand_in.calls(Function::Transmit) == before {
+                std::thread::yield_now();
+            }
+        };
+        unload_during(stand_in, log_in, works, |_| {});
     });
 }
