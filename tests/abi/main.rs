@@ -29,6 +29,8 @@ mod handles;
 mod lifecycle;
 /// A PC/SC service whose answers make the `pcsc` crate panic.
 mod panics;
+/// Calls in any order, with good and with bad arguments.
+mod random_calls;
 /// The library as a program without helpers loads it.
 mod shared_library;
 /// Buffers, operations, mechanisms and lengths of signatures.
