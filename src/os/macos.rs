@@ -13,7 +13,7 @@ use super::unix::{self, reopened_terminal};
 pub use super::unix::{HiddenInput, Terminal, Typed};
 pub use super::unix::{
     LockedMemory, UncancellableThread, effective_user, fill_random, is_trusted, lock_for_writing,
-    lock_holder, open_configuration, open_log, secure_execution, stay_loaded, stderr_for_logging,
+    lock_holder, on_exit, open_configuration, open_log, secure_execution, stay_loaded, stderr_for_logging,
     system_configuration_folder, user_configuration_folders, write_line,
 };
 
