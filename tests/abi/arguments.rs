@@ -21,6 +21,9 @@ use test_support::client::ulong;
 /// Lengths and counts that no memory can have.
 const IMPOSSIBLE: [CK_ULONG; 3] = [CK_ULONG::MAX, CK_ULONG::MAX / 2 + 1, CK_ULONG::MAX - 7];
 
+/// The largest count that a list may still have. The items of none are larger.
+const LARGEST: CK_ULONG = CK_ULONG::MAX / 2 / size_of::<ck::CK_INTERFACE>() as CK_ULONG;
+
 /// What went wrong, for all functions at once.
 #[derive(Default)]
 struct Findings(Vec<String>);
@@ -161,7 +164,7 @@ fn a_count_that_is_too_large_brings_no_more_than_there_is() {
     isolated!(|stand_in| {
         with_each_argument(&Host::new(stand_in), |arguments, function, row, index, findings| {
             let Argument::Buffer(items, _) = row.arguments[index] else { return };
-            for large in [ulong(items) + 1, 1 << 31] {
+            for large in [ulong(items) + 1, LARGEST] {
                 let mut call = arguments.prepare(function.name, &row.arguments);
                 call.set_count(index + 1, large);
                 let what = format!("{} with {large:#x}", function.name);

@@ -149,7 +149,10 @@ fn many_lives(stand_in: StandIn, lives: usize) {
     (0..10).for_each(|_| one_life(stand_in));
     let before = (open_files(), mappings());
     (0..lives).for_each(|_| one_life(stand_in));
-    assert_eq!((open_files(), mappings()), before);
+    assert_eq!(open_files(), before.0);
+    // The stand-in's ledger grows. With 32 bits malloc maps more memory for it after some hundred lives.
+    let of_the_ledger = if cfg!(target_pointer_width = "32") { 4 } else { 0 };
+    assert!(mappings() <= before.1 + of_the_ledger, "{} mappings, before {}", mappings(), before.1);
     assert_eq!(stand_in.open_handles(), (0, 0));
 }
 
