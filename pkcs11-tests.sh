@@ -197,7 +197,10 @@ command_package() {
     if [[ ${1:-} == --target ]]; then
         (($# == 2)) || die "a package for which target?"
         install_packages "${BUILD_PACKAGES[@]}" debootstrap:debootstrap unshare:util-linux
-        [[ $2 == windows ]] || unpack_cargo_deb
+        if [[ $2 != windows ]]; then
+            build_cargo_deb
+            build
+        fi
         ports --package "$2"
         return
     fi

@@ -86,6 +86,7 @@ main() {
     done
     command -v debootstrap >/dev/null || die "please install debootstrap"
     make_chroot
+    [[ $what == package ]] || install -D "$VIRTUAL_CARD" "$PORTS/build/virtual-card"
     for target in "$@"; do
         "${what}_$target"
     done

@@ -37,7 +37,7 @@ port_musl() {
     # shellcheck disable=SC2016 # the shell in the chroot expands it
     step musl signed in_chroot /tmp bash -c '
         musl-gcc -std=c11 -Wall -o client-musl -idirafter /usr/include/p11-kit-1 /src/tests/ports/client.c &&
-            LD_LIBRARY_PATH=/opt/ports/musl/lib exec /src/tests/ports/run-client.sh /src/target/release/virtual-card \
+            LD_LIBRARY_PATH=/opt/ports/musl/lib exec /src/tests/ports/run-client.sh /build/virtual-card \
                 /tmp/client-musl "$1"' _ "/build/$target/release/libjpki_pkcs11.so"
     step musl tested std_cargo "$target" "${variables[@]}" -- test --lib --test module --test abi --no-fail-fast
     done_line musl
@@ -59,7 +59,7 @@ port_windows() {
     # shellcheck disable=SC2016 # as above
     step windows signed in_chroot /tmp bash -c '
         x86_64-w64-mingw32-gcc -std=c11 -Wall -o client.exe -idirafter /usr/include/p11-kit-1 /src/tests/ports/client.c &&
-            WINEPREFIX=/build/wine WINEDEBUG=-all exec /src/tests/ports/run-client.sh /src/target/release/virtual-card \
+            WINEPREFIX=/build/wine WINEDEBUG=-all exec /src/tests/ports/run-client.sh /build/virtual-card \
                 wine /tmp/client.exe "Z:\\build\\$1\\release\\jpki_pkcs11.dll"' _ "$WINDOWS"
     step windows tested windows_cargo test --lib
     done_line windows

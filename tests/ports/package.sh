@@ -16,10 +16,14 @@ debian_package() {
     local architecture=$1 target=$2 triplet=$3
     linux_packages "$architecture" "$triplet"
     install_in_chroot dpkg-dev
-    linux_cargo "$target" "$triplet" '' build --quiet --release --lib
-    # What the library needs is found by dpkg-shlibdeps, which asks the packages of that architecture.
-    in_chroot /src env PATH=/src/target/tools/bin:/usr/bin:/bin cargo-deb deb --quiet --locked --no-build --multiarch same \
-        --target "$target" --output "/build/debian/"
+    linux_cargo "$target" "$triplet" '' build --quiet --release --lib --bin jpki-pkcs11 --features command
+    # The command prints its manual page, and says the same on every processor.
+    "$ROOT/conf/install.sh" documents "$PORTS/build/$target/release/share"
+    # What the package needs is found by dpkg-shlibdeps, which asks the packages of that architecture.
+    cp "$TARGET/tools/bin/cargo-deb" "$PORTS/build/"
+    rm -rf -- "$PORTS/build/debian"
+    in_chroot /src env PATH=/build:/usr/bin:/bin cargo-deb deb --quiet --locked --no-build --multiarch foreign \
+        --target "$target" --output /build/debian/
     mkdir -p "$TARGET/debian"
     cp "$PORTS"/build/debian/*_"$architecture".deb "$TARGET/debian/"
     printf '%s\n' "$TARGET"/debian/*_"$architecture".deb
@@ -38,7 +42,7 @@ package_windows() {
     for file in jpki-pkcs11 jpki-pkcs11-auth jpki-pkcs11-sign; do
         cp "$PORTS/build/$WINDOWS/release/jpki_pkcs11.dll" "$directory/$file.dll"
     done
-    cp "$ROOT/README.md" "$ROOT/CHANGELOG.md" "$ROOT/LICENSE" "$ROOT/conf/jpki-pkcs11.toml" "$directory/"
+    cp "$ROOT"/README.md "$ROOT"/README.ja.md "$ROOT"/CHANGELOG.md "$ROOT"/LICENSE "$ROOT"/conf/jpki-pkcs11.toml "$directory/"
     rm -f -- "$PORTS/build/windows/$name.zip"
     in_chroot /build/windows zip --quiet --recurse-paths "$name.zip" "$name"
     cp "$PORTS/build/windows/$name.zip" "$TARGET/windows/"
