@@ -27,6 +27,10 @@ use super::{Disposition, ReaderName, ReaderState, TransportError, transport_erro
 /// How long to look for a removal after a command failed: pcscd polls some readers every 400 ms.
 const REMOVAL_NOTICE: Duration = Duration::from_millis(600);
 
+/// How often the end of a transaction is asked for before it is given up. The service keeps the card
+/// from all others until it takes the end, and takes none after a reset.
+const MOST_ENDS: usize = 5;
+
 /// A connection with a context of its own: `SCardBeginTransaction` waits without limit, and
 /// everything else on its context waits with it. Dropping it leaves the card as it is.
 pub struct Connection {
@@ -208,18 +212,26 @@ impl Transaction<'_> {
         let power_off_due = std::mem::take(&mut self.link.power_off_due);
         let disposition = if power_off_due { Disposition::UnpowerCard } else { wanted };
         self.fairness.ended();
-        calls.end(disposition).map_err(|(mut calls, code)| {
-            let code = meaning(code, self.says_reset_for_removal);
-            let last = if matches!(code, Code::RESET_CARD | Code::UNPOWERED_CARD) {
+        let Err((mut calls, first)) = calls.end(disposition) else { return Ok(()) };
+        let first = meaning(first, self.says_reset_for_removal);
+        let mut code = first;
+        for _ in 1..MOST_ENDS {
+            let next = if matches!(code, Code::RESET_CARD | Code::UNPOWERED_CARD) {
                 // Renewed with what is to happen to the card: it may keep a login over a reset.
                 let _ = calls.reconnect(disposition);
                 Disposition::LeaveCard
             } else {
                 Disposition::UnpowerCard
             };
-            let _ = calls.end(last);
-            transport_error(code)
-        })
+            match calls.end(next) {
+                Ok(()) => break,
+                Err((again, other)) => {
+                    calls = again;
+                    code = meaning(other, self.says_reset_for_removal);
+                }
+            }
+        }
+        Err(transport_error(first))
     }
 }
 

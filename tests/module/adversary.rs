@@ -3,7 +3,9 @@
 //! `tests/process`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use crate::support::by_handle::ByHandle;
 use crate::support::calls::rv;
@@ -233,5 +235,31 @@ fn rule_6_a_renewal_whose_transaction_fails_is_followed_by_a_look_at_the_card() 
         let codes = [sign(), sign()];
         assert!(codes.contains(&ck::CKR_DEVICE_REMOVED), "{code}: {codes:x?}");
         assert_eq!((fixture.card().verifies(AUTH), fixture.tries_left(AUTH)), (1, 3), "{code}");
+    }
+}
+
+/// The card is reset again and again while a transaction ends, as by a loose contact, or after an end
+/// that the service did not take. Other programs must not wait for ever.
+#[test]
+fn rule_11_resets_while_a_transaction_ends_leave_none_open() {
+    for (resets, fails) in [(1, true), (2, true), (3, true), (1, false), (2, false), (3, false)] {
+        let fixture = Fixture::new();
+        let session = fixture.logged_in(AUTH);
+        let service = fixture.service();
+        if fails {
+            service.inject(Function::EndTransaction, When::NEXT, Fault::Fail(Code::COMM_ERROR));
+        }
+        let reset = Fault::before(|service| service.disturb(READER));
+        service.inject(Function::EndTransaction, When::times(1 + u64::from(fails), resets), reset);
+        let signed = fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data");
+        assert!(signed.is_ok(), "the signature was made: {signed:?}");
+        let (tell, told) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| tell.send(fixture.foreign().hold_transaction(READER).is_ok()));
+            let got = told.recv_timeout(Duration::from_secs(5));
+            // Lets the other program go where it waits.
+            fixture.module().shut_down();
+            assert_eq!(got, Ok(true), "another program gets the card: {resets}, {fails}");
+        });
     }
 }
