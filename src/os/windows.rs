@@ -14,6 +14,7 @@ use std::os::windows::io::AsHandle;
 use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
 
+use log::debug;
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
 use windows_sys::Win32::Security::Cryptography::{BCRYPT_USE_SYSTEM_PREFERRED_RNG, BCryptGenRandom};
 use windows_sys::Win32::Security::{
@@ -21,8 +22,8 @@ use windows_sys::Win32::Security::{
 };
 use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OPEN_REPARSE_POINT;
 use windows_sys::Win32::System::LibraryLoader::{
-    GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT, GetModuleFileNameW,
-    GetModuleHandleExW,
+    GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN,
+    GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT, GetModuleFileNameW, GetModuleHandleExW,
 };
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
@@ -187,5 +188,12 @@ impl Drop for UncancellableThread {
 /// were, and takes the connections back itself. It resets a card with a transaction.
 pub fn on_exit(_work: fn(Ending)) {}
 
-/// Nothing: a host ends its waits before it unloads the library.
-pub fn stay_loaded() {}
+/// Has the library stay in the process, whatever the host unloads.
+pub fn stay_loaded() {
+    let flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN;
+    let mut library = null_mut();
+    // SAFETY: any address may be asked for, and `library` may be written.
+    if unsafe { GetModuleHandleExW(flags, (&raw const SYMBOL_IN_LIBRARY).cast(), &raw mut library) } == 0 {
+        debug!("the library may be unloaded while a thread waits in it");
+    }
+}
