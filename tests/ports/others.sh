@@ -45,9 +45,21 @@ port_musl() {
 
 readonly WINDOWS=x86_64-pc-windows-gnu
 
+# What begins and ends a library of Windows: it comes with the source of the standard library, and cargo does not build it.
+windows_objects() {
+    local directory=/usr/lib/rustlib/$WINDOWS/lib
+    [[ ! -e $CHROOT$directory/rsend.o ]] || return 0
+    # shellcheck disable=SC2016 # the shell in the chroot expands it
+    in_chroot /usr/lib/rustlib/src/rust/library/rtstartup bash -c '
+        mkdir -p "$2" && for name in rsbegin rsend; do
+            RUSTC_BOOTSTRAP=1 rustc --target "$1" --emit=obj -o "$2/$name.o" "$name.rs" || exit
+        done' _ "$WINDOWS" "$directory"
+}
+
 # windows_cargo ARGUMENT...
 windows_cargo() {
     install_in_chroot "${STD_PACKAGES[@]}" gcc-mingw-w64-x86-64-win32
+    windows_objects
     std_cargo "$WINDOWS" CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc \
         CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=wine WINEPREFIX=/build/wine WINEDEBUG=-all -- "$@"
 }
@@ -61,7 +73,8 @@ port_windows() {
         x86_64-w64-mingw32-gcc -std=c11 -Wall -o client.exe -idirafter /usr/include/p11-kit-1 /src/tests/ports/client.c &&
             WINEPREFIX=/build/wine WINEDEBUG=-all exec /src/tests/ports/run-client.sh /build/virtual-card \
                 wine /tmp/client.exe "Z:\\build\\$1\\release\\jpki_pkcs11.dll"' _ "$WINDOWS"
-    step windows tested windows_cargo test --lib
+    # The profile of the library, so that the standard library is built once.
+    step windows tested windows_cargo test --release --lib
     done_line windows
 }
 
