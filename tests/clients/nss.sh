@@ -27,7 +27,7 @@ prepare() {
     certutil -A -d sql:auth -n ca -t C,, -i ca.pem
     certutil -A -d sql:auth -n jpki -t CT,C,C -i "$WORK/identity/authentication-ca.pem"
     new_profile sign
-    certutil -A -d sql:sign -n jpki -t C,C,C -i "$WORK/identity/signature-ca.pem"
+    "$COMMAND" ca-certificate signature | certutil -A -a -d sql:sign -n jpki -t C,C,C
     new_profile verifier
     certutil -A -d sql:verifier -n jpki -t C,C,C -i "$WORK/identity/signature-ca.pem"
     serve_holders old -tls1_2 -client_sigalgs RSA+SHA256
