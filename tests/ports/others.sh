@@ -73,8 +73,7 @@ port_windows() {
         x86_64-w64-mingw32-gcc -std=c11 -Wall -o client.exe -idirafter /usr/include/p11-kit-1 /src/tests/ports/client.c &&
             WINEPREFIX=/build/wine WINEDEBUG=-all exec /src/tests/ports/run-client.sh /build/virtual-card \
                 wine /tmp/client.exe "Z:\\build\\$1\\release\\jpki_pkcs11.dll"' _ "$WINDOWS"
-    # The profile of the library, so that the standard library is built once.
-    step windows tested windows_cargo test --release --lib
+    step windows tested windows_cargo test --lib
     done_line windows
 }
 
