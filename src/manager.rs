@@ -330,7 +330,20 @@ impl CardManager {
     /// card is there now.
     fn confirm_identity(&self, applet: &mut Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
         self.confirm_insertion(applet, card)?;
-        if is_same_card(applet, card.identity())? { Ok(()) } else { Err(CardError::Removed) }
+        let identity = card.identity();
+        if is_same_card(applet, identity)? {
+            return Ok(());
+        }
+        if *identity == Identity::None {
+            return Err(CardError::Removed);
+        }
+        // A reset that the service has not told yet looks the same. It tells at the next command, or the
+        // application has to be selected again.
+        match applet.select() {
+            Err(AppletError::Refused { .. }) => return Err(CardError::Removed),
+            result => result?,
+        }
+        if is_same_card(applet, identity)? { Ok(()) } else { Err(CardError::Removed) }
     }
 
     /// Makes sure that the service has seen no other card since `card` was recognised. No exchange

@@ -206,6 +206,22 @@ fn a_reset_whose_notice_was_lost_costs_nothing_at_any_command() {
     );
 }
 
+/// pcscd resets the card, and marks its connections afterwards: a command in between finds nothing
+/// selected.
+#[test]
+fn a_reset_that_is_not_told_yet_does_not_make_the_card_another_one() {
+    let fixture = Fixture::new();
+    let session = fixture.logged_in(Credential::Authentication);
+    let key = fixture.key(session);
+    for status in [[0x69, 0x86], [0x6a, 0x82], [0x69, 0x82]] {
+        fixture.service().disturb(READER);
+        let read = CardFault::when(|command| command[1] == 0xb0);
+        fixture.card().inject(read.answer(status.to_vec()));
+        fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key).unwrap();
+        assert_eq!(rv(fixture.finish_sign(session, b"data")), ck::CKR_OK, "{status:02x?}");
+    }
+}
+
 #[test]
 fn a_stale_pin_whose_refusal_a_reset_took_away_is_not_sent_again() {
     let fixture = Fixture::new();
