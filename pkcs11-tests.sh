@@ -268,22 +268,51 @@ command_model() {
     (cd "$ROOT" && JPKI_SEARCH=full cargo test --locked --release --test rules -- pin_search::)
 }
 
-# The targets are built with Rust's nightly toolchain where there is one. Elsewhere RUSTC_BOOTSTRAP lets the stable one take
-# the options that cargo-fuzz needs.
+# With the address sanitizer, by cargo-fuzz and Rust's nightly toolchain where there is one; elsewhere RUSTC_BOOTSTRAP lets the
+# stable one take the options that cargo-fuzz needs. Without a sanitizer (JPKI_FUZZ_SANITIZER=none) cargo alone will do,
+# which spares the minutes that cargo-fuzz takes to build.
 command_fuzz() {
-    local target corpus targets=("$@") cargo=(env RUSTC_BOOTSTRAP=1 cargo)
+    local target corpus targets=("$@") cargo=(env RUSTC_BOOTSTRAP=1 cargo) run
     prepare
-    if cargo +nightly --version >/dev/null 2>&1; then cargo=(cargo +nightly); fi
-    install_tool cargo-fuzz "$CARGO_FUZZ"
+    if [[ ${JPKI_FUZZ_SANITIZER:-address} == none ]]; then
+        build_fuzz_targets
+        run=(run_fuzz_target)
+    else
+        if cargo +nightly --version >/dev/null 2>&1; then cargo=(cargo +nightly); fi
+        install_tool cargo-fuzz "$CARGO_FUZZ"
+        run=(env PATH="$TARGET/tools/bin:$PATH" "${cargo[@]}" fuzz run --fuzz-dir tests/fuzz --target-dir "$TARGET/fuzz")
+    fi
     ((${#targets[@]})) || targets=(answers calls files templates configuration)
     for target in "${targets[@]}"; do
         corpus=$TARGET/fuzz/corpus/$target
         mkdir -p "$corpus" "$TARGET/fuzz/findings/$target"
         # Without -len_control=0 the inputs stay too short to be a login.
-        (cd "$ROOT" && PATH=$TARGET/tools/bin:$PATH "${cargo[@]}" fuzz run --fuzz-dir tests/fuzz --target-dir "$TARGET/fuzz" \
-            --sanitizer "${JPKI_FUZZ_SANITIZER:-address}" "$target" "$corpus" "tests/fuzz/seeds/$target" -- -max_total_time="${JPKI_FUZZ_SECONDS:-60}" -len_control=0 \
-            -max_len=4096 -timeout=20 -artifact_prefix="$TARGET/fuzz/findings/$target/")
+        (cd "$ROOT" && "${run[@]}" "$target" "$corpus" "tests/fuzz/seeds/$target" -- \
+            -max_total_time="${JPKI_FUZZ_SECONDS:-60}" -len_control=0 -max_len=4096 -timeout=20 \
+            -artifact_prefix="$TARGET/fuzz/findings/$target/")
     done
+}
+
+# The options by which libFuzzer sees where a program goes, as cargo-fuzz gives them. Given a target, cargo keeps them from
+# build scripts.
+build_fuzz_targets() {
+    local option flags=(--cfg fuzzing -Cpasses=sancov-module)
+    for option in level=4 inline-8bit-counters pc-table trace-compares; do
+        flags+=("-Cllvm-args=-sanitizer-coverage-$option")
+    done
+    (cd "$ROOT" && RUSTFLAGS=${flags[*]} cargo build --quiet --release --locked --manifest-path tests/fuzz/Cargo.toml \
+        --bins --target "$(host_triple)" --target-dir "$TARGET/fuzz")
+}
+
+# run_fuzz_target TARGET CORPUS SEEDS -- OPTION...
+run_fuzz_target() {
+    local target=$1 corpus=$2 seeds=$3
+    shift 4
+    "$TARGET/fuzz/$(host_triple)/release/$target" "$@" "$corpus" "$seeds"
+}
+
+host_triple() {
+    rustc --version --verbose | sed -n 's/^host: //p'
 }
 
 main() {
