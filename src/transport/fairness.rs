@@ -50,16 +50,11 @@ impl Fairness {
     pub(super) fn before_begin(&mut self) {
         let now = Instant::now();
         let waited = self.waited.filter(|(at, _)| now.duration_since(*at) < OTHERS_REMEMBERED);
-        let (longest, pause) = match waited {
-            Some((_, wait)) => {
-                ((wait / 2).clamp(USE_AMONG_OTHERS, LONGEST_USE), PAUSE_AMONG_OTHERS + at_random(MOST_ADDED))
-            }
-            None => (LONGEST_USE, PAUSE),
-        };
+        let longest = waited.map_or(LONGEST_USE, |(_, wait)| (wait / 2).clamp(USE_AMONG_OTHERS, LONGEST_USE));
         let paused = self.last_end.is_none_or(|end| now.duration_since(end) >= PAUSE);
         match self.in_use_since {
             Some(since) if !paused && now.duration_since(since) >= longest => {
-                thread::sleep(pause);
+                thread::sleep(waited.map_or(PAUSE, |_| PAUSE_AMONG_OTHERS + at_random(MOST_ADDED)));
                 self.in_use_since = None;
             }
             Some(_) if !paused => {}
