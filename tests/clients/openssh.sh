@@ -211,7 +211,7 @@ signs_a_tag() {
     git -C repository verify-tag v1
 }
 
-# A commit that somebody else has written over is not verified.
+# A commit that was written over is not verified.
 finds_a_changed_commit() {
     cd repository
     git cat-file commit HEAD | sed 's/A signed commit/A changed commit/' >../changed

@@ -66,7 +66,7 @@ signs_a_second_time() {
     equal 2 "$(grep -c 'INTACT:TRUSTED' output)"
 }
 
-# Without the CA in the document and in the other one's store, nobody could build the chain.
+# Without the CA in the document and in the other one's store, no program could build the chain.
 has_the_chain() {
     mkdir -p parts
     (cd parts && pdfsig -dump ../signed.pdf)

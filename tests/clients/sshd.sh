@@ -4,7 +4,7 @@
 # It runs without root's rights: then it needs neither a user of its own nor /run/sshd. Its one user is `somebody`, who
 # exists for it alone. The file ssh_config makes ssh reach it as `server`.
 
-# Where whoever runs sshd may go, which is not so everywhere below the target directory.
+# A directory that the user of sshd may enter, which is not so everywhere below the target directory.
 new_directory() {
     mktemp -d "/tmp/$1.XXXXXX"
 }
@@ -14,7 +14,7 @@ WITHOUT_ROOT=()
 ((EUID != 0)) || WITHOUT_ROOT=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 readonly WITHOUT_ROOT
 
-# start_sshd PUBLIC-KEY: somebody with this key is let in.
+# start_sshd PUBLIC-KEY: its user logs in with this key.
 start_sshd() {
     local directory=$PWD/server id=$EUID port wrapper
     ((id != 0)) || id=65534
@@ -53,7 +53,7 @@ END_OF_CONFIG
     copy_sshd "$directory"
 }
 
-# An sshd that was unpacked must be copied, for whoever runs it may not get there. Newer ones are several programs.
+# An sshd that was unpacked must be copied, because its user may not enter that directory. Newer ones are several programs.
 copy_sshd() {
     local directory=$1 unpacked=$TARGET/sshd/usr program=/usr/sbin/sshd part
     if [[ ! -x $program ]]; then

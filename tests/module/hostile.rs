@@ -1,4 +1,4 @@
-//! Cards that lie, and readers that fail: no answer may cost a try, log anybody in, pass for a
+//! Cards that lie, and readers that fail: no answer may cost a try, log a user in, pass for a
 //! signature or end the host.
 
 mod certificates;

@@ -330,7 +330,7 @@ fn no_child_that_is_forked_while_another_thread_signs_holds_a_pin() {
 }
 
 /// The certificate that only the password opens, in overlapping pieces. Pieces of certificates that
-/// anybody can read are left out: the name of the CA for one.
+/// need no password are left out: the name of the CA for one.
 fn certificate_pieces() -> Vec<Needle> {
     let own = |credential| Identity::shared().certificate(credential, Validity::Current);
     let public = [

@@ -154,7 +154,7 @@ fn what_an_inherited_socket_leaves_is_told() {
         attacker.tell("foreign sign");
         let early = attacker.answer_within(Duration::from_secs(3));
         let still_open = card.verified(CREDENTIAL);
-        // SAFETY: the process was made by this test, and is nobody's child to reap but init's.
+        // SAFETY: this test made the process, and only init reaps it.
         assert_eq!(unsafe { libc::kill(libc::pid_t::try_from(child).unwrap(), libc::SIGKILL) }, 0);
         let answer = attacker.answer();
         println!(

@@ -29,7 +29,7 @@ class ScriptError(Exception):
 
 
 class DialogIsOpen(Exception):
-    """Somebody has yet to answer a dialog."""
+    """A dialog waits for its answer."""
 
 
 class Marionette:

@@ -16,7 +16,7 @@ pub enum Act {
     Call(usize, Call),
     /// The card in the reader is taken out and this one put in, if any.
     Put(Option<usize>),
-    /// Out and in again before anybody looks.
+    /// Out and in again before any module looks.
     OutAndIn,
     /// Another program resets the card, politely or as a loose contact does.
     ForeignReset,
