@@ -67,6 +67,14 @@ exports_public_key() {
     openssl x509 -in "$WORK/identity/authentication.pem" -noout -pubkey | cmp - actual.pem
 }
 
+# Without a login the signature token has its profiles at most. An older p11tool fails where it knows no object.
+shows_no_object() {
+    p11 '' --list-all "$SIGN" >list 2>errors || grep -q 'No matching objects found' errors
+    cat list errors
+    equal '' "$(sed -n 's/^.*Label: \(.\)/\1/p' list)"
+    equal "$(grep -c 'Label: $' list)" "$(grep -c 'Type: Unknown' list)"
+}
+
 # test_signs URI PIN [OPTION...]: p11tool signs and verifies.
 test_signs() {
     p11 "$2" --login --test-sign "${@:3}" "$1" >output 2>&1
@@ -189,7 +197,7 @@ check "the authentication token's public objects" lists "$AUTH" '' \
     'User Authentication Certificate,User Authentication Public Key'
 check "the authentication token's objects" lists "$AUTH" "$AUTH_PIN" \
     'User Authentication Certificate,User Authentication Key,User Authentication Public Key' --login
-refused "the signature token's objects need a login" 'No matching objects found' p11 '' --list-all "$SIGN"
+check "the signature token's objects need a login" shows_no_object
 check "the signature token's objects" lists "$SIGN" "$SIGN_PIN" \
     'Digital Signature Certificate,Digital Signature Certificate CA,Digital Signature Key,Digital Signature Public Key' --login
 check "the authentication certificate" exports "$AUTH_CERT" authentication

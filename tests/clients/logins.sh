@@ -16,15 +16,15 @@ AS_ROOT=()
 readonly WITHOUT_ROOT AS_ROOT
 
 # take_logins PROGRAM...: puts these programs into the path. They and all libraries are copied, because a user without
-# rights may not reach the target directory.
+# rights may not reach the target directory. Debian 13 has two makes of Kerberos, whose names end differently.
 take_logins() {
     local program path
     path=$(compgen -G "$TARGET/logins/usr/lib/*-linux-gnu*") || die "the login programs are missing"
     mkdir bin programs
     cp -r "$path" lib
     for program in "$@"; do
-        path=$(compgen -G "$TARGET/logins/usr/*bin/$program" || compgen -G "$TARGET/logins/usr/libexec/*/$program") ||
-            die "$program is missing"
+        path=$(compgen -G "$TARGET/logins/usr/*bin/$program" || compgen -G "$TARGET/logins/usr/*bin/$program.mit" ||
+            compgen -G "$TARGET/logins/usr/libexec/*/$program") || die "$program is missing"
         cp "$path" programs
         printf '#!/bin/sh\nLD_LIBRARY_PATH=%s:%s exec %s "$@"\n' "$PWD/lib" "$PWD/lib/sssd" "$PWD/programs/$program" \
             >"bin/$program"
