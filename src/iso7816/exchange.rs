@@ -19,20 +19,11 @@ pub fn exchange<E>(
     command: &Command,
     mut transmit: impl FnMut(&Command) -> Result<Response, E>,
 ) -> Result<Option<Response>, E> {
-    let mut response = transmit(command)?;
-    let mut named = None;
-    for _ in 0..MAX_CORRECTIONS {
-        match response.status().classify() {
-            Status::WrongLe(le) if named != Some(le) => {
-                named = Some(le);
-                response = transmit(&command.clone().expect(Expected::Short(le)))?;
-            }
-            _ => break,
-        }
-    }
+    let mut response = with_right_length(command, &mut transmit)?;
     let mut gathered: Option<Response> = None;
     while let Status::MoreData(more) = response.status().classify() {
-        let next = transmit(&Command::new(0x00, 0xc0, 0, 0).expect(Expected::Short(more)))?;
+        let get_response = Command::new(0x00, 0xc0, 0, 0).expect(Expected::Short(more));
+        let next = with_right_length(&get_response, &mut transmit)?;
         let whole = match gathered {
             Some(before) => before.followed_by(response),
             None => response,
@@ -47,6 +38,25 @@ pub fn exchange<E>(
         Some(before) => before.followed_by(response),
         None => response,
     }))
+}
+
+/// Sends a command, and again with the Le that the card names.
+fn with_right_length<E>(
+    command: &Command,
+    transmit: &mut impl FnMut(&Command) -> Result<Response, E>,
+) -> Result<Response, E> {
+    let mut response = transmit(command)?;
+    let mut named = None;
+    for _ in 0..MAX_CORRECTIONS {
+        match response.status().classify() {
+            Status::WrongLe(le) if named != Some(le) => {
+                named = Some(le);
+                response = transmit(&command.clone().expect(Expected::Short(le)))?;
+            }
+            _ => break,
+        }
+    }
+    Ok(response)
 }
 
 #[cfg(test)]
@@ -88,6 +98,13 @@ mod tests {
         assert_eq!(sent.iter().map(|command| *command.last().unwrap()).collect::<Vec<_>>(), [0, 0xc8, 0x64]);
         let (_, sent) = run(&[b"\x6c\x01", b"\x6c\x02"]);
         assert_eq!(sent.len(), 4);
+    }
+
+    #[test]
+    fn a_card_may_name_another_length_for_what_waits() {
+        let (response, sent) = run(&[b"\x61\x00", b"\x6c\x03", b"abc\x61\x01", b"d\x90\x00"]);
+        assert_eq!(response.unwrap().data(), b"abcd");
+        assert_eq!(sent[1..], [[0, 0xc0, 0, 0, 0], [0, 0xc0, 0, 0, 3], [0, 0xc0, 0, 0, 1]]);
     }
 
     #[test]

@@ -19,6 +19,9 @@ use crate::iso7816::exchange::exchange;
 use crate::iso7816::status::{Status, StatusWord};
 use crate::transport::{ReaderState, Transaction, TransportError};
 
+/// The instruction of READ BINARY.
+const READ_BINARY: u8 = 0xb0;
+
 /// The most commands in one transaction. The longest one needs about 30, and 80 on a chip that gives
 /// 32 bytes at a time; a card that answers with a byte at a time, or with 61xx for ever, ends here.
 const MAX_EXCHANGES: u8 = 128;
@@ -90,9 +93,10 @@ pub struct Applet<'a, 'b> {
     exchanges: u8,
     /// The most bytes that the card gave at once of the file that is read, where it says so.
     longest_read: Option<u16>,
-    /// A command with a PIN went out, so that the card may hold a verified state that is to be
-    /// cleared.
-    pin_sent: bool,
+    /// The card may hold a verified state that is to be cleared: a command with a PIN went out.
+    may_be_verified: bool,
+    /// The card has lost its power just before.
+    has_lost_power: bool,
     /// What may lose the card can be tried: it is being recognised, and no session depends on it
     /// yet.
     may_experiment: bool,
@@ -128,7 +132,8 @@ impl<'a, 'b> Applet<'a, 'b> {
             neutral,
             exchanges: 0,
             longest_read: None,
-            pin_sent: false,
+            may_be_verified: false,
+            has_lost_power: false,
             may_experiment: false,
             disturbed: false,
         }
@@ -140,10 +145,28 @@ impl<'a, 'b> Applet<'a, 'b> {
         Self { may_experiment: true, ..self }
     }
 
-    /// Whether a PIN was sent since the card was last made to forget.
+    /// The same for a card that has just lost its power, and every verified state with it.
     #[must_use]
-    pub fn pin_sent(&self) -> bool {
-        self.pin_sent
+    pub fn after_power_off(self) -> Self {
+        Self { has_lost_power: true, ..self }
+    }
+
+    /// Whether the card has lost its power just before.
+    #[must_use]
+    pub fn has_lost_power(&self) -> bool {
+        self.has_lost_power
+    }
+
+    /// Whether the card may hold a verified state: a PIN was sent since it was last made to forget,
+    /// or another program left it so.
+    #[must_use]
+    pub fn may_be_verified(&self) -> bool {
+        self.may_be_verified
+    }
+
+    /// Another program left the card verified.
+    pub fn note_verified(&mut self) {
+        self.may_be_verified = true;
     }
 
     /// Whether an exchange of this transaction failed, so that it is not certain that the same card
@@ -190,7 +213,7 @@ impl<'a, 'b> Applet<'a, 'b> {
         while let Some(&application) = NEUTRAL_APPLICATIONS.get(self.neutral.next) {
             match self.select_application(application) {
                 Ok(StatusWord::OK) => {
-                    self.pin_sent = false;
+                    self.may_be_verified = false;
                     return true;
                 }
                 Ok(_) => self.neutral.next += 1,
@@ -227,7 +250,8 @@ impl<'a, 'b> Applet<'a, 'b> {
         exchange(command, |command| {
             let answer =
                 self.transmit(kind, &command.encode(), |answer| trace!("{command:?} -> {answer:?}"))?;
-            if let (CommandKind::Read, Status::WrongLe(most)) = (kind, answer.status().classify()) {
+            if let (READ_BINARY, Status::WrongLe(most)) = (command.instruction(), answer.status().classify())
+            {
                 self.longest_read = Some(most);
             }
             Ok(answer)
@@ -241,7 +265,7 @@ impl<'a, 'b> Applet<'a, 'b> {
         kind: CommandKind,
         command: SecretCommand<'_>,
     ) -> Result<Response, AppletError> {
-        self.pin_sent = true;
+        self.may_be_verified = true;
         self.transmit(kind, command.bytes(), |answer| trace!("{command:?} -> {answer:?}"))
     }
 
@@ -276,10 +300,9 @@ fn refused(command: CommandKind, response: &Response) -> AppletError {
     AppletError::Refused { command, status: response.status() }
 }
 
-/// Whether a status word can mean that a card does not take a short identifier in P1 or P2: no such
-/// file, other parameters or instruction, or what is said where a file has to be selected first.
-/// The command has done nothing then.
+/// Whether a status word can mean that a card does not take a short identifier in P1 or P2. Sources
+/// name many, and a chip may have its own: any checking error will do (ISO/IEC 7816-4, 5.6). The
+/// command has done nothing then.
 fn is_refused_form(status: StatusWord) -> bool {
-    matches!(status.classify(), Status::NotFound | Status::WrongParameters | Status::SecurityStatus)
-        || matches!(status.raw(), 0x6981 | 0x6985 | 0x6986 | 0x6d00)
+    matches!(status.raw(), 0x6700..=0x6fff)
 }

@@ -38,6 +38,9 @@ pub const TOKEN_INFO: FileId = FileId(0x0006);
 /// How many bytes [`TOKEN_INFO`] has.
 pub const TOKEN_INFO_LENGTH: u16 = 160;
 
+/// Where its serial number ends: label, manufacturer and model come before that.
+pub const TOKEN_INFO_SERIAL_END: usize = 96;
+
 /// Which certificates are on the card: one byte for the signature certificate, one for
 /// authentication.
 pub const CERTIFICATES_PRESENT: FileId = FileId(0x0008);

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::certificate::Certificate;
+use super::credential::TOKEN_INFO_SERIAL_END;
 
 /// What tells this card from another one after a reset.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,13 +32,23 @@ impl Identity {
         Self::Certificate(start.collect())
     }
 
+    /// The identity that the token information gives, if its serial number is there.
+    #[must_use]
+    pub fn of_token_info(info: &[u8]) -> Self {
+        if info.len() < TOKEN_INFO_SERIAL_END { Self::None } else { Self::TokenInfo(info.to_vec()) }
+    }
+
     /// Whether bytes that were read again are those of the same file. A card may bring fewer of
     /// them than the first time: what both have is compared.
     #[must_use]
-    pub fn is_same(before: &[u8], now: &[u8]) -> bool {
+    pub fn is_read_as(&self, now: &[u8]) -> bool {
+        let (before, fewest) = match self {
+            Self::Certificate(before) => (before, Self::FEWEST_BYTES.min(before.len())),
+            Self::TokenInfo(before) => (before, TOKEN_INFO_SERIAL_END),
+            Self::None => return false,
+        };
         let common = before.len().min(now.len());
-        let enough = common >= Self::FEWEST_BYTES || before.len() == now.len();
-        enough && common > 0 && before.get(..common) == now.get(..common)
+        common > 0 && common >= fewest && before.get(..common) == now.get(..common)
     }
 
     /// A number that differs from card to card, and that leads to no person: the beginning of a
@@ -57,8 +68,18 @@ mod tests {
     #[test]
     fn what_both_have_is_compared() {
         let (long, other) = ([7; 256], [8; 256]);
-        assert!(Identity::is_same(&long, &long[..255]) && Identity::is_same(&long[..160], &long));
-        assert!(!Identity::is_same(&long, &other) && !Identity::is_same(&long, &long[..10]));
-        assert!(!Identity::is_same(&[], &[]) && !Identity::is_same(&long, &[]));
+        let certificate = |start: &[u8]| Identity::Certificate(start.to_vec());
+        assert!(certificate(&long).is_read_as(&long[..255]) && certificate(&long[..160]).is_read_as(&long));
+        assert!(!certificate(&long).is_read_as(&other) && !certificate(&long).is_read_as(&long[..10]));
+        assert!(!certificate(&[]).is_read_as(&[]) && !certificate(&long).is_read_as(&[]));
+    }
+
+    #[test]
+    fn a_label_alone_is_no_identity() {
+        let info = [b' '; 160];
+        assert_eq!(Identity::of_token_info(&info[..95]), Identity::None);
+        let identity = Identity::of_token_info(&info);
+        assert!(identity.is_read_as(&info[..96]) && !identity.is_read_as(&info[..95]));
+        assert!(!Identity::None.is_read_as(&[]));
     }
 }

@@ -95,6 +95,10 @@ pub fn recognise(applet: &mut Applet<'_, '_>) -> Result<CardKind, AppletError> {
         Err(error) => return Err(error),
     };
     let token_info = match applet.token_info() {
+        // It takes every command, and does none.
+        Ok(info) if info.is_empty() && matches!(authentication, AuthenticationCertificate::Unusable) => {
+            return Err(AppletError::Malformed(CommandKind::Read));
+        }
         Ok(info) => info,
         Err(error @ AppletError::Transport { .. }) => return Err(error),
         Err(_) => Vec::new().into(),
@@ -102,10 +106,7 @@ pub fn recognise(applet: &mut Applet<'_, '_>) -> Result<CardKind, AppletError> {
     if is_juki_card(&token_info) {
         return Ok(CardKind::Juki);
     }
-    let identity = match token_info.as_slice() {
-        [] => Identity::None,
-        info => Identity::TokenInfo(info.to_vec()),
-    };
+    let identity = Identity::of_token_info(&token_info);
     let serial_number = Identity::serial_number(&token_info);
     Ok(CardKind::Jpki(RecognisedCard { identity, serial_number, authentication }))
 }
@@ -115,17 +116,17 @@ pub fn recognise(applet: &mut Applet<'_, '_>) -> Result<CardKind, AppletError> {
 /// # Errors
 /// When no answer came.
 pub fn is_same_card(applet: &mut Applet<'_, '_>, identity: &Identity) -> Result<bool, AppletError> {
-    let (before, now) = match identity {
+    let now = match identity {
         Identity::Certificate(start) => {
             let file = Credential::UserAuthentication.facts().certificate;
             let least = Identity::FEWEST_BYTES.min(start.len());
-            (start, applet.read_at_least(file, least, Identity::CERTIFICATE_BYTES))
+            applet.read_at_least(file, least, Identity::CERTIFICATE_BYTES)
         }
-        Identity::TokenInfo(info) => (info, applet.token_info()),
+        Identity::TokenInfo(_) => applet.token_info(),
         Identity::None => return Ok(false),
     };
     match now {
-        Ok(now) => Ok(Identity::is_same(before, &now)),
+        Ok(now) => Ok(identity.is_read_as(&now)),
         Err(error @ AppletError::Transport { .. }) => Err(error),
         Err(_) => Ok(false),
     }

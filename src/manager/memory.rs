@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::pin_state::PinMemory;
-use crate::jpki::capability::{Capability, CardCapabilities};
+use crate::jpki::capability::{Capability, CardCapabilities, Evidence};
 use crate::jpki::credential::PerCredential;
 use crate::jpki::remembered_pin::RememberedPin;
 use crate::os::SecretMemory;
@@ -50,12 +50,13 @@ impl ProcessMemory {
         self.readers.lock().contains_key(reader)
     }
 
-    /// Notes what was learned of a reader: those capabilities that are not the chip's alone.
+    /// Notes what was learned of a reader: those capabilities that are not the chip's alone. That a
+    /// chip did something in it does not say that the next one does.
     pub(super) fn note_reader(&self, reader: &ReaderName, learned: &CardCapabilities) {
         let mut readers = self.readers.lock();
         let known = readers.entry(reader.clone()).or_default();
         for capability in Capability::OF_READER {
-            if let Some(evidence) = learned.evidence(capability) {
+            if let Some(evidence) = learned.evidence(capability).filter(|&it| it != Evidence::Proven) {
                 known.learn(capability, evidence);
             }
         }

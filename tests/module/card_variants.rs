@@ -139,7 +139,7 @@ fn a_chip_may_refuse_short_identifiers_with_any_status_word() {
 
 #[test]
 fn a_chip_may_take_short_identifiers_of_files_and_not_of_keys_and_pins() {
-    for refusal in [0x6981, 0x6985, 0x6986, 0x6a81, 0x6a82, 0x6a86, 0x6a88, 0x6b00] {
+    for refusal in REFUSALS.into_iter().chain([0x6900, 0x6983, 0x6984, 0x6999, 0x6a87, 0x6f00]) {
         let chip = fixture(Profile::full(), move |_, command| {
             let short = names_by_short_id(SIGN, command) || names_by_short_id(VERIFY, command);
             status(refusal).filter(|_| short)
@@ -183,6 +183,42 @@ fn a_chip_may_not_make_the_file_current_that_a_short_identifier_names() {
         let chip = fixture(Profile::full(), only_selects_make_current(refusal));
         assert_works(&chip, true, &format!("{refusal:04x?}"));
     }
+}
+
+#[test]
+fn a_chip_may_have_short_identifiers_for_some_of_its_files_and_keys_only() {
+    for refusal in [0x6982, 0x6a82, 0x6a86] {
+        for file in [0x01, 0x02, 0x08, 0x0a, 0x0b] {
+            let chip = fixture(Profile::full(), move |_, command| {
+                status(refusal).filter(|_| reads_by_short_id(command) && command[2] == 0x80 | file)
+            });
+            assert_works(&chip, true, &format!("file {file:02x}, {refusal:04x}"));
+        }
+        for key in [0x17, 0x1a] {
+            let chip = fixture(Profile::full(), move |_, command| {
+                status(refusal).filter(|_| command[1] == SIGN && command[3] == 0x80 | key)
+            });
+            assert_works(&chip, true, &format!("key {key:02x}, {refusal:04x}"));
+        }
+    }
+}
+
+#[test]
+fn a_chip_may_name_another_length_for_what_waits_and_for_a_select() {
+    const GET_RESPONSE: u8 = 0xc0;
+    let chip = fixture(Profile::described_by("full+signature-waits=yes").expect("a trait"), |_, command| {
+        status(0x6cff).filter(|_| command[1] == GET_RESPONSE && command[4] == 0)
+    });
+    assert_works(&chip, true, "GET RESPONSE");
+    let chip = fixture(Profile::full(), |card, command| match command {
+        [0x00, 0xa4, 0x02, _, 2, _, _] => status(0x6c09),
+        [0x00, 0xa4, 0x02, _, 2, _, _, 9] => {
+            let Exchange::Answer(answer) = Icc::transmit(card, &command[..7]) else { return None };
+            Some(Exchange::Answer([&[0x6f, 7, 0x81, 5, 0, 0, 0, 0, 0], &*answer].concat()))
+        }
+        _ => None,
+    });
+    assert_works(&chip, true, "SELECT");
 }
 
 #[test]

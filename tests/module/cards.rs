@@ -182,16 +182,39 @@ fn on_a_phone_the_certificate_appears_with_the_login() {
 
 #[test]
 fn a_phone_is_known_again_after_a_reset_and_another_one_is_not() {
-    let fixture = Fixture::with(Profile::android());
-    let session = fixture.logged_in(Credential::Authentication);
-    fixture.service().disturb(READER);
-    assert_signs(&fixture, session, fixture.card(), Credential::Authentication);
-    fixture
-        .card()
-        .replace(Profile { serial: "0000000020500099".into(), ..Profile::android() }, Identity::from_seed(4));
-    fixture.service().disturb(READER);
-    assert_eq!(rv(fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data")), ck::CKR_DEVICE_REMOVED);
-    assert_eq!(fixture.memory().live_pages(), 0);
+    // Those that give fewer bytes at once have the serial number in a later piece.
+    for traits in ["android", "android+long-read=6C20", "android+long-read=6C40", "android+long-read=6C5F"] {
+        let profile = Profile::described_by(traits).expect(traits);
+        let fixture = Fixture::with(profile.clone());
+        let session = fixture.logged_in(Credential::Authentication);
+        fixture.service().disturb(READER);
+        assert_signs(&fixture, session, fixture.card(), Credential::Authentication);
+        let another = Profile { serial: "0000000020500099".into(), ..profile };
+        fixture.card().replace(another, Identity::from_seed(4));
+        fixture.service().disturb(READER);
+        let signed = fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data");
+        assert_eq!(rv(signed), ck::CKR_DEVICE_REMOVED, "{traits}");
+        assert_eq!(fixture.memory().live_pages(), 0, "{traits}");
+    }
+}
+
+#[test]
+fn what_one_chip_did_in_a_reader_is_not_believed_of_the_next() {
+    for traits in [
+        "full+extended-length=mute",
+        "full+extended-length=fails",
+        "full+extended-length=leaves-700",
+        "android+extended-length=mute",
+        "full+long-read=fails",
+    ] {
+        let fixture = Fixture::new();
+        assert_eq!(fixture.module().count_slots(true), Ok(2));
+        let profile = Profile::described_by(traits).expect(traits);
+        let card = fixture.swap_card(profile, Identity::from_seed(1));
+        assert_eq!(fixture.module().count_slots(true), Ok(2), "{traits}");
+        let session = fixture.logged_in(Credential::Authentication);
+        assert_signs(&fixture, session, &card, Credential::Authentication);
+    }
 }
 
 #[test]

@@ -243,8 +243,10 @@ fn a_verify_is_sent_once_whatever_the_card_asks_for() {
 fn counters_that_cannot_be_are_shown_as_they_are_and_never_as_more() {
     let fixture = Fixture::new();
     let flags = |tries: u8| {
-        fixture.card().inject(CardFault::on_instruction(VERIFY).answer_status(0x63c0 | u16::from(tries)));
+        let answer = 0x63c0 | u16::from(tries);
+        fixture.card().inject(CardFault::on_instruction(VERIFY).repeated().answer_status(answer));
         let flags = fixture.module().token_info(fixture.auth_slot()).unwrap().flags;
+        fixture.card().clear_faults();
         flags & (ck::CKF_USER_PIN_COUNT_LOW | ck::CKF_USER_PIN_FINAL_TRY | ck::CKF_USER_PIN_LOCKED)
     };
     // Out of every order: the flags follow the last answer alone.

@@ -103,7 +103,7 @@ fn every_answer_that_means_blocked_means_no_tries() {
             .inject(Fault::when(|command| command.len() > 5 && command[1] == VERIFY).answer_status(status));
         assert_eq!(rv(fixture.login(session, AUTH_PIN)), ck::CKR_PIN_LOCKED, "{status:04x}");
         assert_eq!(state(&fixture, session), ck::CKS_RO_PUBLIC_SESSION);
-        fixture.card().inject(Fault::on_instruction(VERIFY).answer_status(status));
+        fixture.card().inject(Fault::on_instruction(VERIFY).repeated().answer_status(status));
         assert_eq!(pin_flags(&fixture, fixture.auth_slot()), LOW | LOCKED, "{status:04x}");
     }
 }

@@ -2,14 +2,14 @@
 
 use zeroize::Zeroizing;
 
-use super::{Applet, AppletError, CommandKind, ok, refused};
+use super::{Applet, AppletError, CommandKind, READ_BINARY, ok, refused};
 use crate::iso7816::apdu::{Command, Expected, Response};
 use crate::iso7816::der;
 use crate::iso7816::exchange::MAX_ANSWER;
 use crate::iso7816::status::{Status, StatusWord};
 use crate::jpki::capability::{Capability, Evidence};
 use crate::jpki::certificate::Certificate;
-use crate::jpki::credential::{FileId, TOKEN_INFO, TOKEN_INFO_LENGTH};
+use crate::jpki::credential::{FileId, TOKEN_INFO, TOKEN_INFO_LENGTH, TOKEN_INFO_SERIAL_END};
 use crate::transport::TransportError;
 
 /// What a short READ BINARY asks for.
@@ -19,12 +19,13 @@ const CHUNK: u16 = 256;
 const SMALL_CHUNK: u16 = 224;
 
 impl Applet<'_, '_> {
-    /// The token information, 160 bytes or what the card has of them.
+    /// The token information, 160 bytes or what the card has of them: up to the serial number, where
+    /// it gives fewer at once.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn token_info(&mut self) -> Result<Zeroizing<Vec<u8>>, AppletError> {
-        self.read_start(TOKEN_INFO, TOKEN_INFO_LENGTH)
+        self.read_at_least(TOKEN_INFO, TOKEN_INFO_SERIAL_END, TOKEN_INFO_LENGTH)
     }
 
     /// The first bytes of a file, at most `length`, which is at most 256.
@@ -32,27 +33,30 @@ impl Applet<'_, '_> {
     /// # Errors
     /// When it cannot be read.
     pub fn read_start(&mut self, file: FileId, length: u16) -> Result<Zeroizing<Vec<u8>>, AppletError> {
+        Ok(self.read_first(file, length)?.0)
+    }
+
+    /// The same, and whether the file was selected for that.
+    fn read_first(&mut self, file: FileId, length: u16) -> Result<(Zeroizing<Vec<u8>>, bool), AppletError> {
         if self.may(Capability::ShortFileIds) {
-            let known = self.can(Capability::ShortFileIds);
             let response = self.read(0x80 | file.short(), 0, length)?;
-            match read_data(response) {
-                Ok(bytes) => {
-                    self.capabilities.learn(Capability::ShortFileIds, Evidence::Proven);
-                    return Ok(bytes);
-                }
-                Err(error) if known => return Err(error),
-                // The file may be closed or missing, or the form unknown: the other form tells.
-                Err(_) => {}
+            if let Ok(bytes) = read_data(response) {
+                self.capabilities.learn(Capability::ShortFileIds, Evidence::Proven);
+                return Ok((bytes, false));
             }
+            // The file may be closed or missing, or the form unknown: the other form tells.
         }
         self.select_file(file, CommandKind::Read)?;
         let bytes = self.read(0, 0, length).and_then(read_data)?;
-        self.capabilities.learn(Capability::ShortFileIds, Evidence::Disproven);
-        Ok(bytes)
+        // It may have a short identifier for other files.
+        if !self.can(Capability::ShortFileIds) {
+            self.capabilities.learn(Capability::ShortFileIds, Evidence::Disproven);
+        }
+        Ok((bytes, true))
     }
 
     /// As [`Applet::read_start`], and on until there are `least` bytes, where the card gives fewer at
-    /// once.
+    /// once. A shorter file ends before that.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -62,36 +66,58 @@ impl Applet<'_, '_> {
         least: usize,
         length: u16,
     ) -> Result<Zeroizing<Vec<u8>>, AppletError> {
+        self.longest_read = None;
         let mut bytes = self.read_start(file, length)?;
         if bytes.is_empty() || bytes.len() >= least {
             return Ok(bytes);
         }
+        match self.read_up_to(file, &mut bytes, least) {
+            Ok(()) | Err(AppletError::Refused { .. }) => Ok(bytes),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Goes on until there are `least` bytes, or the file ends.
+    fn read_up_to(
+        &mut self,
+        file: FileId,
+        bytes: &mut Zeroizing<Vec<u8>>,
+        least: usize,
+    ) -> Result<(), AppletError> {
         self.select_file(file, CommandKind::Read)?;
         while bytes.len() < least {
-            let wanted = u16::try_from(least - bytes.len()).unwrap_or(SMALL_CHUNK);
+            let wanted = self.length_of_next(least - bytes.len());
             let piece = self.read_on(bytes.len(), wanted).and_then(read_data)?;
             if piece.is_empty() {
                 break;
             }
             bytes.extend(piece.iter());
         }
-        Ok(bytes)
+        Ok(())
     }
 
-    /// A certificate from its file. Its length stands in its first bytes; filler follows it.
+    /// How much of what is left to ask for at once.
+    fn length_of_next(&self, rest: usize) -> u16 {
+        let most = self.longest_read.unwrap_or(CHUNK);
+        u16::try_from(rest).map_or(most, |rest| rest.min(most))
+    }
+
+    /// A certificate from its file. Its length stands in its first bytes; filler follows it. An empty
+    /// answer is the end of the file on some chips, and one bad answer on others: it is asked for
+    /// once more.
     ///
     /// # Errors
     /// When it cannot be read or is no certificate.
     pub fn certificate(&mut self, file: FileId) -> Result<Certificate, AppletError> {
         self.longest_read = None;
-        let start = self.read_start(file, CHUNK).map_err(none_past_the_end)?;
+        let (mut start, mut is_selected) = self.read_first(file, CHUNK).map_err(none_past_the_end)?;
         if start.is_empty() {
-            return Err(AppletError::Malformed(CommandKind::Read));
+            (start, is_selected) = self.read_first(file, CHUNK).map_err(none_past_the_end)?;
         }
         let length = der::sequence_length(&start)
             .filter(|&length| length <= MAX_ANSWER)
             .ok_or(AppletError::NoCertificate)?;
-        if start.len() >= length || !self.can(Capability::ShortFileIds) {
+        if start.len() >= length || is_selected {
             return self.read_rest(&start, length);
         }
         // A short identifier makes its file the current one (ISO/IEC 7816-4, 7.2.2). Whether every chip
@@ -123,13 +149,16 @@ impl Applet<'_, '_> {
             self.read_rest_extended(&mut bytes, length)?;
         }
         while bytes.len() < length {
-            let most = self.longest_read.unwrap_or(CHUNK);
-            let wanted = u16::try_from(length - bytes.len()).map_or(most, |rest| rest.min(most));
-            let piece = self.read_on(bytes.len(), wanted).and_then(read_data).map_err(none_past_the_end)?;
-            if piece.is_empty() {
-                return Err(AppletError::Malformed(CommandKind::Read));
-            }
             let rest = length - bytes.len();
+            let wanted = self.length_of_next(rest);
+            let mut piece =
+                self.read_on(bytes.len(), wanted).and_then(read_data).map_err(none_past_the_end)?;
+            if piece.is_empty() {
+                piece = self.read_on(bytes.len(), wanted).and_then(read_data).map_err(none_past_the_end)?;
+            }
+            if piece.is_empty() {
+                return Err(AppletError::NoCertificate);
+            }
             bytes.extend(piece.iter().take(rest));
         }
         Certificate::parse(bytes).ok_or(AppletError::NoCertificate)
@@ -138,7 +167,7 @@ impl Applet<'_, '_> {
     /// READ BINARY (ISO/IEC 7816-4, 11.3.3) of at most `length` bytes, fewer where the card or the
     /// reader is known to fail at 256.
     fn read(&mut self, p1: u8, p2: u8, length: u16) -> Result<Response, AppletError> {
-        let command = |length| Command::new(0x00, 0xb0, p1, p2).expect(Expected::Short(length));
+        let command = |length| Command::new(0x00, READ_BINARY, p1, p2).expect(Expected::Short(length));
         if length <= SMALL_CHUNK || !self.may(Capability::FullLength) {
             return self.exchange(CommandKind::Read, &command(length.min(SMALL_CHUNK)));
         }
@@ -187,7 +216,7 @@ impl Applet<'_, '_> {
             return Ok(());
         }
         let [high, low] = position(bytes.len())?;
-        let command = Command::new(0x00, 0xb0, high, low).expect(Expected::Extended(wanted));
+        let command = Command::new(0x00, READ_BINARY, high, low).expect(Expected::Extended(wanted));
         let answer = self.exchange(CommandKind::Read, &command);
         let evidence = match &answer {
             Ok(response)

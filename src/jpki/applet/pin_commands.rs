@@ -58,7 +58,8 @@ impl Applet<'_, '_> {
             let short = FileId::short(credential.facts().pin_file);
             let query = Command::new(0x00, 0x20, 0x00, 0x80 | short);
             let answer = count(&self.exchange(CommandKind::CountTries, &query)?);
-            if answer != CountAnswer::NotTold {
+            // What means blocked elsewhere may mean here that there is no such identifier.
+            if !matches!(answer, CountAnswer::NotTold | CountAnswer::Told(TriesLeft::BLOCKED)) {
                 return Ok(answer);
             }
         }

@@ -52,9 +52,10 @@ impl Applet<'_, '_> {
         let (mut told, mut is_answered) = (None, false);
         if self.may_use_short_key_id() {
             let (status, by_short_id) = self.ask_key_for(scheme, 0x80 | key.short())?;
-            // Where it is not known that the card takes the identifier, a wrong parameter may be P2.
-            told = by_short_id.filter(|&has| has || known == Some(true));
-            is_answered = told.is_some() || known == Some(true) || !is_refused_form(status);
+            // A wrong parameter may be P2: a card may have a short identifier for its other key only.
+            told = by_short_id.filter(|&has| has);
+            let takes_it = known == Some(true) && by_short_id != Some(false);
+            is_answered = told.is_some() || takes_it || !is_refused_form(status);
         }
         if !is_answered {
             self.select_file(key, CommandKind::Read)?;
@@ -83,7 +84,7 @@ impl Applet<'_, '_> {
 
     /// The sign command with whatever the card answers: by short key identifier where the card
     /// takes that, otherwise after a SELECT of the key. A refusal of the first form is no
-    /// signature, so that the second form may follow, until a key was found in one of them.
+    /// signature, so that the second form may follow.
     fn make_signature(
         &mut self,
         credential: Credential,
@@ -92,15 +93,12 @@ impl Applet<'_, '_> {
         let kind = CommandKind::Sign;
         let key = credential.facts().key_file;
         let command = |p2| sign_command(message.scheme.p1(), p2, message.input);
-        let known = self.capabilities.has(Capability::ShortKeyIds);
         if self.may_use_short_key_id() {
             let response = self.exchange(kind, &command(0x80 | key.short()))?;
             if response.status().classify() == Status::Ok {
                 self.capabilities.learn(Capability::ShortKeyIds, Evidence::Proven);
             }
-            // 6A80 says that the data is wrong: a chip may mean P2 by it, and no scheme takes other data.
-            let is_refused = is_refused_form(response.status()) || response.status().raw() == 0x6a80;
-            if known == Some(true) || !is_refused {
+            if !is_refused_form(response.status()) {
                 return Ok(response);
             }
         }

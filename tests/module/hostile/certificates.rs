@@ -130,10 +130,13 @@ fn a_certificate_whose_length_is_a_lie_is_dropped() {
 
 #[test]
 fn a_certificate_that_ends_too_early_is_dropped() {
-    for credential in Credential::ALL {
+    let ends = ["refusal", "warning", "silence"].map(|end| format!("full+end-of-file={end}"));
+    for (credential, end) in Credential::ALL.into_iter().flat_map(|it| ends.iter().map(move |end| (it, end)))
+    {
         let good = certificate(credential);
         for length in [5, 100, 255, 256, 257, 511, 512, 513] {
-            let fixture = with_certificate(Profile::full(), credential, &good[..length]);
+            let profile = Profile::described_by(end).expect("a trait");
+            let fixture = with_certificate(profile, credential, &good[..length]);
             // What follows is filler, or nothing at all.
             let id = if credential == Credential::Signature {
                 SIGNATURE_CERTIFICATE
