@@ -178,6 +178,7 @@ fn card_return_value(error: CardError) -> ck::CK_RV {
         | CardError::NoCertificate
         | CardError::Interrupted
         | CardError::Unanswered(_)
+        | CardError::LeftVerified
         | CardError::NoCount
         | CardError::Refused { .. }
         | CardError::Malformed(_)

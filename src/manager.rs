@@ -235,7 +235,10 @@ impl CardManager {
         // C_Finalize has closed the connection: the card is not gone.
         self.check_running()?;
         let open = io.as_mut().filter(|open| Arc::ptr_eq(&open.card, card) && card.is_there());
-        let open = open.ok_or(CardError::Removed)?;
+        let Some(open) = open else {
+            self.close_removed(card);
+            return Err(CardError::Removed);
+        };
         let result = self.transact(&mut open.line, Some(card), work);
         if matches!(result, Err(CardError::Removed)) {
             *io = None;
@@ -245,8 +248,9 @@ impl CardManager {
     }
 
     /// One transaction, begun again when another program resets the card in the middle of it, and
-    /// once when the reader fails: the card has lost its power then, and may answer again.
-    /// `card` is the one that must answer, if it is known already.
+    /// once when the reader fails, or the card is to forget what another program left: it has lost
+    /// its power then, and may answer again. `card` is the one that must answer, if it is known
+    /// already.
     fn transact<T>(
         &self,
         line: &mut Line,
@@ -255,12 +259,14 @@ impl CardManager {
     ) -> Result<T, CardError> {
         let mut failed = false;
         for _ in 0..MAX_ATTEMPTS {
-            match self.attempt(line, card, &mut work) {
+            match self.attempt(line, card, failed, &mut work) {
                 Err(CardError::Interrupted) => {
                     debug!("{}: another program reset the card; beginning again", self.reader);
                 }
-                Err(CardError::Unanswered(error)) if failed => return Err(CardError::Transport(error)),
-                Err(CardError::Unanswered(error)) => {
+                Err(error @ (CardError::Unanswered(_) | CardError::LeftVerified)) => {
+                    if failed {
+                        return Err(error.without_repetition());
+                    }
                     debug!("{}: {error}; beginning again after a power-off", self.reader);
                     failed = true;
                 }
@@ -270,11 +276,12 @@ impl CardManager {
         Err(CardError::Transport(TransportError::Reset))
     }
 
-    /// One transaction: select, make sure of the card, work, leave.
+    /// One transaction: select, make sure of the card, work, leave; after a power-off if it `has_failed`.
     fn attempt<T>(
         &self,
         line: &mut Line,
         card: Option<&Card>,
+        has_failed: bool,
         work: &mut impl FnMut(&mut Applet<'_, '_>) -> Result<T, CardError>,
     ) -> Result<T, CardError> {
         self.check_running()?;
@@ -293,6 +300,9 @@ impl CardManager {
         if card.is_none() {
             applet = applet.experimenting();
         }
+        if has_failed {
+            applet = applet.after_power_off();
+        }
         // The wait for the transaction may have been long.
         let result = self
             .check_running()
@@ -307,7 +317,7 @@ impl CardManager {
             })
             .inspect(|()| line.must_recheck = false)
             .and_then(|()| work(&mut applet));
-        let forgotten = !applet.pin_sent() || applet.forget();
+        let forgotten = !applet.may_be_verified() || applet.forget();
         line.must_recheck |= applet.is_disturbed();
         let disposition = if forgotten { Disposition::LeaveCard } else { Disposition::UnpowerCard };
         line.must_recheck |= !forgotten;

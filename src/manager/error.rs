@@ -81,6 +81,9 @@ pub enum CardError {
     /// The reader failed at a point where it is safe to begin again.
     #[error("no answer came: {0}")]
     Unanswered(TransportError),
+    /// Another program left the card verified, and it forgets only without power.
+    #[error("the card was left verified by another program")]
+    LeftVerified,
     /// The card refused a command.
     #[error("{command:?} was answered with {status}")]
     Refused {
@@ -103,6 +106,7 @@ impl CardError {
         match self {
             Self::Interrupted => Self::Transport(TransportError::Reset),
             Self::Unanswered(error) => Self::Transport(error),
+            Self::LeftVerified => Self::NoCount,
             other => other,
         }
     }

@@ -61,6 +61,8 @@ pub struct PinState<P> {
     count: Option<TriesLeft>,
     /// Whether the card has told its count since it was put in.
     tells: bool,
+    /// Whether the card has said that the PIN is blocked, and no count since.
+    blocked: bool,
     /// Whether a wrong entry was made since the last right one, sent or not.
     wrong_entry: bool,
     login: Login<P>,
@@ -175,7 +177,7 @@ impl<P: PartialEq + Clone> PinState<P> {
     /// A card that was just put in.
     #[must_use]
     pub fn new(full: TriesLeft) -> Self {
-        Self { full, count: None, tells: false, wrong_entry: false, login: Login::No }
+        Self { full, count: None, tells: false, blocked: false, wrong_entry: false, login: Login::No }
     }
 
     /// Whether the user is logged in.
@@ -231,6 +233,7 @@ impl<P: PartialEq + Clone> PinState<P> {
         self.count = match answer {
             CountAnswer::Told(count) => {
                 self.tells = true;
+                self.blocked = count == TriesLeft::BLOCKED;
                 let count = self.credible(count);
                 memory.observe(count, self.full);
                 Some(count)
@@ -252,6 +255,7 @@ impl<P: PartialEq + Clone> PinState<P> {
             CountAnswer::Told(TriesLeft::BLOCKED) => Decision::Refuse(Refusal::Blocked),
             CountAnswer::Verified => Decision::ForgetAndAsk,
             CountAnswer::NotTold if self.tells => Decision::Refuse(Refusal::NoCount),
+            _ if memory.is_refused(entry) && self.blocked => Decision::Refuse(Refusal::Blocked),
             _ if memory.is_refused(entry) => Decision::Refuse(Refusal::Repeated),
             CountAnswer::Told(count) if count.count() <= reserve.min(self.most_reserved()) => {
                 Decision::Refuse(Refusal::Reserved(count))
@@ -286,6 +290,7 @@ impl<P: PartialEq + Clone> PinState<P> {
             }
             Sent::Answered(VerifyOutcome::Accepted) => {
                 self.count = self.tells.then_some(self.full);
+                self.blocked = false;
                 self.wrong_entry = false;
                 return memory.forget_all();
             }
@@ -296,6 +301,7 @@ impl<P: PartialEq + Clone> PinState<P> {
         };
         let tries = tries.map(|tries| self.credible(tries));
         self.count = tries;
+        self.blocked = tries == Some(TriesLeft::BLOCKED);
         self.wrong_entry = true;
         // A card may say less here than to the question, by which a rise is seen later.
         let held_at = tries.max(before.map(TriesLeft::one_less));

@@ -114,7 +114,12 @@ impl CardManager {
         let entry = self.well_formed(of, entry)?;
         // Held until the PIN is kept: a change of the PIN in another thread has to find it, and end it.
         let mut io = self.io.lock();
-        self.with_io(&mut io, &of.card, |applet| self.verify_entry(applet, of, &entry))?;
+        let verified = self.with_io(&mut io, &of.card, |applet| self.verify_entry(applet, of, &entry));
+        if matches!(verified, Err(CardError::PinBlocked | CardError::PinReserved)) {
+            // CKR_PIN_LOCKED ends the login as well (PKCS#11 2.40, 4.9, CKA_ALWAYS_AUTHENTICATE).
+            of.log_out();
+        }
+        verified?;
         of.card.with_pin(of.credential, |record, _| {
             // Another thread may have logged out while the card thought about the PIN.
             if !record.state.is_logged_in() {
@@ -243,10 +248,14 @@ impl CardManager {
         };
         let mut decision = decide(applet.count_selected()?);
         if decision == Decision::ForgetAndAsk {
-            let forgotten = applet.forget();
+            if !applet.forget() && !applet.has_lost_power() {
+                // Only without power does it forget what another program left.
+                applet.note_verified();
+                return Err(CardError::LeftVerified);
+            }
             applet.select()?;
             applet.select_pin(of.credential)?;
-            let again = if forgotten { applet.count_selected()? } else { CountAnswer::NotTold };
+            let again = applet.count_selected()?;
             let tells_nothing = again == CountAnswer::Verified;
             decision = decide(if tells_nothing { CountAnswer::NotTold } else { again });
         }

@@ -209,8 +209,11 @@ impl CardManager {
     /// another thread counts as such.
     fn is_in_use_by_others(&self) -> bool {
         let Some(mut io) = self.io.try_lock() else { return true };
-        // A connection of ours is to a card that is gone.
-        *io = None;
+        io.take_if(|open| !open.card.is_there());
+        if io.is_some() {
+            // Another thread has recognised it since the look.
+            return false;
+        }
         self.service.reader_state(&self.reader).is_ok_and(|state| state.is_some_and(|state| state.in_use))
     }
 

@@ -12,7 +12,7 @@ use crate::support::calls::rv;
 use crate::support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
-use pcsc_stand_in::service::{Code, Fault, Function, When};
+use pcsc_stand_in::service::{Code, Disposition, Fault, Function, When};
 use virtual_card::{Credential, Fault as CardFault, Identity, Profile};
 
 const AUTH: Credential = Credential::Authentication;
@@ -160,6 +160,42 @@ fn rule_5_a_card_that_never_tells_its_count_is_not_asked_into_a_lock() {
     assert_eq!(codes[0], ck::CKR_PIN_INCORRECT);
     assert_eq!(codes[1..], [ck::CKR_FUNCTION_CANCELED; 3]);
     assert_eq!(fixture.tries_left(AUTH), 2);
+}
+
+#[test]
+fn rule_3_a_card_that_never_tells_its_count_and_is_blocked_says_so_of_a_refused_entry() {
+    let fixture = Fixture::with(Profile::described_by("full+tries-query=6D00").expect("a trait"));
+    let codes = enter(&fixture, &[b"1111", b"2222", b"3333", b"3333", b"1111"]);
+    assert_eq!(codes[..2], [ck::CKR_PIN_INCORRECT; 2]);
+    assert_eq!(codes[2..], [ck::CKR_PIN_LOCKED; 3]);
+    assert_eq!(fixture.card().verifies(AUTH), 3);
+}
+
+/// No application can be selected that makes the card forget, and it tells no count before.
+#[test]
+fn rule_5_a_card_that_another_program_left_open_is_made_to_forget_without_power() {
+    let applications = "isd=6A82+long-isd=6A82+surface-input=6A82+common=6A82";
+    let traits = format!("full+tries-query=unless-verified+{applications}");
+    for is_logged_in in [false, true] {
+        let fixture = Fixture::with(Profile::described_by(&traits).expect("traits"));
+        let session = fixture.open(fixture.auth_slot());
+        fixture.module().token_info(fixture.auth_slot()).expect("a token");
+        if is_logged_in {
+            fixture.login(session, AUTH_PIN).expect("the PIN is right");
+        }
+        let other = fixture.foreign().connect(READER).expect("the card");
+        other.select_jpki().expect("it answers");
+        assert_eq!(other.verify(0x0018, AUTH_PIN), Ok(0x9000));
+        other.disconnect(Disposition::Leave).expect("connected");
+        assert!(fixture.card().verified(AUTH));
+        if !is_logged_in {
+            assert_eq!(rv(fixture.login(session, b"1111")), ck::CKR_PIN_INCORRECT);
+            assert_eq!(fixture.tries_left(AUTH), 2);
+            fixture.login(session, AUTH_PIN).expect("the PIN is right");
+        }
+        fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data").expect("a signature");
+        assert!(!fixture.card().verified(AUTH));
+    }
 }
 
 #[test]

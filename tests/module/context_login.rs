@@ -71,6 +71,26 @@ fn a_signature_whose_pin_was_given_before_a_logout_needs_it_again_after_the_next
     assert_eq!(fixture.card().signatures(), 0);
 }
 
+/// PKCS#11 2.40, 4.9, CKA_ALWAYS_AUTHENTICATE: CKR_PIN_LOCKED logs the user out.
+#[test]
+fn a_pin_that_gets_locked_at_a_signature_ends_the_login() {
+    for (settings, wrong) in [("", 5), ("\nreserve_tries = 1", 4)] {
+        let config = Config::parse(&format!("always_authenticate = true{settings}"));
+        let fixture = Fixture::builder().config(config).build();
+        let session = fixture.logged_in(Credential::Signature);
+        begin(&fixture, session);
+        let mut codes = Vec::new();
+        while codes.last() != Some(&ck::CKR_PIN_LOCKED) {
+            let pin = format!("WRONG{}", codes.len());
+            codes.push(rv(fixture.login_for_operation(session, pin.as_bytes())));
+        }
+        assert_eq!(fixture.card().failed_verifies(Credential::Signature), wrong);
+        let state = fixture.module().session_info(session).expect("a session").state;
+        assert_eq!(state, ck::CKS_RO_PUBLIC_SESSION);
+        assert_eq!(fixture.find(session, ck::CKO_PRIVATE_KEY), []);
+    }
+}
+
 #[test]
 fn without_a_login_no_pin_is_sent_for_a_signature() {
     for pin in [SIGN_PIN, b"WRONG1", b"nonsense!"] {

@@ -302,7 +302,11 @@ impl Model {
         let entry = Entry::of(credential, entry);
         let (refused, login, card) = self.at_card(module, credential);
         login.pin.ok_or(ck::CKR_USER_NOT_LOGGED_IN)?;
-        refused.enter(entry, login, card)?;
+        refused.enter(entry, login, card).inspect_err(|&code| {
+            if code == ck::CKR_PIN_LOCKED {
+                login.set(None);
+            }
+        })?;
         let ticket = (entry.means.expect("a PIN"), login.generation);
         self.modules[module].session(session)?.ticket = Some(ticket);
         Ok(())
