@@ -210,6 +210,8 @@ fn what_one_chip_did_in_a_reader_is_not_believed_of_the_next() {
         let fixture = Fixture::new();
         assert_eq!(fixture.module().count_slots(true), Ok(2));
         let profile = Profile::described_by(traits).expect(traits);
+        fixture.remove_card();
+        assert_eq!(fixture.module().count_slots(true), Ok(0));
         let card = fixture.swap_card(profile, Identity::from_seed(1));
         assert_eq!(fixture.module().count_slots(true), Ok(2), "{traits}");
         let session = fixture.logged_in(Credential::Authentication);
