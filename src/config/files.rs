@@ -23,7 +23,7 @@ const LOG_FILE_VARIABLE: &str = "JPKI_PKCS11_LOG_FILE";
 /// The file's name in the system's folder, and in the user's.
 const FILE_NAME: &str = "jpki-pkcs11.toml";
 /// The most bytes of a configuration.
-const MAX_BYTES: u64 = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 /// The user who owns the system's file.
 const ROOT: u32 = 0;
 
@@ -81,7 +81,7 @@ fn user_settings(user: u32) -> Parsed {
         }
     };
     let mut parsed = parsed.unwrap_or_default();
-    if let Some(level) = env::var_os(LEVEL_VARIABLE) {
+    if let Some(level) = set(LEVEL_VARIABLE) {
         parsed.take_level(LEVEL_VARIABLE, &level.to_string_lossy());
     }
     parsed.log_file = set(LOG_FILE_VARIABLE).or(parsed.log_file);
@@ -91,8 +91,8 @@ fn user_settings(user: u32) -> Parsed {
 /// Reads a file that only `owner` or root can have written; `None` when there is none. One that is
 /// named and not there may have held what protects.
 fn read(path: &Path, owner: u32, place: Place) -> Option<Parsed> {
-    let mut parsed = match read_text(path, owner) {
-        Ok(text) => Parsed::of(&text),
+    let mut parsed = match read_bytes(path, owner) {
+        Ok(bytes) => parse(&bytes),
         Err(Missing::NoFile) if place == Place::Named => Parsed::left_out(Reason::Absent),
         Err(Missing::NoFile) => return None,
         Err(Missing::NoWay) if place == Place::Home => return None,
@@ -104,7 +104,18 @@ fn read(path: &Path, owner: u32, place: Place) -> Option<Parsed> {
     Some(parsed)
 }
 
-fn read_text(path: &Path, owner: u32) -> Result<String, Missing> {
+fn parse(bytes: &[u8]) -> Parsed {
+    if bytes.len() > MAX_BYTES {
+        return Parsed::left_out_text(Reason::TooLong, bytes);
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Parsed::of(text),
+        Err(_) => Parsed::left_out_text(Reason::NotUtf8, bytes),
+    }
+}
+
+/// The bytes of a file; of one that is too long, its beginning.
+fn read_bytes(path: &Path, owner: u32) -> Result<Vec<u8>, Missing> {
     let unreadable = |error: IoError| Missing::LeftOut(Reason::Unreadable(error.to_string()));
     let file = open_configuration(path).map_err(|error| match error.kind() {
         // A link that leads nowhere.
@@ -116,11 +127,9 @@ fn read_text(path: &Path, owner: u32) -> Result<String, Missing> {
     let metadata = file.metadata().map_err(unreadable)?;
     is_trusted(&metadata, owner).map_err(|distrust| Missing::LeftOut(Reason::Distrusted(distrust)))?;
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() > usize::try_from(MAX_BYTES).unwrap_or(usize::MAX) {
-        return Err(Missing::LeftOut(Reason::TooLong));
-    }
-    String::from_utf8(bytes).map_err(|_| Missing::LeftOut(Reason::NotUtf8))
+    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 /// The slots that the library's own name asks for: `jpki-pkcs11-auth.so` and `jpki-pkcs11-sign.so`
@@ -139,6 +148,7 @@ fn slots_of_name(library: &Path) -> Option<Slots> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::complaint::Mistake;
     use super::*;
 
     #[test]
@@ -147,5 +157,27 @@ mod tests {
         assert_eq!(slots("/usr/lib/pkcs11/jpki-pkcs11.so"), None);
         assert_eq!(slots("jpki-pkcs11-auth.so"), Some(Slots::Only(Credential::UserAuthentication)));
         assert_eq!(slots("/x/jpki-pkcs11-sign.so.1"), Some(Slots::Only(Credential::DigitalSignature)));
+    }
+
+    #[test]
+    fn bytes_that_are_left_out_ask_each_time_if_they_say_so() {
+        let line = "always_authenticate = true\n";
+        let utf_16: Vec<_> = line.encode_utf16().flat_map(u16::to_le_bytes).chain([0xff]).collect();
+        let long = " ".repeat(MAX_BYTES);
+        for (bytes, reason) in [
+            ([line.as_bytes(), b"# \xff\n"].concat(), Reason::NotUtf8),
+            (utf_16, Reason::NotUtf8),
+            ([line, &long].concat().into_bytes(), Reason::TooLong),
+        ] {
+            let parsed = parse(&bytes);
+            assert_eq!(
+                (parsed.reserve_tries, parsed.always_authenticate),
+                (Some(1), Some(true)),
+                "{reason:?}"
+            );
+            assert_eq!(parsed.complaints[0].mistake, Mistake::LeftOut(reason));
+        }
+        assert_eq!(parse(long.as_bytes()).complaints, Vec::new());
+        assert_eq!(parse(b"# \xff\n").always_authenticate, None);
     }
 }

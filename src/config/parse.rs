@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use log::LevelFilter;
 use toml::{Table, Value};
+use toml_parser::Source;
+use toml_parser::lexer::TokenKind;
 use wildmatch::WildMatch;
 
 use super::complaint::{Complaint, Mistake, Reason, Wanted};
@@ -17,6 +19,9 @@ const MAX_DEPTH: usize = 16;
 
 /// The values of the key `slots`.
 const SLOTS: &[&str] = &["\"both\"", "\"authentication\"", "\"signature\""];
+
+/// The values of the key `log.level`.
+const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
 /// What a text says. `None` is what it does not say.
 #[derive(Debug, Default)]
@@ -46,12 +51,10 @@ enum Protection {
 impl Protection {
     /// Which one a key means, in whatever spelling.
     fn meant_by(key: &str) -> Option<Self> {
-        let letters: String = key.chars().filter(char::is_ascii_alphabetic).collect();
-        match letters.to_ascii_lowercase() {
-            letters if letters.contains("reserve") => Some(Self::ReserveTries),
-            letters if letters.contains("alwaysauth") => Some(Self::AskEachTime),
-            _ => None,
+        if letters(key.as_bytes()).contains("reserve") {
+            return Some(Self::ReserveTries);
         }
+        means_to_ask_each_time(key.as_bytes()).then_some(Self::AskEachTime)
     }
 
     fn key(self) -> &'static str {
@@ -65,21 +68,29 @@ impl Protection {
 impl Parsed {
     /// Reads a text.
     pub(super) fn of(text: &str) -> Self {
-        let mut parsed = Self::default();
         if is_too_deep(text) {
-            return Self::left_out(Reason::TooDeep);
+            return Self::left_out_text(Reason::TooDeep, text.as_bytes());
         }
         match text.parse::<Table>() {
-            Ok(table) => parsed.take_table(&table),
+            Ok(table) => {
+                let mut parsed = Self::default();
+                parsed.take_table(&table);
+                parsed
+            }
             // Its message quotes the line, and the line may hold what does not belong there: a PIN.
             Err(error) => {
-                let end = error.span().map_or(0, |span| span.start);
-                let line = text.get(..end).unwrap_or(text).lines().count().max(1);
-                parsed = Self::left_out(Reason::Syntax { line });
-                parsed.always_authenticate = text.contains("always_authenticate").then_some(true);
+                let start = error.span().map_or(0, |span| span.start);
+                let before = text.get(..start).unwrap_or(text);
+                let line = before.matches('\n').count().saturating_add(1);
+                Self::left_out_text(Reason::Syntax { line }, text.as_bytes())
             }
         }
-        parsed
+    }
+
+    /// The same of a text that is there: a setting that stands in it protects, in whatever form.
+    pub(super) fn left_out_text(reason: Reason, text: &[u8]) -> Self {
+        let asks_each_time = text.split(|byte| *byte == b'\n').any(means_to_ask_each_time);
+        Self { always_authenticate: asks_each_time.then_some(true), ..Self::left_out(reason) }
     }
 
     /// What holds in place of a file that is there and cannot be taken: it may have reserved tries.
@@ -95,18 +106,18 @@ impl Parsed {
                 ("always_authenticate", Value::Boolean(_)) => self.protect(Protection::AskEachTime, value),
                 ("always_authenticate", _) => {
                     self.protect(Protection::AskEachTime, value);
-                    self.complain(key, Wanted::Taken("true"));
+                    self.refuse(key, value, Wanted::Taken("true"));
                 }
                 ("reserve_tries", Value::Integer(0..)) => self.protect(Protection::ReserveTries, value),
                 ("reserve_tries", _) => {
                     self.protect(Protection::ReserveTries, value);
-                    self.complain(key, Wanted::Taken("1"));
+                    self.refuse(key, value, Wanted::Taken("1"));
                 }
                 ("ca_certificates", _) => self.take_ca_certificates(value),
                 ("pss", _) => self.take_pss(value),
                 ("readers", Value::Table(readers)) => self.take_readers(readers),
                 ("log", Value::Table(log)) => self.take_log(log),
-                ("readers" | "log", _) => self.complain(key, Wanted::Table),
+                ("readers" | "log", _) => self.refuse(key, value, Wanted::Table),
                 (unknown, _) => self.take_unknown("", unknown, value),
             }
         }
@@ -158,7 +169,7 @@ impl Parsed {
             Some("both") => Some(Slots::Both),
             Some("authentication") => Some(Slots::Only(Credential::UserAuthentication)),
             Some("signature") => Some(Slots::Only(Credential::DigitalSignature)),
-            _ => return self.complain("slots", Wanted::OneOf(SLOTS)),
+            _ => return self.refuse("slots", value, Wanted::OneOf(SLOTS)),
         };
     }
 
@@ -168,7 +179,7 @@ impl Parsed {
             (Some(false), _) => Some(CaCertificates::Hidden),
             (None, Some("auto")) => Some(CaCertificates::Auto),
             (None, _) => {
-                return self.complain("ca_certificates", Wanted::OneOf(&["\"auto\"", "true", "false"]));
+                return self.refuse("ca_certificates", value, Wanted::OneOf(&["\"auto\"", "true", "false"]));
             }
         };
     }
@@ -178,7 +189,7 @@ impl Parsed {
             Some("auto") => Some(None),
             Some("on") => Some(Some(true)),
             Some("off") => Some(Some(false)),
-            _ => return self.complain("pss", Wanted::OneOf(&["\"auto\"", "\"on\"", "\"off\""])),
+            _ => return self.refuse("pss", value, Wanted::OneOf(&["\"auto\"", "\"on\"", "\"off\""])),
         };
     }
 
@@ -190,10 +201,10 @@ impl Parsed {
                 ("ignore", Some(patterns), _) => filter.ignore_readers = patterns,
                 ("extended_length", _, Value::Boolean(may)) => self.no_extended_length = Some(!*may),
                 (known @ ("use" | "ignore"), None, _) => {
-                    self.complain(&format!("readers.{known}"), Wanted::Patterns);
+                    self.refuse(&format!("readers.{known}"), value, Wanted::Patterns);
                 }
                 ("extended_length", ..) => {
-                    self.complain("readers.extended_length", Wanted::OneOf(&["true", "false"]))
+                    self.refuse("readers.extended_length", value, Wanted::OneOf(&["true", "false"]))
                 }
                 (unknown, ..) => self.take_unknown("readers.", unknown, value),
             }
@@ -208,8 +219,8 @@ impl Parsed {
                 ("file", Value::String(path)) if Path::new(path).is_absolute() => {
                     self.log_file = Some(path.into());
                 }
-                ("level", _) => self.take_level("log.level", ""),
-                ("file", _) => self.complain("log.file", Wanted::AbsolutePath),
+                ("level", _) => self.refuse("log.level", value, Wanted::OneOf(LEVELS)),
+                ("file", _) => self.refuse("log.file", value, Wanted::AbsolutePath),
                 (unknown, _) => self.take_unknown("log.", unknown, value),
             }
         }
@@ -218,8 +229,14 @@ impl Parsed {
     pub(super) fn take_level(&mut self, key: &str, level: &str) {
         match level.parse() {
             Ok(level) => self.log_level = Some(level),
-            Err(_) => self.complain(key, Wanted::OneOf(&["off", "error", "warn", "info", "debug", "trace"])),
+            Err(_) => self.complain(key, Wanted::OneOf(LEVELS)),
         }
+    }
+
+    /// A value that a key cannot have. A setting that protects and lies in it holds nevertheless.
+    fn refuse(&mut self, key: &str, value: &Value, wanted: Wanted) {
+        self.take_misplaced("", value);
+        self.complain(key, wanted);
     }
 
     /// Never quotes the value: a file may hold what does not belong there.
@@ -235,19 +252,35 @@ impl Parsed {
     }
 }
 
-/// Whether brackets or dots in the text could nest deeper than [`MAX_DEPTH`]. Those inside strings
-/// count too.
+/// The letters of a text, as small ones.
+fn letters(text: &[u8]) -> String {
+    text.iter()
+        .filter(|byte| byte.is_ascii_alphabetic())
+        .map(|byte| char::from(byte.to_ascii_lowercase()))
+        .collect()
+}
+
+/// Whether a key or a line names `always_authenticate`, in whatever spelling.
+fn means_to_ask_each_time(text: &[u8]) -> bool {
+    letters(text).contains("alwaysauth")
+}
+
+/// Whether brackets and dotted keys could nest deeper than [`MAX_DEPTH`]. The parser's own lexer,
+/// which does not recurse, tells what is a string or a comment.
 fn is_too_deep(text: &str) -> bool {
-    let mut depth = 0_usize;
-    let brackets_nest = text.bytes().any(|byte| {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
+    let (mut brackets, mut dots) = (0_usize, 0_usize);
+    Source::new(text).lex().any(|token| {
+        match token.kind() {
+            TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket => brackets += 1,
+            TokenKind::RightSquareBracket | TokenKind::RightCurlyBracket => {
+                brackets = brackets.saturating_sub(1);
+            }
+            TokenKind::Dot => dots += 1,
+            TokenKind::Newline if brackets == 0 => dots = 0,
             _ => {}
         }
-        depth > MAX_DEPTH
-    });
-    brackets_nest || text.lines().any(|line| line.matches('.').count() > MAX_DEPTH)
+        brackets + dots > MAX_DEPTH
+    })
 }
 
 /// A list of patterns (`*`, `?`) or a single one.
@@ -260,55 +293,4 @@ fn patterns(value: &Value) -> Option<Vec<WildMatch>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rule_12_no_complaint_quotes_the_file() {
-        for text in
-            ["pin = 4649x", "pin = 4649", "4649 = 1", "slots = 4649", "[log]\nlevel = \"4649\"\nfile = 4649"]
-        {
-            let complaints = Parsed::of(text).complaints;
-            assert!(
-                !complaints.is_empty() && complaints.iter().all(|line| !line.to_string().contains("4649")),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_setting_that_protects_holds_at_a_wrong_place_and_in_another_spelling() {
-        for text in [
-            "[readers]\nuse = \"*\"\n[log]\nlevel = \"info\"\nreserve_tries = 1\nalways_authenticate = true\n",
-            "[readers]\nreserve_tries = 1\nalways_authenticate = \"yes\"\n",
-            "reserve-tries = 1\nAlways_Authenticate = true\n",
-            "[jpki]\nreserve_tries = 1\n[jpki.pin]\nalways_authenticate = 1\n",
-            "[[pins]]\nReserveTries = \"one\"\nalwaysAuthenticate = true\n",
-        ] {
-            let parsed = Parsed::of(text);
-            assert_eq!((parsed.reserve_tries, parsed.always_authenticate), (Some(1), Some(true)), "{text}");
-            assert_eq!(parsed.complaints.len(), 2, "{text}: {:?}", parsed.complaints);
-        }
-        let twice = Parsed::of("reserve_tries = 0\nalways_authenticate = false\n[log]\nreserve_tries = 2\n");
-        assert_eq!((twice.reserve_tries, twice.always_authenticate), (Some(2), Some(false)));
-        let weaker = Parsed::of("reserve_tries = 2\n[log]\nreserve_tries = 1\nalways_authenticate = false\n");
-        assert_eq!((weaker.reserve_tries, weaker.always_authenticate), (Some(2), Some(false)));
-    }
-
-    #[test]
-    fn a_deep_text_is_not_parsed() {
-        for text in ["[".repeat(100), format!("a = {}", "[".repeat(17)), format!("a{} = 1", ".a".repeat(99))]
-        {
-            let parsed = Parsed::of(&text);
-            assert_eq!((parsed.reserve_tries, parsed.complaints.len()), (Some(1), 1));
-        }
-        assert!(Parsed::of("readers = { use = [\"a.b\", \"c\"] }").complaints.is_empty());
-    }
-
-    #[test]
-    fn a_syntax_error_tells_its_line() {
-        let parsed = Parsed::of("slots = \"both\"\npss =\n");
-        assert!(parsed.complaints[0].to_string().contains("line 2"), "{:?}", parsed.complaints);
-        assert_eq!(parsed.slots, None);
-    }
-}
+mod tests;
