@@ -75,6 +75,9 @@ pub enum Error {
     /// The token has no random numbers.
     #[error("no random numbers")]
     RandomNoRng,
+    /// No function runs on while its caller does something else.
+    #[error("sessions cannot be asynchronous")]
+    SessionAsyncNotSupported,
     /// Too many sessions are open.
     #[error("too many sessions")]
     SessionCount,
@@ -139,6 +142,7 @@ impl Error {
             Self::OperationActive => ck::CKR_OPERATION_ACTIVE,
             Self::OperationNotInitialized => ck::CKR_OPERATION_NOT_INITIALIZED,
             Self::RandomNoRng => ck::CKR_RANDOM_NO_RNG,
+            Self::SessionAsyncNotSupported => ck::CKR_SESSION_ASYNC_NOT_SUPPORTED,
             Self::SessionCount => ck::CKR_SESSION_COUNT,
             Self::SessionHandleInvalid => ck::CKR_SESSION_HANDLE_INVALID,
             Self::SessionParallelNotSupported => ck::CKR_SESSION_PARALLEL_NOT_SUPPORTED,

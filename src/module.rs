@@ -183,11 +183,15 @@ impl Module {
     ///
     /// # Errors
     /// [`Error::SessionParallelNotSupported`] without `CKF_SERIAL_SESSION`,
+    /// [`Error::SessionAsyncNotSupported`] with `CKF_ASYNC_SESSION` (PKCS #11 v3.2),
     /// [`Error::TokenNotPresent`], [`Error::SessionCount`].
     pub fn open_session(&self, slot: SlotId, flags: ck::CK_FLAGS) -> Result<SessionHandle, Error> {
         let found = self.slots.get(slot)?;
         if flags & ck::CKF_SERIAL_SESSION == 0 {
             return Err(Error::SessionParallelNotSupported);
+        }
+        if flags & ck::CKF_ASYNC_SESSION != 0 {
+            return Err(Error::SessionAsyncNotSupported);
         }
         let token = found.token(&self.objects)?;
         self.check_running()?;

@@ -53,6 +53,17 @@ fn very_many_sessions_are_open_at_once_and_the_last_one_ends_the_login() {
     assert_eq!(fixture.memory().live_pages(), 0);
 }
 
+/// PKCS #11 v3.2, C_OpenSession: a caller that got one would wait for an answer of C_AsyncComplete.
+#[test]
+fn an_asynchronous_session_is_refused() {
+    let fixture = Fixture::new();
+    let open = |flags| fixture.module().open_session(fixture.sign_slot(), flags).map_err(Error::return_value);
+    let refused = Err(ck::CKR_SESSION_ASYNC_NOT_SUPPORTED);
+    assert_eq!(open(ck::CKF_SERIAL_SESSION | ck::CKF_ASYNC_SESSION), refused);
+    assert_eq!(open(ck::CKF_SERIAL_SESSION | ck::CKF_RW_SESSION | ck::CKF_ASYNC_SESSION), refused);
+    assert_eq!(open(ck::CKF_ASYNC_SESSION), Err(ck::CKR_SESSION_PARALLEL_NOT_SUPPORTED));
+}
+
 #[test]
 fn past_the_limit_there_are_no_sessions_until_one_is_closed() {
     let fixture = Fixture::new();
