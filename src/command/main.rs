@@ -36,7 +36,8 @@ use self::text::Language;
 fn main() -> ExitCode {
     let language = Language::of_environment();
     let mut output = Output::new(language);
-    run(&mut output).into()
+    let exit = run(&mut output);
+    output.finish(exit).into()
 }
 
 fn run(output: &mut Output) -> Exit {

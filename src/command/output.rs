@@ -1,9 +1,9 @@
 //! What the command prints, and the status that it ends with.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use crate::text::Language;
+use crate::text::{self, Language};
 
 /// How the command ends. Of two findings the greater one counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,17 +33,20 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The two streams of the command, and its language. A reader of them that has gone is no failure.
+/// The two streams of the command, and its language. A reader of them that has gone is no failure; a
+/// result that cannot be written is one.
 pub(crate) struct Output {
     language: Language,
     results: Box<dyn Write>,
     remarks: Box<dyn Write>,
+    /// Why the result was not written, for the first time.
+    failure: Option<io::Error>,
 }
 
 impl Output {
     /// The standard streams.
     pub(crate) fn new(language: Language) -> Self {
-        Self { language, results: Box::new(io::stdout()), remarks: Box::new(io::stderr()) }
+        Self { language, results: Box::new(io::stdout()), remarks: Box::new(io::stderr()), failure: None }
     }
 
     /// The language of the messages.
@@ -53,17 +56,20 @@ impl Output {
 
     /// A line of the result, to standard output.
     pub(crate) fn line(&mut self, text: &str) {
-        let _ = writeln!(self.results, "{text}");
+        let written = writeln!(self.results, "{text}");
+        self.note(written);
     }
 
     /// The result as it is, to standard output.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        let _ = self.results.write_all(bytes).and_then(|()| self.results.flush());
+        let written = self.results.write_all(bytes);
+        self.note(written);
     }
 
     /// Asks a question at the terminal. `true` when the answer is yes; no answer is no.
     pub(crate) fn ask(&mut self, question: &str) -> bool {
-        let _ = self.results.flush();
+        let flushed = self.results.flush();
+        self.note(flushed);
         let _ = write!(self.remarks, "{question}").and_then(|()| self.remarks.flush());
         let mut answer = String::new();
         let _ = io::stdin().read_line(&mut answer);
@@ -73,5 +79,22 @@ impl Output {
     /// A line about what happens, or about what went wrong, to standard error.
     pub(crate) fn remark(&mut self, text: &str) {
         let _ = writeln!(self.remarks, "{text}");
+    }
+
+    /// The end of the command: how it ends if its result was written.
+    pub(crate) fn finish(mut self, exit: Exit) -> Exit {
+        let flushed = self.results.flush();
+        self.note(flushed);
+        let Some(error) = self.failure.take() else { return exit };
+        self.remark(&text::output::not_written(self.language, &error));
+        Exit::CannotTell
+    }
+
+    fn note(&mut self, written: io::Result<()>) {
+        if let Err(error) = written {
+            if error.kind() != ErrorKind::BrokenPipe {
+                self.failure.get_or_insert(error);
+            }
+        }
     }
 }

@@ -65,7 +65,7 @@ fn log_in(client: &Client, reader: &mut Reader, output: &mut Output) -> Exit {
         match log_in_to(client, slot, credential, card.unlocking(credential), output.language()) {
             Ok(session) => sessions.push(session),
             Err((failure, why)) => {
-                output.remark(&why);
+                output.remark(&render::marked(failure, &why));
                 exit = exit.max(failure);
             }
         }

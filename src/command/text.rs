@@ -8,6 +8,7 @@ pub(crate) mod ca_certificate;
 pub(crate) mod card;
 pub(crate) mod configuration;
 pub(crate) mod help;
+pub(crate) mod output;
 pub(crate) mod pin;
 pub(crate) mod profiles;
 pub(crate) mod register;

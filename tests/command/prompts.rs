@@ -130,6 +130,23 @@ fn a_login_shows_until_when_the_signature_certificate_is_valid() {
     }
 }
 
+/// It was meant for another program, and would have cost a try.
+#[test]
+fn what_was_typed_before_the_prompt_is_no_pin() {
+    let machine = Machine::with_card("full");
+    let inner = machine.command(ENGLISH, &[]);
+    let mut shell = Command::new("/bin/sh");
+    let script = "echo ready; read -r line; exec \"$0\" status --login";
+    shell.args(["-c", script, inner.get_program().to_str().unwrap()]);
+    shell.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut at = AtTerminal::start(shell);
+    at.wait_for("ready");
+    at.type_keys("go\rzzz999\r");
+    at.answer(SIGNATURE[0], "ABC123");
+    let (seen, exit) = at.finish();
+    assert_eq!((exit, seen.contains("Wrong PIN.")), (0, false), "{seen}");
+}
+
 /// On an Android phone the PIN opens the authentication certificate too.
 #[test]
 fn a_login_at_a_phone_asks_for_both_pins() {
@@ -159,6 +176,11 @@ fn a_login_that_fails_or_is_given_up_still_shows_the_rest() {
             exit == status && seen.contains(said) && seen.contains("Valid until 20"),
             "{entry:?}: {seen}"
         );
+        // The last line fits the exit status, and refers to the line that says what failed.
+        let (mark, last) = if status == 1 { ("!", "something to do") } else { ("?", "Not everything") };
+        assert!(seen.contains(&format!("{mark} ")) && seen.contains(last), "{entry:?}: {seen}");
+        assert!(!seen.contains("All is well."), "{entry:?}: {seen}");
+        assert!(seen.lines().any(|line| line.starts_with(mark) && line.contains(said)), "{entry:?}: {seen}");
     }
 }
 

@@ -141,6 +141,47 @@ fn status_sends_no_pin_and_costs_no_try() {
 }
 
 #[test]
+fn an_empty_log_level_is_no_mistake() {
+    let machine = Machine::with_card("full");
+    let output = machine.command(ENGLISH, &["status"]).env("JPKI_PKCS11_LOG", "").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && !text.contains("JPKI_PKCS11_LOG"), "{text}");
+}
+
+#[test]
+fn a_readers_name_does_not_steer_the_terminal() {
+    let machine = Machine::new("reader=Evil\u{1b}[2J\nAll is well. 00 00");
+    let run = machine.run(ENGLISH, &["status"]);
+    run.assert_says("control characters", &["Reader: Evil [2J All is well. 00 00\n"]);
+    assert!(!run.text.contains('\u{1b}'), "{:?}", run.text);
+}
+
+/// A full disk; a reader that has gone is none.
+#[test]
+fn a_result_that_cannot_be_written_is_no_success() {
+    let machine = Machine::with_card("full");
+    for arguments in [&["status"][..], &["status", "--json"], &["ssh-key"], &["manual"], &["--help"]] {
+        for (locale, said) in
+            [(ENGLISH, "The result cannot be written: "), (JAPANESE, "結果を出力できません: ")]
+        {
+            let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+            let output = machine.command(locale, arguments).stdout(full).output().unwrap();
+            let remarks = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(
+                (output.status.code(), remarks.contains(said)),
+                (Some(2), true),
+                "{arguments:?}: {remarks}"
+            );
+        }
+        let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        drop(reader);
+        let writer = std::os::fd::OwnedFd::from(writer);
+        let output = machine.command(ENGLISH, arguments).stdout(writer).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &[][..]), "{arguments:?}");
+    }
+}
+
+#[test]
 fn the_pointers_of_this_file_lead_somewhere() {
     let (report, _) = Machine::with_card("full").json(&["--json"]);
     for pointer in [CARD, STATE, RESULT, AUTHENTICATION, SIGNATURE] {

@@ -30,7 +30,7 @@ pub(crate) fn print(report: &Report, complaints: &[Complaint], profiles: &Found,
     }
     print_programs(profiles, output);
     output.line("");
-    output.line(status::conclusion(language, report.exit()));
+    output.line(status::conclusion(language, report.result));
 }
 
 /// The programs that have the module, and what stands in its way there.
@@ -116,11 +116,16 @@ fn item(output: &mut Output, depth: usize, text: &str) {
 
 /// A line about something to do, or that cannot be told.
 fn advise(output: &mut Output, depth: usize, exit: Exit, text: Option<&str>) {
+    if let Some(text) = text {
+        item(output, depth, &marked(exit, text));
+    }
+}
+
+/// A text with the mark by which the last line refers to it.
+pub(crate) fn marked(exit: Exit, text: &str) -> String {
     let mark = match exit {
         Exit::CannotTell => "?",
         Exit::Well | Exit::ToDo => "!",
     };
-    if let Some(text) = text {
-        item(output, depth, &format!("{mark} {text}"));
-    }
+    format!("{mark} {text}")
 }

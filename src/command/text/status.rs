@@ -1,8 +1,7 @@
 //! What `status` says of the service, the readers, and all together.
 
 use super::{Language, say};
-use crate::output::Exit;
-use crate::status::report::{Reader, ReaderState, Service};
+use crate::status::report::{Reader, ReaderState, Service, Verdict};
 
 pub(crate) fn service(language: Language, service: Service) -> &'static str {
     match service {
@@ -49,7 +48,8 @@ pub(crate) fn no_reader_advice(language: Language) -> &'static str {
 }
 
 pub(crate) fn reader(language: Language, reader: &Reader) -> String {
-    let name = &reader.name;
+    // It comes from outside, and must not steer the terminal.
+    let name = reader.name.replace(char::is_control, " ");
     say!(language, "Reader: {name}", "カードリーダー: {name}")
 }
 
@@ -116,14 +116,14 @@ pub(crate) fn reader_advice(language: Language, state: ReaderState) -> Option<&'
 }
 
 /// The last line.
-pub(crate) fn conclusion(language: Language, exit: Exit) -> &'static str {
-    match exit {
-        Exit::Well => language.choose("All is well.", "問題ありません。"),
-        Exit::ToDo => language.choose(
+pub(crate) fn conclusion(language: Language, result: Verdict) -> &'static str {
+    match result {
+        Verdict::Well => language.choose("All is well.", "問題ありません。"),
+        Verdict::ToDo => language.choose(
             "There is something to do: see the lines with !",
             "対応が必要です。! の行をご覧ください。",
         ),
-        Exit::CannotTell => language.choose(
+        Verdict::CannotTell => language.choose(
             "Not everything can be told: see the lines with ?",
             "確認できない項目があります。? の行をご覧ください。",
         ),

@@ -57,7 +57,8 @@ impl Terminal {
         (&self.0).write_all(text.as_bytes())
     }
 
-    /// Turns the echo off.
+    /// Turns the echo off. What was typed before is discarded: it was meant for something else, and a
+    /// PIN that is none costs a try.
     ///
     /// # Errors
     /// When the terminal is gone.
@@ -71,7 +72,7 @@ impl Terminal {
                 *place = value;
             }
         }
-        self.set_mode(&hidden)?;
+        self.set_mode(&hidden, libc::TCSAFLUSH)?;
         Ok(HiddenInput { terminal: self, before })
     }
 
@@ -99,10 +100,10 @@ impl Terminal {
         Ok(unsafe { mode.assume_init() })
     }
 
-    fn set_mode(&self, mode: &libc::termios) -> io::Result<()> {
+    fn set_mode(&self, mode: &libc::termios, when: libc::c_int) -> io::Result<()> {
         // SAFETY: the descriptor is open, and the mode is one that the system gave, with flags of
         // its own.
-        let result = unsafe { libc::tcsetattr(self.0.as_raw_fd(), libc::TCSANOW, mode) };
+        let result = unsafe { libc::tcsetattr(self.0.as_raw_fd(), when, mode) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 }
@@ -149,7 +150,7 @@ impl HiddenInput<'_> {
 
 impl Drop for HiddenInput<'_> {
     fn drop(&mut self) {
-        let _ = self.terminal.set_mode(&self.before);
+        let _ = self.terminal.set_mode(&self.before, libc::TCSANOW);
     }
 }
 
