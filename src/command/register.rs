@@ -3,6 +3,7 @@
 //! First everything is looked at and a plan is made for each profile. Then the question about OpenSC's
 //! module is asked, if there is one. Only then profiles are changed, each while no program uses it.
 
+mod autostart;
 mod libraries;
 mod modutil;
 mod plan;
@@ -15,14 +16,14 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use jpki_pkcs11::os::effective_user;
 
+use self::autostart::OwnEntry;
 use self::modutil::Modutil;
 pub(crate) use self::plan::Plan;
 use self::plan::{plan_to_register, plan_to_unregister};
 use crate::arguments::{DRY_RUN, LIBRARY_DIR, PROGRAM, REMOVE_OPENSC};
 use crate::output::{Exit, Output};
 use crate::profiles::{
-    AUTOSTART_FILE, Folders, Holder, Kind, Module, Profile, Program, autostart, claim, holder, modules,
-    profiles,
+    Folders, Holder, Kind, Module, Profile, Program, autostart, claim, holder, modules, profiles,
 };
 use crate::text::register as text;
 
@@ -132,6 +133,7 @@ impl<'a> Run<'a> {
                         self.look_at(profile, &plan);
                     }
                     Some(sandbox) if self.request.is_registering => {
+                        is_found = true;
                         self.output.line(&text::sandboxed(self.output.language(), &profile, sandbox));
                         self.raise(Exit::ToDo);
                     }
@@ -217,40 +219,46 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Ends OpenSC's autostart for this user, in the way that the desktops' specification has for it:
-    /// an entry of the same name, in the user's own folder, that is hidden.
+    /// Ends OpenSC's autostart for this user.
     fn end_autostart(&mut self, entry: &Path) {
         let language = self.output.language();
-        let own = self.own_autostart_entry();
+        let own = OwnEntry::of(self.request.folders);
+        let is_replaced = own.is_of_the_person();
         if self.request.is_dry_run {
-            self.output.line(&text::would_end_autostart(language, entry, &own));
+            let text = if is_replaced {
+                text::would_replace_entry(language, own.path(), own.kept())
+            } else {
+                text::would_end_autostart(language, entry, own.path())
+            };
+            self.output.line(&text);
             return;
         }
-        let made = own.parent().map_or(Ok(()), fs::create_dir_all);
-        match made.and_then(|()| fs::write(&own, HIDDEN_ENTRY)) {
-            Ok(()) => self.output.line(&text::autostart_ended(language, entry, &own)),
+        match own.hide() {
+            Ok(()) if is_replaced => {
+                self.output.line(&text::entry_replaced(language, own.path(), own.kept()));
+            }
+            Ok(()) => self.output.line(&text::autostart_ended(language, entry, own.path())),
             Err(error) => {
-                self.output.line(&text::autostart_stays(language, &own, &error.to_string()));
+                self.output.line(&text::autostart_stays(language, own.path(), &error.to_string()));
                 self.raise(Exit::CannotTell);
             }
         }
     }
 
-    fn own_autostart_entry(&self) -> PathBuf {
-        self.request.folders.config.join("autostart").join(AUTOSTART_FILE)
-    }
-
     /// Takes back what [`Run::end_autostart`] wrote, and no other file of that name.
     fn remove_own_autostart_entry(&mut self) {
         let language = self.output.language();
-        let own = self.own_autostart_entry();
-        if !fs::read(&own).is_ok_and(|text| text == HIDDEN_ENTRY.as_bytes()) {
+        let own = OwnEntry::of(self.request.folders);
+        if !own.is_ours() {
             return;
         }
+        let is_kept = own.has_kept();
         if self.request.is_dry_run {
-            self.output.line(&text::would_remove_entry(language, &own));
-        } else if fs::remove_file(&own).is_ok() {
-            self.output.line(&text::entry_removed(language, &own));
+            let text = if is_kept { text::would_put_entry_back } else { text::would_remove_entry };
+            self.output.line(&text(language, own.path()));
+        } else if own.take_back().is_ok() {
+            let text = if is_kept { text::entry_put_back } else { text::entry_removed };
+            self.output.line(&text(language, own.path()));
         }
     }
 
@@ -327,10 +335,6 @@ impl<'a> Run<'a> {
         self.exit = self.exit.max(exit);
     }
 }
-
-/// The desktop entry that hides OpenSC's. `unregister all` removes a file with exactly this text.
-const HIDDEN_ENTRY: &str = "[Desktop Entry]\nType=Application\nName=Install OpenSC PKCS#11 module\n\
-    # Written by jpki-pkcs11 register. Remove this file to let OpenSC register itself again.\nHidden=true\n";
 
 /// The user whom a folder belongs to; of a folder that is to be made, the one above it.
 fn owner(directory: &Path) -> Option<u32> {

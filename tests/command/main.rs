@@ -22,6 +22,8 @@ mod ca_certificate;
 mod in_front;
 /// PINs, at a real terminal.
 mod prompts;
+/// What `register` does beside the lists of programs.
+mod register;
 /// What the line for `authorized_keys` is.
 mod ssh_key;
 /// Every state that people meet, in both languages, as JSON, and as exit status.

@@ -245,6 +245,39 @@ pub(crate) fn would_end_autostart(language: Language, entry: &Path, own: &Path) 
     )
 }
 
+pub(crate) fn entry_replaced(language: Language, own: &Path, kept: &Path) -> String {
+    say!(
+        language,
+        "OpenSC no longer registers itself at login: {} ends that. Yours is kept as {}; unregister puts it back.",
+        "OpenSC はログイン時に再登録されなくなりました: {} で止めます。元のファイルは {} に残し、unregister で元に戻します。",
+        own.display(),
+        kept.display()
+    )
+}
+
+pub(crate) fn would_replace_entry(language: Language, own: &Path, kept: &Path) -> String {
+    say!(
+        language,
+        "would be replaced: {}; yours would be kept as {}",
+        "置き換える対象: {} (元のファイルは {} に残します)",
+        own.display(),
+        kept.display()
+    )
+}
+
+pub(crate) fn entry_put_back(language: Language, own: &Path) -> String {
+    say!(
+        language,
+        "put back {}: it counts again at the next login.",
+        "{} を元に戻しました。次のログインから有効になります。",
+        own.display()
+    )
+}
+
+pub(crate) fn would_put_entry_back(language: Language, own: &Path) -> String {
+    say!(language, "would be put back: {}", "元に戻す対象: {}", own.display())
+}
+
 pub(crate) fn autostart_stays(language: Language, own: &Path, why: &str) -> String {
     say!(
         language,
