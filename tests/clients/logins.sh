@@ -10,24 +10,22 @@ new_directory() {
 
 WITHOUT_ROOT=()
 ((EUID != 0)) || WITHOUT_ROOT=(setpriv --reuid 65534 --regid 65534 --clear-groups)
-# A server that insists on root is root in a namespace of its own.
-AS_ROOT=()
-((EUID == 0)) || AS_ROOT=(unshare --user --map-user=0)
-readonly WITHOUT_ROOT AS_ROOT
+readonly WITHOUT_ROOT
 
 # take_logins PROGRAM...: puts these programs into the path. They and all libraries are copied, because a user without
-# rights may not reach the target directory. Debian 13 has two makes of Kerberos, whose names end differently.
+# rights may not reach the target directory. The path that a library gives for those of its own package is an installed
+# one: every directory with libraries is named instead. Debian 13 has two makes of Kerberos, whose names end differently.
 take_logins() {
-    local program path
+    local program path libraries
     path=$(compgen -G "$TARGET/logins/usr/lib/*-linux-gnu*") || die "the login programs are missing"
     mkdir bin programs
     cp -r "$path" lib
+    libraries=$(find "$PWD/lib" -name 'lib*.so*' -printf '%h\n' | sort -u | paste -s -d :)
     for program in "$@"; do
         path=$(compgen -G "$TARGET/logins/usr/*bin/$program" || compgen -G "$TARGET/logins/usr/*bin/$program.mit" ||
             compgen -G "$TARGET/logins/usr/libexec/*/$program") || die "$program is missing"
-        cp "$path" programs
-        printf '#!/bin/sh\nLD_LIBRARY_PATH=%s:%s exec %s "$@"\n' "$PWD/lib" "$PWD/lib/sssd" "$PWD/programs/$program" \
-            >"bin/$program"
+        cp "$path" "programs/$program"
+        printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$@"\n' "$libraries" "$PWD/programs/$program" >"bin/$program"
         chmod 755 "bin/$program"
     done
     PATH=$PWD/bin:$PATH
