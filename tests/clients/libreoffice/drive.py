@@ -20,6 +20,10 @@ from office import Office, UnoException, until
 
 # What the list of certificates calls its button, for a document, and for a PDF.
 CHOOSE = ("Sign", "Select", "OK")
+# The head of the page of signatures in the options of a PDF, in versions 7.4 and 25.2.
+PAGE_HEADS = {"Certificate", "X.509 Certificate"}
+# How the title of a document's window ends, in versions 7.4 and 25.2.
+TITLE_ENDS = (" - LibreOffice Writer", " \N{EM DASH} LibreOffice Writer")
 
 
 class Person:
@@ -35,6 +39,8 @@ class Person:
         self._answers = {
             "Digital Signatures": self._answer_signatures,
             "Select X.509 Certificate": self._answer_certificates,
+            # Version 25.2.
+            "Select Certificate": self._answer_certificates,
             "Enter Password - ": self._answer_password,
             "PDF Options": self._answer_options,
             "Export": self._answer_export,
@@ -46,7 +52,7 @@ class Person:
         def is_back():
             # "NAME - LibreOffice Writer", or "NAME (Signed) - LibreOffice Writer".
             top = self._office.top()
-            return top and top.name.startswith(document.name) and top.name.endswith(" - LibreOffice Writer")
+            return top and top.name.startswith(document.name) and top.name.endswith(TITLE_ENDS)
 
         frame = self._office.open(document)
         until(is_back, f"the window of {document.name}")
@@ -77,8 +83,9 @@ class Person:
         self._press(dialog, "Cancel" if password == "-" else "OK")
 
     def _answer_box(self, dialog):
+        # A message, or in version 25.2 the question whether each save is to sign.
         print(f"{dialog.name}: {' '.join(dialog.labels())}")
-        self._press(dialog, "OK")
+        self._press(dialog, "OK", "No")
 
     def _answer_certificates(self, dialog):
         # The list is made while the dialog is open. The password dialog comes on top of it; after that, the list is made.
@@ -115,7 +122,7 @@ class Person:
             self._sign = False
             names = [page.name for page in pages.children()]
             pages.select(names.index("Digital Signatures"))
-            until(lambda: "Certificate" in dialog.labels(), "the page of signatures")
+            until(lambda: PAGE_HEADS & set(dialog.labels()), "the page of signatures")
             self._press(dialog, "Select")
             return
         certificate = next(dialog.parts("TEXT")).text()
