@@ -171,7 +171,7 @@ fn card_return_value(error: CardError) -> ck::CK_RV {
         CardError::NewPinCharacters => ck::CKR_PIN_INVALID,
         CardError::AlreadyLoggedIn => ck::CKR_USER_ALREADY_LOGGED_IN,
         CardError::NotLoggedIn | CardError::PinStale => ck::CKR_USER_NOT_LOGGED_IN,
-        CardError::Removed => ck::CKR_DEVICE_REMOVED,
+        CardError::Removed | CardError::ChangeLost { removed: true } => ck::CKR_DEVICE_REMOVED,
         CardError::NoCard | CardError::NotJpki | CardError::Juki | CardError::Held => {
             ck::CKR_TOKEN_NOT_PRESENT
         }
@@ -183,6 +183,7 @@ fn card_return_value(error: CardError) -> ck::CK_RV {
         | CardError::Interrupted
         | CardError::Unanswered(_)
         | CardError::LeftVerified
+        | CardError::ChangeLost { removed: false }
         | CardError::NoCount
         | CardError::Refused { .. }
         | CardError::Malformed(_)

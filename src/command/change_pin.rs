@@ -106,21 +106,12 @@ fn change(client: &Client, place: &Place, old: &Secret, new: &Secret, output: &m
         }
         Err(error) => {
             output.remark(&failed(error));
-            if may_have_changed(error) {
+            if matches!(error, Error::Card(CardError::ChangeLost { .. })) {
                 output.remark(text::pin::try_new_first(language));
             }
             Exit::ToDo
         }
     }
-}
-
-/// Whether the failure may have come after the card took the new PIN.
-fn may_have_changed(error: Error) -> bool {
-    let Error::Card(error) = error else { return false };
-    matches!(
-        error,
-        CardError::Removed | CardError::Transport(_) | CardError::Refused { .. } | CardError::Malformed(_)
-    )
 }
 
 fn fail(output: &mut Output, text: &str) -> Exit {

@@ -54,6 +54,12 @@ pub enum CardError {
     /// was sent.
     #[error("the new PIN has the wrong characters")]
     NewPinCharacters,
+    /// The new PIN was sent, and it is not known whether the card has taken it.
+    #[error("it is not known whether the PIN was changed")]
+    ChangeLost {
+        /// Whether the card is gone.
+        removed: bool,
+    },
     /// The user has logged in already.
     #[error("already logged in")]
     AlreadyLoggedIn,

@@ -31,14 +31,22 @@ impl CardManager {
         // Held until the new PIN is the one that is kept: a signature in another thread must not send the
         // old one.
         let mut io = self.io.lock();
-        self.with_io(&mut io, &of.card, |applet| {
+        let mut is_sent = false;
+        let changed = self.with_io(&mut io, &of.card, |applet| {
             self.verify_entry(applet, of, &old)?;
             self.confirm_before_pin(applet, of)?;
-            applet.change_selected(&new.pin).map_err(|error| {
+            let answer = applet.change_selected(&new.pin);
+            is_sent |= !answer.is_err_and(AppletError::is_before_sending);
+            answer.map_err(|error| {
                 self.note_failed_change(of, error);
                 CardError::from(error)
             })?;
             self.confirm_change(applet, of, &new)
+        });
+        changed.map_err(|error| match error {
+            CardError::Removed if is_sent => CardError::ChangeLost { removed: true },
+            _ if is_sent => CardError::ChangeLost { removed: false },
+            other => other,
         })?;
         let kept = self.kept(of, &new);
         of.card.with_pin(of.credential, |record, _| {

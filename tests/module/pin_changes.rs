@@ -5,7 +5,9 @@ use crate::support::by_handle::ByHandle;
 use crate::support::calls::rv;
 use crate::support::fixture::{AUTH_PIN, Fixture};
 use cryptoki_sys as ck;
+use jpki_pkcs11::error::Error;
 use jpki_pkcs11::handle::SessionHandle;
+use jpki_pkcs11::manager::error::CardError;
 use pcsc_stand_in::service::{Code, Fault, Function, Quirks, When};
 use virtual_card::{Credential, Fault as CardFault};
 
@@ -122,4 +124,32 @@ fn rule_4_a_reset_after_the_change_does_not_send_the_old_pin_again() {
         assert_eq!(verifies(&fixture, mark).1, 0, "reset at command {number}: {code:#x}");
     }
     assert!(inside >= 2, "resets between CHANGE and its confirmation: {inside}");
+}
+
+/// To try the new PIN first costs a try where the card never got it.
+#[test]
+fn rule_4_only_a_change_that_was_sent_may_have_been_made() {
+    let fixture = Fixture::new();
+    let session = logged_in(&fixture);
+    let mark = fixture.card().mark();
+    fixture.set_pin(session, AUTH_PIN, NEW).expect("the PIN is changed");
+    let commands: Vec<_> = fixture.card().ledger_since(mark).commands().cloned().collect();
+    let sent = commands.iter().position(|command| command.instruction() == Some(CHANGE)).expect("CHANGE");
+    for number in 0..=sent + 1 {
+        for code in [Code::REMOVED_CARD, Code::RESET_CARD] {
+            let fixture = Fixture::new();
+            fixture.expect_verified();
+            let session = logged_in(&fixture);
+            let fault = Fault::Fail(code);
+            fixture.service().inject(Function::Transmit, When::nth(number as u64 + 1), fault);
+            let is_lost = match fixture.set_pin(session, AUTH_PIN, NEW) {
+                Err(Error::Card(CardError::ChangeLost { removed })) => {
+                    assert_eq!(removed, code == Code::REMOVED_CARD);
+                    true
+                }
+                _ => false,
+            };
+            assert_eq!(is_lost, number >= sent, "{code} at command {number}");
+        }
+    }
 }

@@ -145,7 +145,7 @@ pub(crate) fn failure(
             "The card does not tell the tries left any more: nothing was sent. Take it out and put it in again.",
             "残りの回数をカードが答えないため、送っていません。カードを抜いて、もう一度差し込んでください。",
         ),
-        CardError::Removed | CardError::NoCard => {
+        CardError::Removed | CardError::NoCard | CardError::ChangeLost { removed: true } => {
             say!(language, "The card was removed.", "カードが抜かれました。")
         }
         other => say!(language, "The card did not do it: {other}", "カードの処理に失敗しました: {other}"),
