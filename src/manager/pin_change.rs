@@ -44,9 +44,9 @@ impl CardManager {
             self.confirm_change(applet, of, &new)
         });
         changed.map_err(|error| match error {
-            CardError::Removed if is_sent => CardError::ChangeLost { removed: true },
-            _ if is_sent => CardError::ChangeLost { removed: false },
-            other => other,
+            CardError::ShuttingDown => CardError::ShuttingDown,
+            error if is_sent => CardError::ChangeLost { removed: error == CardError::Removed },
+            error => error,
         })?;
         let kept = self.kept(of, &new);
         of.card.with_pin(of.credential, |record, _| {
