@@ -17,7 +17,8 @@ use crate::jpki::credential::{CertificateRole, Credential};
 use crate::jpki::recognition::{CardKind, has_signature_certificate, recognise};
 use crate::transport::{Connection, ReaderState, TransportError};
 
-/// How long the finding holds that another program has the card for itself.
+/// How long the finding holds that another program has the card for itself, or that the service
+/// refuses it to this user.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a card may stay away that a reader lost at an extended command. Seen: 0.7 s.
@@ -105,8 +106,9 @@ impl Snapshot {
         let service = &manager.service;
         Some(self.changes) == changes
             && match &self.found {
-                Found::HeldByOthers(at, _) => {
-                    at.elapsed() < RETRY_AFTER && service.is_exclusive(&manager.reader)
+                Found::HeldByOthers(at, error) => {
+                    let is_refused = *error == TransportError::AccessDenied;
+                    at.elapsed() < RETRY_AFTER && (is_refused || service.is_exclusive(&manager.reader))
                 }
                 Found::Other { at, .. } => {
                     service.counts_changes() || at.elapsed() < manager.settings.uncounted_reuse

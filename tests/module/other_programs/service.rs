@@ -1,7 +1,8 @@
 //! A PC/SC service that fails, ends or refuses.
 
 use std::sync::Arc;
-use std::thread::{self};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{at_every_command, nth};
 use crate::support::by_handle::ByHandle;
@@ -126,6 +127,12 @@ fn a_service_that_refuses_access_to_the_card_leaves_slots_without_a_token() {
     assert_eq!(fixture.module().count_slots(true), Ok(0));
     assert_eq!(fixture.module().count_slots(false), Ok(4));
     assert_eq!(rv(fixture.module().token_info(fixture.auth_slot())), ck::CKR_TOKEN_NOT_PRESENT);
+    assert_eq!(fixture.service().calls(Function::Connect), 1, "the service logs each of them");
     fixture.service().clear_faults();
+    let end = Instant::now() + Duration::from_secs(10);
+    while fixture.module().count_slots(true) != Ok(2) {
+        assert!(Instant::now() < end, "it is not asked again");
+        thread::sleep(Duration::from_millis(50));
+    }
     fixture.logged_in(Credential::Authentication);
 }
