@@ -49,23 +49,29 @@ class Person:
     def attend(self, document, command):
         """Opens the document, chooses a menu's item and answers all dialogs until the last one has gone."""
 
-        def is_back():
+        def is_document(window):
             # "NAME - LibreOffice Writer", or "NAME (Signed) - LibreOffice Writer".
-            top = self._office.top()
-            return top and top.name.startswith(document.name) and top.name.endswith(TITLE_ENDS)
+            return window and window.name.startswith(document.name) and window.name.endswith(TITLE_ENDS)
+
+        def is_back():
+            try:
+                return is_document(self._office.top())
+            except UnoException:
+                return False
 
         frame = self._office.open(document)
         until(is_back, f"the window of {document.name}")
         thread = self._office.choose(frame, command)
         until(lambda: self._office.top() and not is_back(), f"the dialog of {command}")
         while thread.is_alive() or not is_back():
-            dialog = self._office.top()
-            if dialog and not is_back():
-                try:
-                    self._answers.get(dialog.name, self._answer_box)(dialog)
-                except UnoException:
-                    # It went while it was read.
-                    pass
+            # Looked at once: the next window on top may be another one.
+            window = self._office.top()
+            try:
+                if window and not is_document(window):
+                    self._answers.get(window.name, self._answer_box)(window)
+            except UnoException:
+                # It went while it was read.
+                pass
             time.sleep(0.02)
 
     def _press(self, dialog, *button):

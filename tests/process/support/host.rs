@@ -155,7 +155,15 @@ impl Host {
     }
 
     fn open_another(&self, token: Token) -> Result<CK_SESSION_HANDLE, Rv> {
-        self.client.open_on(self.slot(token)?)
+        let opened = self.client.open_on(self.slot(token)?);
+        if opened != Err(Rv(ck::CKR_TOKEN_NOT_PRESENT)) {
+            return opened;
+        }
+        // A busy pcscd that has just started may list the empty reader first.
+        match self.client.try_slots(true).unwrap_or_default().as_slice() {
+            slots @ [_, _] => self.client.open_on(slots[token.index()]),
+            _ => opened,
+        }
     }
 
     fn session(&self, token: Token) -> CK_SESSION_HANDLE {
