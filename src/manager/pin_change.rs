@@ -36,11 +36,12 @@ impl CardManager {
             self.verify_entry(applet, of, &old)?;
             self.confirm_before_pin(applet, of)?;
             let answer = applet.change_selected(&new.pin);
-            is_sent |= !answer.is_err_and(AppletError::is_before_sending);
-            answer.map_err(|error| {
-                self.note_failed_change(of, error);
-                CardError::from(error)
-            })?;
+            is_sent = !answer.is_err_and(AppletError::is_before_sending);
+            if is_sent && answer.is_err() {
+                // Which PIN the card has is not known, whatever it says.
+                self.lose_change(of);
+            }
+            answer?;
             self.confirm_change(applet, of, &new)
         });
         changed.map_err(|error| match error {
@@ -85,14 +86,6 @@ impl CardManager {
                 self.lose_change(of);
                 Err(CardError::from(error))
             }
-        }
-    }
-
-    /// Which PIN the card has after a CHANGE that failed is not known, whatever it says, unless nothing
-    /// was sent.
-    fn note_failed_change(&self, of: &CardCredential, error: AppletError) {
-        if !error.is_before_sending() {
-            self.lose_change(of);
         }
     }
 

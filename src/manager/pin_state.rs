@@ -61,7 +61,7 @@ pub struct PinState<P> {
     count: Option<TriesLeft>,
     /// Whether the card has told its count since it was put in.
     tells: bool,
-    /// Whether the card has said that the PIN is blocked, and no count since.
+    /// Whether the card has refused a PIN as blocked, and told no count since.
     blocked: bool,
     /// Whether a wrong entry was made since the last right one, sent or not.
     wrong_entry: bool,
@@ -233,7 +233,7 @@ impl<P: PartialEq + Clone> PinState<P> {
         self.count = match answer {
             CountAnswer::Told(count) => {
                 self.tells = true;
-                self.blocked = count == TriesLeft::BLOCKED;
+                self.blocked = false;
                 let count = self.credible(count);
                 memory.observe(count, self.full);
                 Some(count)
@@ -255,8 +255,9 @@ impl<P: PartialEq + Clone> PinState<P> {
             CountAnswer::Told(TriesLeft::BLOCKED) => Decision::Refuse(Refusal::Blocked),
             CountAnswer::Verified => Decision::ForgetAndAsk,
             CountAnswer::NotTold if self.tells => Decision::Refuse(Refusal::NoCount),
-            _ if memory.is_refused(entry) && self.blocked => Decision::Refuse(Refusal::Blocked),
-            _ if memory.is_refused(entry) => Decision::Refuse(Refusal::Repeated),
+            _ if memory.is_refused(entry) => {
+                Decision::Refuse(if self.blocked { Refusal::Blocked } else { Refusal::Repeated })
+            }
             CountAnswer::Told(count) if count.count() <= reserve.min(self.most_reserved()) => {
                 Decision::Refuse(Refusal::Reserved(count))
             }

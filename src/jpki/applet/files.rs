@@ -151,11 +151,7 @@ impl Applet<'_, '_> {
         while bytes.len() < length {
             let rest = length - bytes.len();
             let wanted = self.length_of_next(rest);
-            let mut piece =
-                self.read_on(bytes.len(), wanted).and_then(read_data).map_err(none_past_the_end)?;
-            if piece.is_empty() {
-                piece = self.read_on(bytes.len(), wanted).and_then(read_data).map_err(none_past_the_end)?;
-            }
+            let piece = self.read_piece(bytes.len(), wanted).map_err(none_past_the_end)?;
             if piece.is_empty() {
                 return Err(AppletError::NoCertificate);
             }
@@ -192,6 +188,12 @@ impl Applet<'_, '_> {
             Ok(_) | Err(_) => {}
         }
         answer
+    }
+
+    /// What the selected file has from `offset` on. An empty answer is asked for once more.
+    fn read_piece(&mut self, offset: usize, length: u16) -> Result<Zeroizing<Vec<u8>>, AppletError> {
+        let piece = self.read_on(offset, length).and_then(read_data)?;
+        if piece.is_empty() { self.read_on(offset, length).and_then(read_data) } else { Ok(piece) }
     }
 
     /// READ BINARY of the selected file, from `offset` on.
