@@ -37,16 +37,21 @@ lists_tokens() {
     equal 2 "$(grep -c 'Requires login' list)"
 }
 
-# lists URI PIN LABELS [OPTION...]: these objects, without a warning or a VERIFY unless a login is asked for. Newer
-# p11tools also show what they do not know, and call it so: the token's profiles, which have no label.
+# shows LABELS: these objects were listed. Newer p11tools also show what they do not know, and call it so: the token's
+# profiles, which have no label.
+shows() {
+    cat list errors
+    equal "$1" "$(sed -n 's/^.*Label: \(.\)/\1/p' list | sort | paste -s -d ,)"
+    equal "$(grep -c 'Label: $' list)" "$(grep -c 'Type: Unknown' list)"
+}
+
+# lists URI PIN LABELS [OPTION...]: these objects, without a warning or a VERIFY unless a login is asked for.
 lists() {
     local uri=$1 pin=$2 labels=$3 mark
     shift 3
     mark=$(card mark)
     p11 "$pin" --list-all "$@" "$uri" >list 2>errors
-    cat list errors
-    equal "$labels" "$(sed -n 's/^.*Label: \(.\)/\1/p' list | sort | paste -s -d ,)"
-    equal "$(grep -c 'Label: $' list)" "$(grep -c 'Type: Unknown' list)"
+    shows "$labels"
     [[ $* == *--login* ]] || equal 0 "$(($(card count verifies auth since "$mark") + $(card count verifies sign since \
         "$mark")))"
 }
@@ -70,9 +75,7 @@ exports_public_key() {
 # Without a login the signature token has its profiles at most. An older p11tool fails where it knows no object.
 shows_no_object() {
     p11 '' --list-all "$SIGN" >list 2>errors || grep -q 'No matching objects found' errors
-    cat list errors
-    equal '' "$(sed -n 's/^.*Label: \(.\)/\1/p' list)"
-    equal "$(grep -c 'Label: $' list)" "$(grep -c 'Type: Unknown' list)"
+    shows ''
 }
 
 # test_signs URI PIN [OPTION...]: p11tool signs and verifies.

@@ -3,7 +3,7 @@
 //! `JPKI_THREAD_ROUNDS` sets how often each thread does what it does.
 
 use std::env;
-use std::sync::{Arc, Barrier};
+use std::sync::Barrier;
 use std::thread;
 
 use crate::support::by_handle::ByHandle;
@@ -11,7 +11,7 @@ use crate::support::calls::rv;
 use crate::support::fixture::{AUTH_PIN, Fixture, READER, SIGN_PIN};
 use cryptoki_sys as ck;
 use jpki_pkcs11::handle::SessionHandle;
-use pcsc_stand_in::service::{Disposition, Fault, Function, When};
+use pcsc_stand_in::service::{Disposition, Function, When};
 use virtual_card::Credential;
 
 const THREADS: usize = 16;
@@ -103,13 +103,7 @@ fn interrupted(
     call: impl FnOnce() -> ck::CK_RV + Send,
     interruption: impl FnOnce(),
 ) -> ck::CK_RV {
-    let gate = Arc::new(Barrier::new(2));
-    let inside = gate.clone();
-    let stop = Fault::before(move |_| {
-        inside.wait();
-        inside.wait();
-    });
-    fixture.service().inject(Function::Transmit, When::nth(command), stop);
+    let gate = fixture.stop_before(Function::Transmit, When::nth(command));
     thread::scope(|scope| {
         let calling = scope.spawn(call);
         gate.wait();

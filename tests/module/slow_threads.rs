@@ -3,7 +3,7 @@
 //! chooses.
 
 use std::fs;
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::mpsc;
 use std::thread;
 
 use crate::support::by_handle::ByHandle;
@@ -13,7 +13,7 @@ use crate::support::logged::listened;
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
 use jpki_pkcs11::handle::SessionHandle;
-use pcsc_stand_in::service::{Fault, Function, When};
+use pcsc_stand_in::service::{Function, When};
 use virtual_card::{Credential, Identity, Profile, VirtualCard};
 
 const AUTH: Credential = Credential::Authentication;
@@ -157,28 +157,16 @@ fn rule_2_a_thread_that_notices_a_removal_slowly_frees_no_refused_pin_and_ends_n
     }
 }
 
-/// Stops the thread that makes such a call of a function, until it is let go.
-fn stop_before(fixture: &Fixture, function: Function, when: When) -> Arc<Barrier> {
-    let gate = Arc::new(Barrier::new(2));
-    let inside = gate.clone();
-    let stop = Fault::before(move |_| {
-        inside.wait();
-        inside.wait();
-    });
-    fixture.service().inject(function, when, stop);
-    gate
-}
-
 #[test]
 fn a_slow_look_takes_no_card_from_the_thread_that_has_recognised_it_meanwhile() {
     let fixture = Fixture::new();
     let (module, slot) = (fixture.module(), fixture.auth_slot());
     thread::scope(|scope| {
-        let command = stop_before(&fixture, Function::Transmit, When::NEXT);
+        let command = fixture.stop_before(Function::Transmit, When::NEXT);
         let fast = scope.spawn(|| rv(module.token_info(slot)));
         command.wait();
         // The first one is for the list of readers.
-        let look = stop_before(&fixture, Function::GetStatusChange, When::nth(2));
+        let look = fixture.stop_before(Function::GetStatusChange, When::nth(2));
         let slow = scope.spawn(|| module.count_slots(true));
         look.wait();
         command.wait();

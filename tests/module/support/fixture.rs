@@ -6,7 +6,7 @@
 mod builder;
 
 use std::ffi::CStr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
@@ -18,7 +18,7 @@ use jpki_pkcs11::token::attribute::{AttributeAnswer, AttributeQuery};
 use jpki_pkcs11::token::mechanism::{MechanismRequest, Parameter};
 use jpki_pkcs11::token::output::{BufferSize, Output};
 use jpki_pkcs11::token::template::TemplateEntry;
-use pcsc_stand_in::service::{Foreign, Service};
+use pcsc_stand_in::service::{Fault, Foreign, Function, Service, When};
 use virtual_card::{Credential, Identity, Profile, VirtualCard};
 
 pub use self::builder::Builder;
@@ -309,6 +309,19 @@ impl Fixture {
         self.cards.lock().unwrap().push(card.clone());
         self.service.insert(READER, Arc::new(card.clone()));
         card
+    }
+
+    /// Stops the thread that makes such a call of a function: it has come when the first wait of the
+    /// barrier is over, and goes on at the second.
+    pub fn stop_before(&self, function: Function, when: When) -> Arc<Barrier> {
+        let gate = Arc::new(Barrier::new(2));
+        let inside = gate.clone();
+        let stop = Fault::before(move |_| {
+            inside.wait();
+            inside.wait();
+        });
+        self.service.inject(function, when, stop);
+        gate
     }
 
     /// Tries left, by the card's own books.
