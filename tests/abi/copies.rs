@@ -84,6 +84,8 @@ fn copies_at_one_card_borrow_no_login_and_lose_no_try() {
         };
         let sessions = [logged_in(first), logged_in(second)];
         let outside = third.open();
+        // A session has one search at a time, and the threads below search in theirs.
+        let key = first.private_key(sessions[0][0]);
         let sign = |client: Client, session, credential, times| {
             for _ in 0..times {
                 let signature = client.sign_sha256(session, b"data").unwrap();
@@ -97,7 +99,6 @@ fn copies_at_one_card_borrow_no_login_and_lose_no_try() {
             }
             for _ in 0..200 {
                 assert_eq!(third.try_find(outside, ck::CKO_PRIVATE_KEY), Ok(ck::CK_INVALID_HANDLE));
-                let key = first.private_key(sessions[0][0]);
                 let foreign = third.sign_init(outside, ck::CKM_RSA_PKCS, key);
                 assert!([ck::CKR_KEY_HANDLE_INVALID, ck::CKR_USER_NOT_LOGGED_IN].contains(&foreign.0));
             }
