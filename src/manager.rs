@@ -23,6 +23,7 @@ pub mod pin_state;
 pub mod survey;
 
 mod context_login;
+mod identification;
 mod pin_change;
 mod pins;
 mod presence;
@@ -49,7 +50,6 @@ use crate::jpki::applet::{Applet, AppletError, NeutralApplication};
 use crate::jpki::capability::CardCapabilities;
 use crate::jpki::credential::Credential;
 use crate::jpki::identity::Identity;
-use crate::jpki::recognition::is_same_card;
 use crate::os::SecretMemory;
 use crate::transport::{Connection, Disposition, ReaderName, Service, TransportError};
 
@@ -334,54 +334,6 @@ impl CardManager {
             card.learn_all(&line.capabilities);
         }
         result
-    }
-
-    /// Makes sure that `card` still answers, after a reset or a failure: a reconnect takes whatever
-    /// card is there now.
-    fn confirm_identity(&self, applet: &mut Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
-        self.confirm_insertion(applet, card)?;
-        let identity = card.identity();
-        if is_same_card(applet, identity)? {
-            return Ok(());
-        }
-        if *identity == Identity::None {
-            return Err(CardError::Removed);
-        }
-        // A reset that the service has not told yet looks the same. It tells at the next command, or the
-        // application has to be selected again.
-        match applet.select() {
-            Err(AppletError::Refused { .. }) => return Err(CardError::Removed),
-            result => result?,
-        }
-        if is_same_card(applet, identity)? { Ok(()) } else { Err(CardError::Removed) }
-    }
-
-    /// Makes sure that the service has seen no other card since `card` was recognised. No exchange
-    /// with the card.
-    fn confirm_insertion(&self, applet: &Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
-        let state = applet.reader_state()?.filter(|state| state.card_present);
-        let same = state.is_some_and(|state| state.changes == card.changes());
-        if same { Ok(()) } else { Err(CardError::Removed) }
-    }
-
-    /// Whether the identity of this card is read at the beginning of each transaction and before
-    /// each PIN: where the service counts no changes, nothing else tells that another card came. A
-    /// card without an identity is another one after any reset, as everywhere.
-    fn always_rechecks(&self, card: &Card) -> bool {
-        !self.service.counts_changes() && *card.identity() != Identity::None
-    }
-
-    /// Immediately before a PIN, whose file is selected: it goes to the card that it was entered for,
-    /// and to none while the module ends.
-    fn confirm_before_pin(&self, applet: &mut Applet<'_, '_>, of: &CardCredential) -> Result<(), CardError> {
-        if applet.is_disturbed() || self.always_rechecks(&of.card) {
-            self.confirm_identity(applet, &of.card)?;
-            // For that another file was selected.
-            applet.select_pin(of.credential)?;
-        } else {
-            self.confirm_insertion(applet, &of.card)?;
-        }
-        self.check_running()
     }
 
     fn check_running(&self) -> Result<(), CardError> {
