@@ -105,8 +105,8 @@ command_is_there() {
     "$1/bin/jpki-pkcs11" >status
     grep -qx 'All is well.' status
     equal 1 "$("$1/bin/jpki-pkcs11" ssh-key | grep -c '^ssh-rsa ')"
-    manual "$1/share/man/man1" | grep -q 'Change a PIN'
-    manual "$1/share/man/ja/man1" | grep -q '暗証番号を変更します'
+    grep -q 'Change a PIN' < <(manual "$1/share/man/man1")
+    grep -q '暗証番号を変更します' < <(manual "$1/share/man/ja/man1")
     bash -n "$1/share/bash-completion/completions/jpki-pkcs11"
     grep -q '^#compdef jpki-pkcs11' "$1/share/zsh/$2/_jpki-pkcs11"
     grep -q 'complete -c jpki-pkcs11' "$1/share/fish/vendor_completions.d/jpki-pkcs11.fish"

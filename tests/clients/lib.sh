@@ -355,7 +355,7 @@ pulled_out() {
     local mark number
     mark=$(card mark)
     "$@" >/dev/null 2>&1
-    number=$(card ledger since "$mark" | grep -E '^[^ ]+ [0-9A-F]{8} ' | grep -n 'signed with' | head -n 1)
+    number=$(card ledger since "$mark" | grep -E '^[^ ]+ [0-9A-F]{8} ' | grep -n 'signed with' || true)
     [[ $number ]] || die "it did not sign"
     card fault at "${number%%:*}" remove
     "$@"

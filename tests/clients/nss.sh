@@ -205,7 +205,7 @@ tries_left() {
 }
 
 card_is_seen() {
-    pkcs11-tool --module "$MODULE" --list-token-slots | grep -q JPKI
+    grep -q JPKI < <(pkcs11-tool --module "$MODULE" --list-token-slots)
 }
 
 insert_card() {

@@ -26,7 +26,7 @@ fresh_card() {
 }
 
 card_is_seen() {
-    pkcs11-tool --module "$MODULE" --list-token-slots | grep -q JPKI
+    grep -q JPKI < <(pkcs11-tool --module "$MODULE" --list-token-slots)
 }
 
 # exchanges COMMAND...: how many commands the card got.

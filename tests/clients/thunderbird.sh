@@ -31,7 +31,7 @@ mail_is_signed() {
     grep -q 'micalg=sha-256' mail
     openssl cms -verify -in mail -CAfile "$WORK/identity/signature-ca.pem" -signer signer.pem -out part
     openssl x509 -in signer.pem -outform DER | cmp - "$WORK/identity/signature.der"
-    sed '1,/^\r*$/d' part | openssl base64 -d | grep -q 'Signed with the card'
+    grep -q 'Signed with the card' < <(sed '1,/^\r*$/d' part | openssl base64 -d)
 }
 
 # A message says so, and nothing has arrived.

@@ -4,7 +4,7 @@
 # new_home NAME: with two old profiles of Firefox, a new one, one of Thunderbird and Chromium's. A module of another
 # project and OpenSC's stand in each but the new one, which Firefox has not started with yet. HOUSE is set to it.
 new_home() {
-    local profile
+    local profile opensc
     HOUSE=$PWD/$1
     mkdir -p "$HOUSE/.mozilla/firefox" "$HOUSE/.config/mozilla/firefox" "$HOUSE/.thunderbird" "$HOUSE/$NEW_FIREFOX"
     cat >"$HOUSE/.mozilla/firefox/profiles.ini" <<END
@@ -29,7 +29,9 @@ END
         certutil -N -d "sql:$HOUSE/$profile" --empty-password
         add "$profile" Other "$PWD/other.so"
     done
-    at_home pkcs11-register >/dev/null
+    # As the autostart entry of its package does: newer ones name the programs.
+    read -ra opensc < <(sed -n 's/^Exec=//p' /etc/xdg/autostart/pkcs11-register.desktop)
+    at_home "${opensc[@]}" >/dev/null
     autostart=$HOUSE/xdg/autostart/pkcs11-register.desktop
     mkdir -p "${autostart%/*}"
     printf '[Desktop Entry]\nType=Application\nExec=/bin/sh\n' >"$autostart"
