@@ -35,7 +35,6 @@ class Person:
         self._pdf = pdf
         # Whether the person still means to choose a certificate.
         self._sign = sign
-        self._entered = False
         self._answers = {
             "Digital Signatures": self._answer_signatures,
             "Select X.509 Certificate": self._answer_certificates,
@@ -82,7 +81,6 @@ class Person:
 
     def _answer_password(self, dialog):
         print("password: " + " ".join(dialog.labels()[0].split()))
-        self._entered = True
         password = self._passwords.pop(0) if self._passwords else "-"
         if password != "-":
             next(dialog.parts("PASSWORD_TEXT")).write(password)
@@ -96,7 +94,7 @@ class Person:
     def _answer_certificates(self, dialog):
         # The list is made while the dialog is open. The password dialog comes on top of it; after that, the list is made.
         end = time.monotonic() + 2
-        while not (rows := list(rows_of(dialog))) and not self._entered and time.monotonic() < end:
+        while not (rows := list(rows_of(dialog))) and time.monotonic() < end:
             top = self._office.top()
             if top and top.name != dialog.name:
                 return
