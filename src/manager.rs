@@ -317,6 +317,9 @@ impl CardManager {
             })
             .inspect(|()| line.must_recheck = false)
             .and_then(|()| work(&mut applet));
+        if let Some(card) = card {
+            self.settle_after_refusal(&mut applet, card);
+        }
         let forgotten = !applet.may_be_verified() || applet.forget();
         line.must_recheck |= applet.is_disturbed();
         let disposition = if forgotten { Disposition::LeaveCard } else { Disposition::UnpowerCard };

@@ -3,6 +3,8 @@
 //! A card is known by its application alone: answers to reset differ from chip to chip, and lists
 //! of them broke other software on newer cards (OpenSC, myna).
 
+use zeroize::Zeroizing;
+
 use super::applet::{Applet, AppletError, CommandKind};
 use super::certificate::Certificate;
 use super::credential::{CERTIFICATES_PRESENT, Credential};
@@ -11,6 +13,9 @@ use crate::iso7816::status::Status;
 
 /// The label of a juki card's token information; a My Number card says `JPKIAPICCTOKEN2`.
 const JUKI_LABEL: &[u8] = b"JPKIAPICCTOKEN";
+
+/// How much of a certificate is read to see whether it can be read.
+const SHOWN_BYTES: u16 = 4;
 
 /// The certificate of user authentication as the card gives it before any PIN.
 #[derive(Debug)]
@@ -34,6 +39,15 @@ pub struct RecognisedCard {
     pub serial_number: [u8; 8],
     /// Its certificate of user authentication.
     pub authentication: AuthenticationCertificate,
+}
+
+impl RecognisedCard {
+    /// Whether it is known by a certificate, which it may show only because another program left its
+    /// PIN verified: some cards tell that nowhere else.
+    #[must_use]
+    pub fn certificate_is_shown(&self) -> bool {
+        matches!(self.identity, Identity::Certificate(_))
+    }
 }
 
 /// What a card with the JPKI application is.
@@ -99,9 +113,7 @@ pub fn recognise(applet: &mut Applet<'_, '_>) -> Result<CardKind, AppletError> {
         Ok(info) if info.is_empty() && matches!(authentication, AuthenticationCertificate::Unusable) => {
             return Err(AppletError::Malformed(CommandKind::Read));
         }
-        Ok(info) => info,
-        Err(error @ AppletError::Transport { .. }) => return Err(error),
-        Err(_) => Vec::new().into(),
+        info => or_nothing(info)?,
     };
     if is_juki_card(&token_info) {
         return Ok(CardKind::Juki);
@@ -109,6 +121,22 @@ pub fn recognise(applet: &mut Applet<'_, '_>) -> Result<CardKind, AppletError> {
     let identity = Identity::of_token_info(&token_info);
     let serial_number = Identity::serial_number(&token_info);
     Ok(CardKind::Jpki(RecognisedCard { identity, serial_number, authentication }))
+}
+
+/// The identity and the number that a card has which showed its authentication certificate when it was
+/// recognised and hides it now; `None` where it still shows it.
+///
+/// # Errors
+/// When no answer came.
+pub fn identity_without_certificate(
+    applet: &mut Applet<'_, '_>,
+) -> Result<Option<(Identity, [u8; 8])>, AppletError> {
+    let file = Credential::UserAuthentication.facts().certificate;
+    if !or_nothing(applet.read_start(file, SHOWN_BYTES))?.is_empty() {
+        return Ok(None);
+    }
+    let token_info = or_nothing(applet.token_info())?;
+    Ok(Some((Identity::of_token_info(&token_info), Identity::serial_number(&token_info))))
 }
 
 /// Whether a card of this identity answers, as far as that can be asked.
@@ -154,6 +182,14 @@ pub fn has_signature_certificate(
         Err(error @ AppletError::Transport { .. }) => Err(error),
         Err(error @ AppletError::Malformed(CommandKind::Read)) => Err(error),
         Err(_) => Ok(true),
+    }
+}
+
+/// What was read, or nothing where the card refuses it.
+fn or_nothing(read: Result<Zeroizing<Vec<u8>>, AppletError>) -> Result<Zeroizing<Vec<u8>>, AppletError> {
+    match read {
+        Err(error @ AppletError::Transport { .. }) => Err(error),
+        read => Ok(read.unwrap_or_default()),
     }
 }
 

@@ -20,7 +20,10 @@ use crate::jpki::remembered_pin::RememberedPin;
 
 /// A JPKI card in a reader, from its recognition to its removal.
 pub struct Card {
-    identity: Identity,
+    known_as: Mutex<KnownAs>,
+    /// It will always be known as it is now. One that another program left verified may show a
+    /// certificate that it hides later.
+    is_settled: AtomicBool,
     serial_number: [u8; 8],
     /// The service's count of insertions and removals when it was recognised.
     changes: u32,
@@ -33,6 +36,11 @@ pub struct Card {
     certificates: Mutex<PerCredential<Certificates>>,
     capabilities: Mutex<CardCapabilities>,
     pins: Mutex<PerCredential<PinRecord>>,
+}
+
+/// By what a card is known again, and what is remembered of it.
+struct KnownAs {
+    identity: Arc<Identity>,
     memory: CardPinMemory,
 }
 
@@ -73,13 +81,15 @@ pub(super) struct Entry {
 impl Card {
     /// A card that was recognised when the service had counted so many changes.
     pub(super) fn new(recognised: RecognisedCard, changes: u32, memory: CardPinMemory) -> Self {
+        let is_shown = recognised.certificate_is_shown();
         let RecognisedCard { identity, serial_number, authentication } = recognised;
         let private = |credential: Credential| match credential {
             Credential::UserAuthentication => matches!(authentication, AuthenticationCertificate::Private),
             Credential::DigitalSignature => credential.facts().certificate_is_private,
         };
         let card = Self {
-            identity,
+            known_as: Mutex::new(KnownAs { identity: Arc::new(identity), memory }),
+            is_settled: AtomicBool::new(!is_shown),
             serial_number,
             changes,
             removed: AtomicBool::new(false),
@@ -89,7 +99,6 @@ impl Card {
             certificates: Mutex::default(),
             capabilities: Mutex::default(),
             pins: Mutex::new(PerCredential::new(PinRecord::new)),
-            memory,
         };
         let missing = matches!(authentication, AuthenticationCertificate::Missing);
         // The cell is new: it takes the value.
@@ -104,8 +113,26 @@ impl Card {
     }
 
     /// What tells it from other cards.
-    pub(super) fn identity(&self) -> &Identity {
-        &self.identity
+    pub(super) fn identity(&self) -> Arc<Identity> {
+        self.known_as.lock().identity.clone()
+    }
+
+    /// Whether it will always be known as it is now.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_settled.load(Ordering::Acquire)
+    }
+
+    /// What is remembered of its PINs.
+    pub(super) fn memory(&self) -> CardPinMemory {
+        self.known_as.lock().memory.clone()
+    }
+
+    /// It is known as it will always be, which may be something else than so far.
+    pub(super) fn settle(&self, known_as: Option<(Identity, CardPinMemory)>) {
+        if let Some((identity, memory)) = known_as {
+            *self.known_as.lock() = KnownAs { identity: Arc::new(identity), memory };
+        }
+        self.is_settled.store(true, Ordering::Release);
     }
 
     /// A number that differs from card to card, and that leads to no person.
@@ -164,7 +191,8 @@ impl Card {
         work: impl FnOnce(&mut PinRecord, &mut PinMemory<RememberedPin>) -> T,
     ) -> T {
         let mut pins = self.pins.lock();
-        let mut memory = self.memory.lock();
+        let memory = self.memory();
+        let mut memory = memory.lock();
         let result = work(pins.of_mut(credential), memory.of_mut(credential));
         if pins.of(credential).state.tells() {
             pins.of_mut(credential.other()).state.note_that_card_tells();

@@ -1,11 +1,13 @@
 //! Whether it is the card that a PIN was entered for.
 
+use log::debug;
+
 use super::CardManager;
 use super::card::{Card, CardCredential};
 use super::error::CardError;
 use crate::jpki::applet::{Applet, AppletError};
 use crate::jpki::identity::Identity;
-use crate::jpki::recognition::is_same_card;
+use crate::jpki::recognition::{identity_without_certificate, is_same_card};
 
 impl CardManager {
     /// Makes sure that `card` still answers, after a reset or a failure: a reconnect takes whatever
@@ -13,7 +15,7 @@ impl CardManager {
     pub(super) fn confirm_identity(&self, applet: &mut Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
         self.confirm_insertion(applet, card)?;
         let identity = card.identity();
-        if is_same_card(applet, identity)? {
+        if is_same_card(applet, &identity)? {
             return Ok(());
         }
         if *identity == Identity::None {
@@ -25,7 +27,7 @@ impl CardManager {
             Err(AppletError::Refused { .. }) => return Err(CardError::Removed),
             result => result?,
         }
-        if is_same_card(applet, identity)? { Ok(()) } else { Err(CardError::Removed) }
+        if is_same_card(applet, &identity)? { Ok(()) } else { Err(CardError::Removed) }
     }
 
     /// Makes sure that the service has seen no other card since `card` was recognised. No exchange
@@ -41,6 +43,51 @@ impl CardManager {
     /// card without an identity is another one after any reset, as everywhere.
     pub(super) fn always_rechecks(&self, card: &Card) -> bool {
         !self.service.counts_changes() && *card.identity() != Identity::None
+    }
+
+    /// Before an entry is sent: where a card was seen that hides its certificate, one that shows it may
+    /// be the same, and have refused this entry.
+    pub(super) fn settle_before_entry(
+        &self,
+        applet: &mut Applet<'_, '_>,
+        card: &Card,
+    ) -> Result<(), CardError> {
+        if card.is_settled() || !self.memory.knows_hidden_cards() {
+            return Ok(());
+        }
+        self.settle(applet, card)
+    }
+
+    /// After a PIN that the card refused, or may have: it is to be known again when it comes back. Until
+    /// this was possible it may be any card that hides its certificate.
+    pub(super) fn settle_after_refusal(&self, applet: &mut Applet<'_, '_>, card: &Card) {
+        if card.is_settled() || !self.memory.is_unsettled(&card.memory()) || applet.is_disturbed() {
+            return;
+        }
+        if let Err(error) = self.settle(applet, card) {
+            debug!("{}: what the card always shows cannot be asked now: {error}", self.reader);
+        }
+    }
+
+    /// Makes the card forget what another program left verified, and knows it from then on by what it
+    /// shows without a PIN.
+    pub(super) fn settle(&self, applet: &mut Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
+        if !applet.forget() && !applet.has_lost_power() {
+            // Only without power does it forget.
+            applet.note_verified();
+            return Err(CardError::LeftVerified);
+        }
+        applet.select()?;
+        if card.is_settled() {
+            return Ok(());
+        }
+        let hidden = identity_without_certificate(applet)?;
+        self.confirm_insertion(applet, card)?;
+        self.memory.note_settled(&card.memory());
+        card.settle(hidden.map(|(identity, serial_number)| {
+            (identity, self.memory.unite(card.serial_number(), serial_number))
+        }));
+        Ok(())
     }
 
     /// Immediately before a PIN, whose file is selected: it goes to the card that it was entered for,

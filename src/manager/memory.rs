@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::pin_state::PinMemory;
 use crate::jpki::capability::{Capability, CardCapabilities, Evidence};
-use crate::jpki::credential::PerCredential;
+use crate::jpki::credential::{Credential, PerCredential};
 use crate::jpki::remembered_pin::RememberedPin;
 use crate::os::SecretMemory;
 use crate::transport::ReaderName;
@@ -19,8 +19,18 @@ pub(super) type CardPinMemory = Arc<Mutex<PerCredential<PinMemory<RememberedPin>
 /// reader it is; cards without an identity share one entry.
 pub struct ProcessMemory {
     secrets: Arc<dyn SecretMemory>,
-    cards: Mutex<HashMap<[u8; 8], CardPinMemory>>,
+    cards: Mutex<Cards>,
     readers: Mutex<HashMap<ReaderName, CardCapabilities>>,
+}
+
+/// What is remembered of cards.
+#[derive(Default)]
+struct Cards {
+    by_number: HashMap<[u8; 8], CardPinMemory>,
+    /// Of cards that refused a PIN, and that may show themselves as others when they come back.
+    unsettled: Vec<CardPinMemory>,
+    /// Whether a card was seen that hides its certificate.
+    knows_hidden: bool,
 }
 
 impl ProcessMemory {
@@ -35,9 +45,48 @@ impl ProcessMemory {
         &*self.secrets
     }
 
-    /// What is remembered of a card's PINs.
-    pub(super) fn card(&self, serial_number: [u8; 8]) -> CardPinMemory {
-        self.cards.lock().entry(serial_number).or_default().clone()
+    /// What is remembered of a card's PINs. One that hides its certificate may be any of those that
+    /// showed it last.
+    pub(super) fn card(&self, serial_number: [u8; 8], certificate_is_shown: bool) -> CardPinMemory {
+        let mut cards = self.cards.lock();
+        let memory = cards.by_number.entry(serial_number).or_default().clone();
+        if !certificate_is_shown {
+            cards.knows_hidden = true;
+            cards.unsettled.drain(..).for_each(|other| unite(&memory, &other));
+        }
+        memory
+    }
+
+    /// Whether a card was seen that hides its certificate.
+    pub(super) fn knows_hidden_cards(&self) -> bool {
+        self.cards.lock().knows_hidden
+    }
+
+    /// A card has refused a PIN that may show itself as another one later.
+    pub(super) fn note_unsettled(&self, memory: CardPinMemory) {
+        if !self.is_unsettled(&memory) {
+            self.cards.lock().unsettled.push(memory);
+        }
+    }
+
+    /// Whether that was noted of the card with this memory.
+    pub(super) fn is_unsettled(&self, memory: &CardPinMemory) -> bool {
+        self.cards.lock().unsettled.iter().any(|other| Arc::ptr_eq(other, memory))
+    }
+
+    /// How the card will show itself is known.
+    pub(super) fn note_settled(&self, memory: &CardPinMemory) {
+        self.cards.lock().unsettled.retain(|other| !Arc::ptr_eq(other, memory));
+    }
+
+    /// What is remembered of a card that was known by one number, and will be by another one.
+    pub(super) fn unite(&self, former: [u8; 8], lasting: [u8; 8]) -> CardPinMemory {
+        let mut cards = self.cards.lock();
+        let memory = cards.by_number.entry(lasting).or_default().clone();
+        if let Some(former) = cards.by_number.insert(former, memory.clone()) {
+            unite(&memory, &former);
+        }
+        memory
     }
 
     /// What is known of a reader, for a card that was just put in.
@@ -60,5 +109,17 @@ impl ProcessMemory {
                 known.learn(capability, evidence);
             }
         }
+    }
+}
+
+/// Adds what is remembered of the same card under another number.
+fn unite(memory: &CardPinMemory, other: &CardPinMemory) {
+    if Arc::ptr_eq(memory, other) {
+        return;
+    }
+    let other = other.lock();
+    let mut memory = memory.lock();
+    for credential in Credential::ALL {
+        memory.of_mut(credential).unite(other.of(credential));
     }
 }

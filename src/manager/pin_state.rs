@@ -167,6 +167,21 @@ impl<P: PartialEq + Clone> PinMemory<P> {
         }
     }
 
+    /// Takes over what was learned of the same card under another name.
+    pub fn unite(&mut self, other: &Self) {
+        for Refused { entry, tries } in &other.refused {
+            let known = self.refused.iter().find(|refused| refused.entry == *entry);
+            let tries = known.map_or(*tries, |known| known.tries.max(*tries));
+            self.hold_back(entry.clone(), tries);
+        }
+        for Lost { entry, sent } in &other.lost {
+            match self.lost.iter_mut().find(|known| known.entry == *entry) {
+                Some(known) => known.sent = known.sent.saturating_add(*sent),
+                None => self.lost.push(Lost { entry: entry.clone(), sent: *sent }),
+            }
+        }
+    }
+
     /// A PIN of ours was right.
     fn forget_all(&mut self) {
         *self = Self::default();

@@ -144,6 +144,7 @@ impl CardManager {
         of: &CardCredential,
         entry: &Entry,
     ) -> Result<(), CardError> {
+        self.settle_before_entry(applet, &of.card)?;
         let (pin, reserve) = (&entry.remembered, self.settings.reserve_tries);
         self.permit(applet, of, |state, memory, answer| state.decide_entry(memory, pin, answer, reserve))?;
         match self.send(applet, of, &entry.pin, &entry.remembered)? {
@@ -248,12 +249,7 @@ impl CardManager {
         };
         let mut decision = decide(applet.count_selected()?);
         if decision == Decision::ForgetAndAsk {
-            if !applet.forget() && !applet.has_lost_power() {
-                // Only without power does it forget what another program left.
-                applet.note_verified();
-                return Err(CardError::LeftVerified);
-            }
-            applet.select()?;
+            self.settle(applet, &of.card)?;
             applet.select_pin(of.credential)?;
             let again = applet.count_selected()?;
             let tells_nothing = again == CountAnswer::Verified;
@@ -323,6 +319,9 @@ impl CardManager {
                 record.malformed = None;
             }
         });
+        if !matches!(sent, Sent::NotSent | Sent::Answered(VerifyOutcome::Accepted)) && !of.card.is_settled() {
+            self.memory.note_unsettled(of.card.memory());
+        }
     }
 
     /// The form check. A malformed entry is remembered, so that a client that repeats it is

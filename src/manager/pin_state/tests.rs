@@ -114,3 +114,25 @@ fn an_entry_stays_refused_though_the_refusal_names_fewer_tries_than_the_count() 
         assert_eq!(state.decide_entry(&mut memory, &7, told(3), 0), Decision::Send);
     }
 }
+
+#[test]
+fn what_two_names_of_a_card_have_taught_holds_for_both() {
+    let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
+    let mut other = PinMemory::default();
+    for memory in [&mut memory, &mut other] {
+        state.decide_entry(memory, &7, CountAnswer::NotTold, 0);
+        state.learn(memory, &7, Sent::Lost);
+    }
+    for (entry, left) in [(8, 1), (9, 0)] {
+        state.decide_entry(&mut other, &entry, told(left + 1), 0);
+        state.learn(&mut other, &entry, rejected(left));
+    }
+    state.decide_entry(&mut memory, &9, told(2), 0);
+    state.learn(&mut memory, &9, rejected(0));
+    memory.unite(&other);
+    let (mut state, repeated) = (PinState::new(FULL), Decision::Refuse(Refusal::Repeated));
+    assert_eq!(state.decide_entry(&mut memory, &7, CountAnswer::NotTold, 0), repeated, "lost twice");
+    assert_eq!(state.decide_entry(&mut memory, &9, told(1), 0), repeated, "until the higher of both counts");
+    assert_eq!(state.decide_entry(&mut memory, &8, told(1), 0), repeated, "of the other");
+    assert_eq!(state.decide_entry(&mut memory, &8, told(3), 0), Decision::Send);
+}
