@@ -62,8 +62,10 @@ count_rust_tests() {
     say "Rust tests: ${sums% *} passed, ${sums#* } failed$( ((status == 0)) || printf ', cargo ended with %s' "$status")"
 }
 
-# The tests of exchanged cards run twice: the second time over a service with the ways of macOS.
+# The tests of exchanged cards run twice: the second time over a service with the ways of macOS. Most tests wait for a
+# process or a clock, and two for each processor take little longer than one.
 run_rust_tests() {
+    local -x RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
     local log=$TARGET/rust-tests.log status=0 options=(--locked --workspace --features "command process-tests")
     say "running the Rust tests"
     (cd "$ROOT" && cargo test "${options[@]}" --no-fail-fast) >"$log" 2>&1 || status=$?
@@ -239,7 +241,8 @@ command_rpm() {
 command_deny() {
     need_cargo
     install_packages cc:build-essential pkg-config:pkg-config
-    install_tool cargo-deny "$CARGO_DENY"
+    # Without its own TLS: it works offline here.
+    install_tool cargo-deny "$CARGO_DENY" --no-default-features
     (cd "$ROOT" && cargo fetch --quiet --locked && \
         "$TARGET/tools/bin/cargo-deny" --offline --locked check bans licenses sources)
 }

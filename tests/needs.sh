@@ -275,15 +275,16 @@ build_pcsc_stand_in() {
     (cd "$ROOT" && cargo build --quiet --locked --package pcsc-stand-in)
 }
 
-# install_tool NAME VERSION: a subcommand of cargo, in $TARGET/tools/bin. It is built without optimisation, which takes a
-# third of the time.
+# install_tool NAME VERSION [OPTION...]: a subcommand of cargo, in $TARGET/tools/bin. It is built without optimisation,
+# which takes a third of the time.
 install_tool() {
     local name=$1 version=$2
+    shift 2
     [[ ! -e $TARGET/tools/.$name-$version ]] || return 0
     say "building $name $version"
     env CARGO_TARGET_DIR="$TARGET/tools/build-$name" CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off \
         CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=false \
-        cargo install --quiet --locked --force --root "$TARGET/tools" "$name" --version "=$version"
+        cargo install --quiet --locked --force --root "$TARGET/tools" "$name" --version "=$version" "$@"
     touch "$TARGET/tools/.$name-$version"
     rm -rf "$TARGET/tools/build-$name"
 }
