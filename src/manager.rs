@@ -316,10 +316,13 @@ impl CardManager {
                 None => Ok(()),
             })
             .inspect(|()| line.must_recheck = false)
-            .and_then(|()| work(&mut applet));
-        if let Some(card) = card {
-            self.settle_after_refusal(&mut applet, card);
-        }
+            .and_then(|()| {
+                let result = work(&mut applet);
+                if let Some(card) = card.filter(|_| !matches!(result, Err(CardError::Removed))) {
+                    self.settle_after_refusal(&mut applet, card);
+                }
+                result
+            });
         let forgotten = !applet.may_be_verified() || applet.forget();
         line.must_recheck |= applet.is_disturbed();
         let disposition = if forgotten { Disposition::LeaveCard } else { Disposition::UnpowerCard };

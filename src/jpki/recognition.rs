@@ -42,11 +42,17 @@ pub struct RecognisedCard {
 }
 
 impl RecognisedCard {
-    /// Whether it is known by a certificate, which it may show only because another program left its
-    /// PIN verified: some cards tell that nowhere else.
+    /// Whether it shows its certificate, which it may do only because another program left its PIN
+    /// verified: some cards tell that nowhere else.
     #[must_use]
-    pub fn certificate_is_shown(&self) -> bool {
-        matches!(self.identity, Identity::Certificate(_))
+    pub fn shows_certificate(&self) -> bool {
+        matches!(self.authentication, AuthenticationCertificate::Read(_))
+    }
+
+    /// Whether it may show one later, while another program leaves its PIN verified.
+    #[must_use]
+    pub fn may_hide_certificate(&self) -> bool {
+        matches!(self.authentication, AuthenticationCertificate::Private | AuthenticationCertificate::Missing)
     }
 }
 
@@ -123,20 +129,22 @@ pub fn recognise(applet: &mut Applet<'_, '_>) -> Result<CardKind, AppletError> {
     Ok(CardKind::Jpki(RecognisedCard { identity, serial_number, authentication }))
 }
 
-/// The identity and the number that a card has which showed its authentication certificate when it was
-/// recognised and hides it now; `None` where it still shows it.
+/// The number of a card that showed its authentication certificate when it was recognised and hides it
+/// now; `None` where it still shows it. No PIN is verified.
 ///
 /// # Errors
-/// When no answer came.
-pub fn identity_without_certificate(
-    applet: &mut Applet<'_, '_>,
-) -> Result<Option<(Identity, [u8; 8])>, AppletError> {
+/// When no answer came, or one that tells nothing.
+pub fn number_without_certificate(applet: &mut Applet<'_, '_>) -> Result<Option<[u8; 8]>, AppletError> {
     let file = Credential::UserAuthentication.facts().certificate;
-    if !or_nothing(applet.read_start(file, SHOWN_BYTES))?.is_empty() {
-        return Ok(None);
+    match applet.read_start(file, SHOWN_BYTES) {
+        Ok(start) if start.is_empty() => Err(AppletError::Malformed(CommandKind::Read)),
+        Ok(_) => Ok(None),
+        Err(AppletError::Refused { .. }) => {
+            let token_info = or_nothing(applet.token_info())?;
+            Ok(Some(Identity::serial_number(&token_info)))
+        }
+        Err(error) => Err(error),
     }
-    let token_info = or_nothing(applet.token_info())?;
-    Ok(Some((Identity::of_token_info(&token_info), Identity::serial_number(&token_info))))
 }
 
 /// Whether a card of this identity answers, as far as that can be asked.

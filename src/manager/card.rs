@@ -20,11 +20,11 @@ use crate::jpki::remembered_pin::RememberedPin;
 
 /// A JPKI card in a reader, from its recognition to its removal.
 pub struct Card {
-    known_as: Mutex<KnownAs>,
-    /// It will always be known as it is now. One that another program left verified may show a
+    identity: Identity,
+    serial_number: [u8; 8],
+    /// What it shows without a PIN is known. One that another program left verified may show a
     /// certificate that it hides later.
     is_settled: AtomicBool,
-    serial_number: [u8; 8],
     /// The service's count of insertions and removals when it was recognised.
     changes: u32,
     /// It was seen to be gone.
@@ -36,12 +36,7 @@ pub struct Card {
     certificates: Mutex<PerCredential<Certificates>>,
     capabilities: Mutex<CardCapabilities>,
     pins: Mutex<PerCredential<PinRecord>>,
-}
-
-/// By what a card is known again, and what is remembered of it.
-struct KnownAs {
-    identity: Arc<Identity>,
-    memory: CardPinMemory,
+    memory: Mutex<CardPinMemory>,
 }
 
 /// One credential of one card.
@@ -81,16 +76,16 @@ pub(super) struct Entry {
 impl Card {
     /// A card that was recognised when the service had counted so many changes.
     pub(super) fn new(recognised: RecognisedCard, changes: u32, memory: CardPinMemory) -> Self {
-        let is_shown = recognised.certificate_is_shown();
+        let is_shown = recognised.shows_certificate();
         let RecognisedCard { identity, serial_number, authentication } = recognised;
         let private = |credential: Credential| match credential {
             Credential::UserAuthentication => matches!(authentication, AuthenticationCertificate::Private),
             Credential::DigitalSignature => credential.facts().certificate_is_private,
         };
         let card = Self {
-            known_as: Mutex::new(KnownAs { identity: Arc::new(identity), memory }),
-            is_settled: AtomicBool::new(!is_shown),
+            identity,
             serial_number,
+            is_settled: AtomicBool::new(!is_shown),
             changes,
             removed: AtomicBool::new(false),
             seen_at: Mutex::new(Instant::now()),
@@ -99,6 +94,7 @@ impl Card {
             certificates: Mutex::default(),
             capabilities: Mutex::default(),
             pins: Mutex::new(PerCredential::new(PinRecord::new)),
+            memory: Mutex::new(memory),
         };
         let missing = matches!(authentication, AuthenticationCertificate::Missing);
         // The cell is new: it takes the value.
@@ -113,26 +109,26 @@ impl Card {
     }
 
     /// What tells it from other cards.
-    pub(super) fn identity(&self) -> Arc<Identity> {
-        self.known_as.lock().identity.clone()
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
-    /// Whether it will always be known as it is now.
+    /// Whether it is known what the card shows without a PIN.
     pub(super) fn is_settled(&self) -> bool {
         self.is_settled.load(Ordering::Acquire)
     }
 
-    /// What is remembered of its PINs.
-    pub(super) fn memory(&self) -> CardPinMemory {
-        self.known_as.lock().memory.clone()
-    }
-
-    /// It is known as it will always be, which may be something else than so far.
-    pub(super) fn settle(&self, known_as: Option<(Identity, CardPinMemory)>) {
-        if let Some((identity, memory)) = known_as {
-            *self.known_as.lock() = KnownAs { identity: Arc::new(identity), memory };
+    /// What it shows without a PIN is known, and what is remembered of its PINs for that.
+    pub(super) fn settle(&self, memory: Option<CardPinMemory>) {
+        if let Some(memory) = memory {
+            *self.memory.lock() = memory;
         }
         self.is_settled.store(true, Ordering::Release);
+    }
+
+    /// What is remembered of its PINs.
+    pub(super) fn memory(&self) -> CardPinMemory {
+        self.memory.lock().clone()
     }
 
     /// A number that differs from card to card, and that leads to no person.

@@ -7,7 +7,7 @@ use super::card::{Card, CardCredential};
 use super::error::CardError;
 use crate::jpki::applet::{Applet, AppletError};
 use crate::jpki::identity::Identity;
-use crate::jpki::recognition::{identity_without_certificate, is_same_card};
+use crate::jpki::recognition::{is_same_card, number_without_certificate};
 
 impl CardManager {
     /// Makes sure that `card` still answers, after a reset or a failure: a reconnect takes whatever
@@ -15,7 +15,7 @@ impl CardManager {
     pub(super) fn confirm_identity(&self, applet: &mut Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
         self.confirm_insertion(applet, card)?;
         let identity = card.identity();
-        if is_same_card(applet, &identity)? {
+        if is_same_card(applet, identity)? {
             return Ok(());
         }
         if *identity == Identity::None {
@@ -27,7 +27,7 @@ impl CardManager {
             Err(AppletError::Refused { .. }) => return Err(CardError::Removed),
             result => result?,
         }
-        if is_same_card(applet, &identity)? { Ok(()) } else { Err(CardError::Removed) }
+        if is_same_card(applet, identity)? { Ok(()) } else { Err(CardError::Removed) }
     }
 
     /// Makes sure that the service has seen no other card since `card` was recognised. No exchange
@@ -55,38 +55,33 @@ impl CardManager {
         if card.is_settled() || !self.memory.knows_hidden_cards() {
             return Ok(());
         }
+        forget_others(applet)?;
         self.settle(applet, card)
     }
 
     /// After a PIN that the card refused, or may have: it is to be known again when it comes back. Until
     /// this was possible it may be any card that hides its certificate.
     pub(super) fn settle_after_refusal(&self, applet: &mut Applet<'_, '_>, card: &Card) {
-        if card.is_settled() || !self.memory.is_unsettled(&card.memory()) || applet.is_disturbed() {
+        let is_to_be_asked = !card.is_settled() && self.memory.is_unsettled(&card.memory());
+        if !is_to_be_asked || applet.is_disturbed() || !applet.forget() {
             return;
         }
-        if let Err(error) = self.settle(applet, card) {
-            debug!("{}: what the card always shows cannot be asked now: {error}", self.reader);
+        let settled = applet.select().map_err(CardError::from).and_then(|()| self.settle(applet, card));
+        if let Err(error) = settled {
+            debug!("{}: what the card shows without a PIN cannot be asked now: {error}", self.reader);
         }
     }
 
-    /// Makes the card forget what another program left verified, and knows it from then on by what it
-    /// shows without a PIN.
-    pub(super) fn settle(&self, applet: &mut Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
-        if !applet.forget() && !applet.has_lost_power() {
-            // Only without power does it forget.
-            applet.note_verified();
-            return Err(CardError::LeftVerified);
+    /// Looks at what a card shows that has forgotten every PIN, and remembers its PINs under that.
+    fn settle(&self, applet: &mut Applet<'_, '_>, card: &Card) -> Result<(), CardError> {
+        let lasting = number_without_certificate(applet)?;
+        if applet.is_disturbed() {
+            // It may have been another card's answer.
+            return Err(CardError::Interrupted);
         }
-        applet.select()?;
-        if card.is_settled() {
-            return Ok(());
-        }
-        let hidden = identity_without_certificate(applet)?;
         self.confirm_insertion(applet, card)?;
         self.memory.note_settled(&card.memory());
-        card.settle(hidden.map(|(identity, serial_number)| {
-            (identity, self.memory.unite(card.serial_number(), serial_number))
-        }));
+        card.settle(lasting.map(|lasting| self.memory.unite(card.serial_number(), lasting)));
         Ok(())
     }
 
@@ -106,4 +101,14 @@ impl CardManager {
         }
         self.check_running()
     }
+}
+
+/// Makes the card forget what another program left verified, and selects the application again.
+pub(super) fn forget_others(applet: &mut Applet<'_, '_>) -> Result<(), CardError> {
+    if !applet.forget() && !applet.has_lost_power() {
+        // Only without power does it forget.
+        applet.note_verified();
+        return Err(CardError::LeftVerified);
+    }
+    Ok(applet.select()?)
 }

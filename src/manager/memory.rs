@@ -27,10 +27,17 @@ pub struct ProcessMemory {
 #[derive(Default)]
 struct Cards {
     by_number: HashMap<[u8; 8], CardPinMemory>,
-    /// Of cards that refused a PIN, and that may show themselves as others when they come back.
-    unsettled: Vec<CardPinMemory>,
+    /// Cards that refused a PIN, and that may show themselves as others when they come back.
+    unsettled: Vec<Unsettled>,
     /// Whether a card was seen that hides its certificate.
     knows_hidden: bool,
+}
+
+/// One of these cards.
+struct Unsettled {
+    memory: CardPinMemory,
+    /// The cards that were taken for this one since. Each is once: it may have told of its tries since.
+    taken_for: Vec<[u8; 8]>,
 }
 
 impl ProcessMemory {
@@ -47,12 +54,17 @@ impl ProcessMemory {
 
     /// What is remembered of a card's PINs. One that hides its certificate may be any of those that
     /// showed it last.
-    pub(super) fn card(&self, serial_number: [u8; 8], certificate_is_shown: bool) -> CardPinMemory {
+    pub(super) fn card(&self, serial_number: [u8; 8], may_hide_certificate: bool) -> CardPinMemory {
         let mut cards = self.cards.lock();
         let memory = cards.by_number.entry(serial_number).or_default().clone();
-        if !certificate_is_shown {
+        if may_hide_certificate {
             cards.knows_hidden = true;
-            cards.unsettled.drain(..).for_each(|other| unite(&memory, &other));
+            for other in &mut cards.unsettled {
+                if !other.taken_for.contains(&serial_number) {
+                    other.taken_for.push(serial_number);
+                    unite(&memory, &other.memory);
+                }
+            }
         }
         memory
     }
@@ -62,21 +74,20 @@ impl ProcessMemory {
         self.cards.lock().knows_hidden
     }
 
-    /// A card has refused a PIN that may show itself as another one later.
+    /// The card with this memory has refused a PIN, and may show itself as another one later.
     pub(super) fn note_unsettled(&self, memory: CardPinMemory) {
-        if !self.is_unsettled(&memory) {
-            self.cards.lock().unsettled.push(memory);
-        }
+        self.note_settled(&memory);
+        self.cards.lock().unsettled.push(Unsettled { memory, taken_for: Vec::new() });
     }
 
     /// Whether that was noted of the card with this memory.
     pub(super) fn is_unsettled(&self, memory: &CardPinMemory) -> bool {
-        self.cards.lock().unsettled.iter().any(|other| Arc::ptr_eq(other, memory))
+        self.cards.lock().unsettled.iter().any(|other| Arc::ptr_eq(&other.memory, memory))
     }
 
-    /// How the card will show itself is known.
+    /// How the card shows itself is known.
     pub(super) fn note_settled(&self, memory: &CardPinMemory) {
-        self.cards.lock().unsettled.retain(|other| !Arc::ptr_eq(other, memory));
+        self.cards.lock().unsettled.retain(|other| !Arc::ptr_eq(&other.memory, memory));
     }
 
     /// What is remembered of a card that was known by one number, and will be by another one.

@@ -176,7 +176,7 @@ impl<P: PartialEq + Clone> PinMemory<P> {
         }
         for Lost { entry, sent } in &other.lost {
             match self.lost.iter_mut().find(|known| known.entry == *entry) {
-                Some(known) => known.sent = known.sent.saturating_add(*sent),
+                Some(known) => known.sent = known.sent.max(*sent),
                 None => self.lost.push(Lost { entry: entry.clone(), sent: *sent }),
             }
         }

@@ -14,6 +14,7 @@ use super::CardManager;
 use super::card::{Card, CardCredential, Entry};
 use super::context_login::ContextLogin;
 use super::error::CardError;
+use super::identification::forget_others;
 use super::pin_state::{Decision, PinMemory, PinState, Refusal, Sent};
 use crate::iso7816::status::TriesLeft;
 use crate::jpki::applet::{Applet, AppletError, CountAnswer, VerifyOutcome};
@@ -249,7 +250,7 @@ impl CardManager {
         };
         let mut decision = decide(applet.count_selected()?);
         if decision == Decision::ForgetAndAsk {
-            self.settle(applet, &of.card)?;
+            forget_others(applet)?;
             applet.select_pin(of.credential)?;
             let again = applet.count_selected()?;
             let tells_nothing = again == CountAnswer::Verified;

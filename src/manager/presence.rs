@@ -295,7 +295,7 @@ impl CardManager {
                 return Err(CardError::Juki);
             }
         };
-        let memory = self.memory.card(recognised.serial_number, recognised.certificate_is_shown());
+        let memory = self.memory.card(recognised.serial_number, recognised.may_hide_certificate());
         let card = Card::new(recognised, changes, memory);
         let authentication = Credential::UserAuthentication;
         if let Some(Some(certificate)) = card.certificate(authentication, CertificateRole::EndEntity) {

@@ -2,6 +2,8 @@
 //! Those that prove something with the loaded library and a real service alone stand in
 //! `tests/process`.
 
+mod phones;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -16,29 +18,12 @@ use pcsc_stand_in::service::{Code, Disposition, Fault, Function, When};
 use virtual_card::{Credential, Fault as CardFault, Identity, Profile};
 
 const AUTH: Credential = Credential::Authentication;
-const SIGN: Credential = Credential::Signature;
-/// A phone without another application.
-const CANNOT_FORGET: &str = "android+isd=6A82+long-isd=6A82+surface-input=6A82+common=6A82";
 const VERIFY: u8 = 0x20;
 
 /// Logs in at the authentication slot with one PIN after another, and returns the codes.
 fn enter(fixture: &Fixture, pins: &[&[u8]]) -> Vec<ck::CK_RV> {
     let session = fixture.open(fixture.auth_slot());
     pins.iter().map(|pin| rv(fixture.login(session, pin))).collect()
-}
-
-/// Logs in with one PIN, which is too long by two for the authentication slot: there its first four
-/// characters are entered.
-fn enter_at(fixture: &Fixture, credential: Credential, pin: &[u8]) -> ck::CK_RV {
-    assert_eq!(fixture.module().count_slots(true), Ok(2));
-    let pin = if credential == AUTH { &pin[..4] } else { pin };
-    rv(fixture.login(fixture.open(fixture.slot_of(credential)), pin))
-}
-
-/// Takes the card out, and lets the module look.
-fn take_out(fixture: &Fixture) {
-    fixture.remove_card();
-    assert_eq!(fixture.module().count_slots(true), Ok(0));
 }
 
 /// Sets the PIN as another program does that knows the right one.
@@ -89,80 +74,6 @@ fn rule_2_a_removal_frees_no_refused_entry() {
     fixture.insert_card();
     assert_eq!(enter(&fixture, &[b"1111"]), [ck::CKR_FUNCTION_CANCELED]);
     assert_eq!(fixture.card().verifies(AUTH), 1);
-}
-
-/// A phone that another program left verified shows the certificate that it hides otherwise.
-#[test]
-fn rule_2_a_phone_that_shows_its_certificate_for_now_is_the_same_phone_later() {
-    for traits in [
-        "android",
-        "android+tries-query=unless-verified",
-        "android+tries-query=6700",
-        "android+long-read=6C20",
-        CANNOT_FORGET,
-    ] {
-        for (credential, shown_first) in [(AUTH, true), (AUTH, false), (SIGN, true), (SIGN, false)] {
-            let context = format!("{traits}, {credential:?}, shown first: {shown_first}");
-            let fixture = Fixture::with(Profile::described_by(traits).expect(traits));
-            let leave_verified = |it: bool| {
-                if it {
-                    fixture.card().leave_verified();
-                }
-            };
-            // A power-off that makes it forget makes it another card to the eye.
-            let enter_again = |fixture: &Fixture| match enter_at(fixture, credential, b"111111") {
-                ck::CKR_DEVICE_REMOVED => enter_at(fixture, credential, b"111111"),
-                code => code,
-            };
-            leave_verified(shown_first);
-            assert_eq!(enter_at(&fixture, credential, b"111111"), ck::CKR_PIN_INCORRECT, "{context}");
-            assert_eq!(enter_again(&fixture), ck::CKR_FUNCTION_CANCELED, "{context}");
-            take_out(&fixture);
-            fixture.insert_card();
-            leave_verified(!shown_first);
-            assert_eq!(enter_again(&fixture), ck::CKR_FUNCTION_CANCELED, "{context}");
-            assert_eq!(fixture.card().verifies(credential), 1, "{context}");
-        }
-    }
-}
-
-#[test]
-fn rule_2_what_a_phone_may_have_refused_is_remembered_when_it_hides_its_certificate() {
-    for is_pulled in [true, false] {
-        let fixture = Fixture::with(Profile::android());
-        fixture.card().leave_verified();
-        fixture.card().inject(CardFault::when(sends_a_pin).after_processing().answer(vec![0x90]));
-        let code = enter_at(&fixture, AUTH, b"1111");
-        assert_eq!((code, fixture.tries_left(AUTH)), (ck::CKR_DEVICE_ERROR, 2));
-        if is_pulled {
-            take_out(&fixture);
-            fixture.insert_card();
-        } else {
-            fixture.service().disturb(READER);
-            assert_eq!(enter_at(&fixture, AUTH, b"1111"), ck::CKR_DEVICE_REMOVED);
-        }
-        assert_eq!(enter_at(&fixture, AUTH, b"1111"), ck::CKR_FUNCTION_CANCELED, "pulled: {is_pulled}");
-        assert_eq!(fixture.card().verifies(AUTH), 1);
-    }
-}
-
-/// A card that shows its certificate without a PIN is not taken for the phone that comes next.
-#[test]
-fn rule_2_what_a_card_refused_is_taken_by_a_phone() {
-    for is_left_verified in [true, false] {
-        let fixture = Fixture::new();
-        if is_left_verified {
-            fixture.card().leave_verified();
-        }
-        assert_eq!(enter_at(&fixture, AUTH, b"1111"), ck::CKR_PIN_INCORRECT);
-        take_out(&fixture);
-        let phone = fixture.swap_card(Profile::android().with_pins("1111", "ABC123"), Identity::from_seed(4));
-        phone.set_tries_left(AUTH, 2);
-        assert_eq!(enter_at(&fixture, AUTH, b"1111"), ck::CKR_OK);
-        take_out(&fixture);
-        fixture.insert_card();
-        assert_eq!(enter_at(&fixture, AUTH, b"1111"), ck::CKR_FUNCTION_CANCELED);
-    }
 }
 
 #[test]

@@ -69,15 +69,15 @@ fn token_works(
 }
 
 /// Whether a card may count as another one once, since a PIN goes to no card whose identity cannot
-/// be read again: one that another program left open, and that forgets only without power, shows a
-/// certificate which it hides afterwards; one that shows neither certificate nor token information
-/// has no identity, which matters when the reader fails.
+/// be read again: one that another program left open shows a certificate which it hides later; one
+/// that shows neither certificate nor token information has no identity, which matters when the
+/// reader fails.
 fn may_lose_its_identity(profile: &Profile) -> bool {
     let certificate = profile.credential(Credential::Authentication);
     let hides = certificate.is_some_and(|authentication| authentication.certificate_needs_pin);
     let answer = profile.file_answers.get(&0x0006);
     let no_token_info = matches!(answer, Some(FileAnswer::Refused(_) | FileAnswer::ReadRefused(_)));
-    hides && (no_token_info || profile.left_verified && !profile.another_application_is_selectable())
+    hides && (profile.left_verified || no_token_info)
 }
 
 /// A chip that makes PSS signatures offers them; one that does not loses the offer after one

@@ -119,10 +119,11 @@ fn an_entry_stays_refused_though_the_refusal_names_fewer_tries_than_the_count() 
 fn what_two_names_of_a_card_have_taught_holds_for_both() {
     let (mut state, mut memory) = (PinState::new(FULL), PinMemory::default());
     let mut other = PinMemory::default();
-    for memory in [&mut memory, &mut other] {
-        state.decide_entry(memory, &7, CountAnswer::NotTold, 0);
-        state.learn(memory, &7, Sent::Lost);
+    for _ in 0..2 {
+        state.decide_entry(&mut other, &7, CountAnswer::NotTold, 0);
+        state.learn(&mut other, &7, Sent::Lost);
     }
+    state.learn(&mut memory, &7, Sent::Lost);
     for (entry, left) in [(8, 1), (9, 0)] {
         state.decide_entry(&mut other, &entry, told(left + 1), 0);
         state.learn(&mut other, &entry, rejected(left));
