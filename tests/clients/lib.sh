@@ -103,9 +103,9 @@ background() {
     remember "$!"
 }
 
-# Repeats a command until it succeeds, for ten seconds at most.
+# Repeats a command until it succeeds, for a minute at most: a busy machine takes long to start a browser.
 wait_until() {
-    local end=$((SECONDS + 10))
+    local end=$((SECONDS + 60))
     until "$@" >/dev/null 2>&1; do
         ((SECONDS < end)) || return 1
         sleep 0.05
@@ -302,9 +302,13 @@ at_terminal() {
         # OpenVPN throws away what is typed before it has turned the echo off.
         sleep 0.5
         printf '%s\n' "$2"
-        # At the end of its input, script would end the command.
-        wait_until test -e terminal.done
+        # At the end of its input, script ends the command.
+        wait_until "${AT_END:-is_done_at_terminal}"
     )
+}
+
+is_done_at_terminal() {
+    [[ -e terminal.done ]]
 }
 
 # equal EXPECTED ACTUAL, for use in checks.
@@ -349,15 +353,9 @@ nobody_is_verified() {
     equal "false false" "$(card verified auth) $(card verified sign)"
 }
 
-# pulled_out COMMAND...: a command that signs is run once, and once more with the card pulled out just when it is to make
-# the signature.
+# pulled_out COMMAND...: a command that signs, with the card pulled out just when it is to make the signature.
 pulled_out() {
-    local mark number
-    mark=$(card mark)
-    "$@" >/dev/null 2>&1
-    number=$(card ledger since "$mark" | grep -E '^[^ ]+ [0-9A-F]{8} ' | grep -n 'signed with' || true)
-    [[ $number ]] || die "it did not sign"
-    card fault at "${number%%:*}" remove
+    card fault sign remove
     "$@"
 }
 

@@ -73,7 +73,7 @@ export_signed() {
 }
 
 export_refused() {
-    export_pdf "$@"
+    LIST_SECONDS=2 export_pdf "$@"
     pdf_is_not_signed "$1"
 }
 

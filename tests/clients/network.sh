@@ -54,11 +54,11 @@ wpa() {
         -e "s|/path/to/server-ca.pem|$PWD/ca.pem|" -e "s|#pin=.*|pin=\"${1:-$AUTH_PIN}\"|" \
         "$ROOT/conf/wpa_supplicant.conf" >wpa.conf
     PKCS11_MODULE_PATH=$PWD/jpki-pkcs11-auth.so "${IN_SMALL_NETWORK[@]}" \
-        timeout 20 eapol_test -c wpa.conf -a 127.0.0.1 -p 1812 -s secret -t 3
+        timeout 30 eapol_test -c wpa.conf -a 127.0.0.1 -p 1812 -s secret -t "${SECONDS_TO_JOIN:-3}"
 }
 
 joins_network() {
-    wpa >output
+    SECONDS_TO_JOIN=20 wpa >output
     grep -E 'TLS version|SUCCESS|CTRL-EVENT' output
     grep -qx SUCCESS output
     grep -q 'peer certificate: depth=0 .* subject=/C=JP/CN=TEST' hostapd.log

@@ -11,6 +11,7 @@ The first certificate is chosen. Each password dialog gets the next password; "-
 the passwords. PIPE is the name in soffice's --accept.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ from pathlib import Path
 from office import Office, UnoException, until
 
 
+# How long the list of certificates may take. The script says less where it expects none.
+LIST_SECONDS = float(os.environ.get("LIST_SECONDS", "30"))
 # What the list of certificates calls its button, for a document, and for a PDF.
 CHOOSE = ("Sign", "Select", "OK")
 # The head of the page of signatures in the options of a PDF, in versions 7.4 and 25.2.
@@ -93,7 +96,7 @@ class Person:
 
     def _answer_certificates(self, dialog):
         # The list is made while the dialog is open. The password dialog comes on top of it; after that, the list is made.
-        end = time.monotonic() + 2
+        end = time.monotonic() + LIST_SECONDS
         while not (rows := list(rows_of(dialog))) and time.monotonic() < end:
             top = self._office.top()
             if top and top.name != dialog.name:
