@@ -13,7 +13,7 @@ use std::process::Command;
 
 use crate::support::child::Child;
 use crate::support::rights::{SECURE, is_root, unshare};
-use crate::support::stack;
+use crate::support::{copy_executable, stack};
 use test_support::library::Library;
 use virtual_card::Credential;
 use virtual_card::stack::Stack;
@@ -48,7 +48,7 @@ impl Scene {
         fs::write(etc.join("jpki-pkcs11.toml"), text).unwrap();
         fs::set_permissions(etc.join("jpki-pkcs11.toml"), Permissions::from_mode(0o644)).unwrap();
         let program = stack.directory().join("program");
-        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        copy_executable(&std::env::current_exe().unwrap(), &program);
         fs::copy(Library::path(), stack.directory().join("libjpki_pkcs11.so")).unwrap();
         Self { stack, etc, program }
     }

@@ -16,7 +16,7 @@ use std::{env, io};
 
 use crate::support::child::Child;
 use crate::support::memory::{self, Canary};
-use crate::support::stack;
+use crate::support::{copy_executable, stack};
 use test_support::library::Library;
 use virtual_card::Credential;
 use virtual_card::stack::Stack;
@@ -38,7 +38,7 @@ fn copy_program(stack: &Stack) -> PathBuf {
     fs::create_dir(&directory).unwrap();
     fs::set_permissions(&directory, Permissions::from_mode(0o777)).unwrap();
     let program = directory.join("program");
-    fs::copy(env::current_exe().unwrap(), &program).unwrap();
+    copy_executable(&env::current_exe().unwrap(), &program);
     fs::copy(Library::path(), directory.join("libjpki_pkcs11.so")).unwrap();
     program
 }

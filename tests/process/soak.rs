@@ -7,7 +7,7 @@ use std::time::Instant;
 use std::{env, fs};
 
 use crate::support::child::Child;
-use crate::support::stack;
+use crate::support::{stack, wait_until};
 
 /// Signatures before the host is measured for the first time: what is made once is made then.
 const WARM_UP: usize = 100;
@@ -62,7 +62,10 @@ fn must_not_grow(host: &mut Child, what: &str, count: usize, act: impl Fn(&mut C
     act(host, WARM_UP);
     let (before, start) = (Holdings::of(host.pid()), Instant::now());
     act(host, count - WARM_UP);
-    let (after, seconds) = (Holdings::of(host.pid()), start.elapsed().as_secs_f64());
+    let seconds = start.elapsed().as_secs_f64();
+    // The kernel counts a thread a moment longer than the program that has joined it.
+    wait_until("the end of the threads", || Holdings::of(host.pid()).threads <= before.threads);
+    let after = Holdings::of(host.pid());
     let growth = after.resident_kib.saturating_sub(before.resident_kib);
     println!(
         "{count} {what}, 0 failures; since the first {WARM_UP}: resident memory +{growth} KiB, descriptors {} -> {}, \

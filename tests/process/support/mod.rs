@@ -33,6 +33,8 @@ pub mod role;
 pub mod surroundings;
 pub mod tracing;
 
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use child::Child;
@@ -69,4 +71,11 @@ pub fn wait_until(what: &str, holds: impl Fn() -> bool) -> Duration {
         std::thread::sleep(Duration::from_millis(2));
     }
     start.elapsed()
+}
+
+/// Copies a program that will be run. Another process does it: a test that forks meanwhile would have
+/// the copy open for writing, and what is open so cannot be run.
+pub fn copy_executable(from: &Path, to: &Path) {
+    let copied = Command::new("cp").args([from, to]).status().unwrap();
+    assert!(copied.success(), "{copied}");
 }

@@ -198,7 +198,7 @@ fn count(card: &VirtualCard, words: &mut Words<'_>) -> Result<usize, String> {
 }
 
 fn fault(words: &mut Words<'_>) -> Result<Fault, String> {
-    let mut trigger = match words.next("at, on or always")? {
+    let mut trigger = match words.next("at, on, sign or always")? {
         "at" => Fault::at(words.parse("a number of commands")?),
         "on" => {
             let &[instruction] = &words.bytes("an instruction byte")?[..] else {
@@ -206,8 +206,9 @@ fn fault(words: &mut Words<'_>) -> Result<Fault, String> {
             };
             Fault::on_instruction(instruction)
         }
+        "sign" => Fault::on_signature(),
         "always" => Fault::always(),
-        other => return Err(format!("a fault is at, on or always, not {other:?}")),
+        other => return Err(format!("a fault is at, on, sign or always, not {other:?}")),
     };
     loop {
         trigger = match words.next("what goes wrong")? {

@@ -71,6 +71,12 @@ impl Fault {
         Self::when(move |command| command.get(1) == Some(&instruction))
     }
 
+    /// At the next sign command whose input is as long as a hash or a `DigestInfo`: of SHA-1 to
+    /// SHA-512.
+    pub fn on_signature() -> Trigger {
+        Self::when(|command| matches!(command, [_, 0x2a, _, _, 20..=83, _, ..]))
+    }
+
     /// At the next command for which `predicate` holds; it sees the whole command.
     pub fn when(predicate: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> Trigger {
         Trigger::new(When::Matching(Arc::new(predicate)))
