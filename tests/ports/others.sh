@@ -104,6 +104,9 @@ END
         SCard{GetStatusChange,IsValidContext,ListReaders,Reconnect,ReleaseContext,SetAttrib,Status,Transmit} \
         g_rgSCard{Raw,T0,T1}Pci
     write_tbd "$sdk/usr/lib/libiconv.tbd" /usr/lib/libiconv.2.dylib iconv iconv_open iconv_close
+    # There they are parts of libSystem.
+    ln -sf libSystem.tbd "$sdk/usr/lib/libc.tbd"
+    ln -sf libSystem.tbd "$sdk/usr/lib/libm.tbd"
     mv "$sdk/usr/lib/libSystem.tbd.new" "$sdk/usr/lib/libSystem.tbd"
 }
 
