@@ -298,17 +298,21 @@ at_terminal() {
     : >terminal
     rm -f terminal.done
     script --quiet --return --flush --command "$3; status=\$?; : >terminal.done; exit \$status" terminal < <(
-        wait_until grep -aEq -- "$1" terminal
+        wait_until asks_or_is_done "$1"
         # OpenVPN throws away what is typed before it has turned the echo off.
         sleep 0.5
         printf '%s\n' "$2"
-        # At the end of its input, script ends the command.
-        wait_until "${AT_END:-is_done_at_terminal}"
+        # At the end of its input, script would end the command.
+        wait_until is_done_at_terminal
     )
 }
 
 is_done_at_terminal() {
     [[ -e terminal.done ]]
+}
+
+asks_or_is_done() {
+    is_done_at_terminal || grep -aEq -- "$1" terminal
 }
 
 # equal EXPECTED ACTUAL, for use in checks.

@@ -44,20 +44,16 @@ END
 # logs_in [PIN [URI]]: gets a session's cookie, with which a tunnel would be opened.
 logs_in() {
     local uri="${2:-$URI;id=%01}"
-    at_terminal 'Enter PIN:|Failed to' "${1:-$AUTH_PIN}" "${WITHOUT_ROOT[*]} timeout --foreground 60 \
+    at_terminal 'Enter PIN:|Failed to' "${1:-$AUTH_PIN}" "${WITHOUT_ROOT[*]} timeout --foreground ${SECONDS_TO_TRY:-20} \
         openconnect --authenticate --no-system-trust --cafile ca.pem --certificate '$uri' https://localhost:$port/"
     grep -q "user 'TEST[0-9]*A' obtained cookie" ocserv.log
     grep -aq 'Connected to HTTPS on localhost with ciphersuite (TLS1.3)' terminal
     grep -aq "^COOKIE='.*webvpn=" terminal
 }
 
-has_asked_again() {
-    is_done_at_terminal || (($(grep -ac 'Enter PIN:' terminal) > 1))
-}
-
 # asked_again_after PIN: that PIN is refused, and openconnect asks for another until it is ended.
 asked_again_after() {
-    AT_END=has_asked_again logs_in "$1" && return 1
+    SECONDS_TO_TRY=6 logs_in "$1" && return 1
     equal 2 "$(grep -ac 'Enter PIN:' terminal)"
     grep -aq 'Wrong PIN' terminal
 }

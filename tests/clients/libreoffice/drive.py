@@ -79,7 +79,10 @@ class Person:
     def _press(self, dialog, *button):
         """Presses a button and waits for another window."""
         title = dialog.name
-        dialog.button(*button).press()
+        pressed = dialog.button(*button)
+        # LibreOffice crashes where a part of a dialog that was looked at is let go while the dialog goes.
+        self._office.let_go()
+        pressed.press()
         until(lambda: (top := self._office.top()) and top.name != title, f"what follows {title}")
 
     def _answer_password(self, dialog):
@@ -101,7 +104,7 @@ class Person:
             top = self._office.top()
             if top and top.name != dialog.name:
                 return
-            time.sleep(0.02)
+            time.sleep(0.1)
         for row in rows:
             print("certificate: " + row)
         if rows:

@@ -1,5 +1,6 @@
 """LibreOffice from outside, over UNO: its menus, and its dialogs as a screen reader sees them."""
 
+import gc
 import sys
 import threading
 import time
@@ -108,6 +109,12 @@ class Office:
             except (UnoException, AttributeError):
                 continue
         return None
+
+    def let_go(self):
+        """Returns when LibreOffice too has let go what was looked at and is not any more."""
+        gc.collect()
+        # What a thread lets go is let go before its next call.
+        self._toolkit.getTopWindowCount()
 
 
 class Part:
