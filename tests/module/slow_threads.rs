@@ -196,7 +196,9 @@ fn share_one_processor() {
 
 /// Lets every other thread of its processor go before this one.
 fn go_last() {
-    let parameters = libc::sched_param { sched_priority: 0 };
+    // With musl it has more numbers than one.
+    // SAFETY: it is made of numbers, and these are the parameters of this policy.
+    let parameters: libc::sched_param = unsafe { std::mem::zeroed() };
     // SAFETY: the parameters are complete.
     assert_eq!(unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) }, 0);
 }

@@ -130,7 +130,7 @@ END
 # macos_exports FILE: whether the library exports what PKCS#11 wants, and calls nothing but what it should.
 macos_exports() {
     local symbol symbols
-    symbols=$(in_chroot / llvm-nm-19 --dynamic "$1")
+    symbols=$(in_chroot / llvm-nm-19 --extern-only "$1")
     for symbol in C_GetFunctionList C_GetInterface C_GetInterfaceList; do
         grep -q " T _$symbol\$" <<<"$symbols" || {
             echo "$symbol is not exported" >&2
