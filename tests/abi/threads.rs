@@ -165,7 +165,7 @@ fn asking_does_not_wait_for_a_card_that_hangs_and_finalizing_does_for_two_second
             host.finalize().ok();
             host.initialize().ok();
             assert!(start.elapsed() > Duration::from_millis(1900), "{:?}", start.elapsed());
-            assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+            assert!(start.elapsed() < Duration::from_millis(3500), "{:?}", start.elapsed());
             stand_in.release_hanging();
             let told = hanging.join().unwrap();
             assert!([ck::CKR_CRYPTOKI_NOT_INITIALIZED, ck::CKR_DEVICE_ERROR].contains(&told.0), "{told:?}");

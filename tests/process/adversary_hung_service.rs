@@ -29,9 +29,9 @@ impl Drop for Hung {
 /// What goes on when the service begins to hang, and how long the program may take to end: as long
 /// as it waits for operations, and some time for a busy machine.
 const SCENES: [(&str, Duration); 3] = [
-    ("", Duration::from_secs(5)),
-    ("spawn wait", Duration::from_secs(5)),
-    ("spawn sign authentication", Duration::from_secs(20)),
+    ("", Duration::from_secs(1)),
+    ("spawn wait", Duration::from_secs(1)),
+    ("spawn sign authentication", Duration::from_secs(4)),
 ];
 
 #[test]

@@ -231,15 +231,13 @@ fn a_foreign_transaction_without_end_stops_only_what_needs_the_card() {
     ] {
         let (given, took) = time(|| host.ask(question));
         assert_eq!(given, answer, "{question}");
-        // C_Finalize waits two seconds for operations under way, and the transaction does not end.
-        let most = if question == "finalize" { 20 * SECOND } else { 5 * SECOND };
+        // C_Finalize waits two seconds for operations under way.
+        let most = if question == "finalize" { 3 * SECOND } else { SECOND };
         assert!(took < most, "{question}: {took:?}");
     }
     foreign.expect("info", "released");
-    // The thread may have come to look for its key only after the logout.
     let late = host.ask("join");
-    let codes = ["CKR_CRYPTOKI_NOT_INITIALIZED", "CKR_USER_NOT_LOGGED_IN", "CKR_KEY_HANDLE_INVALID"];
-    assert!(codes.contains(&&*late), "{late}");
+    assert!(["CKR_CRYPTOKI_NOT_INITIALIZED", "CKR_USER_NOT_LOGGED_IN"].contains(&&*late), "{late}");
     assert!(!stack.card(0).verified(Credential::Signature));
 }
 

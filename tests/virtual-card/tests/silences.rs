@@ -128,8 +128,9 @@ fn behind_a_real_daemon_a_mute_card_stays_mute_until_it_is_reset() {
 #[test]
 fn behind_a_real_daemon_a_card_leaves_the_field_and_comes_back() {
     let stack = Stack::full().unwrap();
-    stack.card(0).inject(Fault::on_instruction(GET_CHALLENGE).leave_field(Duration::from_millis(700)));
+    stack.card(0).inject(Fault::on_instruction(GET_CHALLENGE).leave_field(Duration::from_secs(3)));
     assert!(!gives_challenge(&stack, &[]));
+    assert!(!stack.card(0).is_present());
     assert!(gives_challenge(&stack, &["--wait"]));
     assert_eq!(stack.card(0).insertions(), 1);
 }

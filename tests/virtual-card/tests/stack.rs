@@ -152,7 +152,7 @@ fn a_thousand_commands_take_no_naps() {
     let start = std::time::Instant::now();
     assert!(tool.stdout(Stdio::null()).status().unwrap().success());
     // With delayed acknowledgements it would be 40 s.
-    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
 }
 
 #[test]
