@@ -161,11 +161,7 @@ pub fn is_same_card(applet: &mut Applet<'_, '_>, identity: &Identity) -> Result<
         Identity::TokenInfo(_) => applet.token_info(),
         Identity::None => return Ok(false),
     };
-    match now {
-        Ok(now) => Ok(identity.is_read_as(&now)),
-        Err(error @ AppletError::Transport { .. }) => Err(error),
-        Err(_) => Ok(false),
-    }
+    Ok(identity.is_read_as(&or_nothing(now)?))
 }
 
 /// Whether the card carries a signature certificate, as EF 0008 says.

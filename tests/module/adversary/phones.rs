@@ -146,7 +146,6 @@ fn a_refusal_takes_the_power_once() {
     let power_offs = fixture.card().ledger().power_offs();
     for slot in [fixture.auth_slot(), fixture.slot_of(SIGN)] {
         fixture.module().mechanism_list(slot).expect("mechanisms");
-        fixture.open(slot);
         assert_eq!(fixture.find(fixture.open(slot), ck::CKO_DATA), []);
     }
     assert_eq!(fixture.card().ledger().power_offs(), power_offs);
