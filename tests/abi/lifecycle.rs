@@ -150,8 +150,8 @@ fn many_lives(stand_in: StandIn, lives: usize) {
     let before = (open_files(), mappings());
     (0..lives).for_each(|_| one_life(stand_in));
     assert_eq!(open_files(), before.0);
-    // The stand-in's ledger grows. With 32 bits malloc maps more memory for it after some hundred lives.
-    let of_the_ledger = if cfg!(target_pointer_width = "32") { 4 } else { 0 };
+    // The stand-in's ledger grows. With 32 bits, and with musl, malloc maps more memory for it.
+    let of_the_ledger = if cfg!(any(target_pointer_width = "32", target_env = "musl")) { 4 } else { 0 };
     assert!(mappings() <= before.1 + of_the_ledger, "{} mappings, before {}", mappings(), before.1);
     assert_eq!(stand_in.open_handles(), (0, 0));
 }
@@ -186,7 +186,8 @@ fn unloading_takes_the_library_out_of_the_process() {
         .join()
         .unwrap();
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
-        assert!(!maps.contains("libjpki_pkcs11.so"));
+        // musl's dlclose() unloads no library.
+        assert_eq!(maps.contains("libjpki_pkcs11.so"), cfg!(target_env = "musl"));
     });
 }
 
