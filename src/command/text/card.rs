@@ -74,12 +74,12 @@ pub(crate) fn renewal(language: Language, validity: &Validity, kind: CardKind) -
         ValidityPhase::Valid => say!(
             language,
             "Renewal: from {date} ({window} before the end), {place}",
-            "更新: {date}から({window}前から){place}で",
+            "更新: {date}から{place}でできます(有効期限の{window}前から)",
         ),
         ValidityPhase::Renewable => say!(
             language,
             "Renew it now, {place}: it has been possible since {date} ({window} before the end)",
-            "今すぐ{place}で更新してください。更新できる期間は{date}から({window}前から)です",
+            "今すぐ{place}で更新してください。{date}から更新できます({window}前から)",
         ),
         ValidityPhase::Expired => {
             say!(language, "Get a new one, {place}", "{place}で新しい電子証明書の発行を受けてください",)
@@ -164,7 +164,7 @@ pub(crate) fn pin_advice(
         PinState::TriesMissing => Some(say!(
             language,
             "A wrong PIN was entered. The right one gives all tries back; until then, programs that are logged in ask again",
-            "間違った暗証番号が入力されました。正しい暗証番号を入力すると回数は元に戻ります。それまでは、ログイン中のプログラムも暗証番号をもう一度尋ねます",
+            "間違った暗証番号が入力されました。正しい暗証番号を入力すると回数は元に戻ります。それまでは、ログイン中のプログラムも暗証番号の入力をもう一度求めます",
         )),
         PinState::LastTry => Some(say!(
             language,
@@ -200,7 +200,7 @@ pub(crate) fn locked(language: Language, credential: Credential, unlocking: Unlo
             "{office}. Or, if you know the PIN of the {other} certificate: first the phone app JPKI暗証番号リセット, \
              then, within 24 hours, the kiosk of a convenience store",
             "{office}。{other}の暗証番号が分かる場合は、スマートフォンの「JPKI暗証番号リセット」アプリで手続きしたあと、\
-             24時間以内にコンビニのキオスク端末でも再設定できます",
+             24時間以内にコンビニのキオスク端末(マルチコピー機)でも再設定できます",
         ),
         Unlocking::Phone => say!(
             language,

@@ -23,7 +23,7 @@ pub(crate) fn json(language: Language) -> &'static str {
 pub(crate) fn login(language: Language) -> &'static str {
     language.choose(
         "Ask for the PIN of the digital signature, and say until when its certificate is valid",
-        "署名用電子証明書の暗証番号を尋ね、その有効期限も表示します",
+        "署名用電子証明書の暗証番号の入力を求め、その有効期限も表示します",
     )
 }
 

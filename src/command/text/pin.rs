@@ -115,7 +115,7 @@ pub(crate) fn failure(
             say!(
                 language,
                 "This cannot be the PIN; no try was lost. {rules}",
-                "この暗証番号ではありません(回数は減っていません)。{rules}",
+                "暗証番号の形式に合いません(回数は減っていません)。{rules}",
             )
         }
         CardError::PinRepeated => say!(

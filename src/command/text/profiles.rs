@@ -49,7 +49,7 @@ pub(crate) fn problem(language: Language, problem: &Problem) -> String {
             language,
             "{}: {} libraries of jpki-pkcs11 stand here, and each asks for its PINs. \
              To keep the right one: jpki-pkcs11 register {}",
-            "{}: jpki-pkcs11 のライブラリーが {} 個登録されていて、それぞれが暗証番号を尋ねます。\
+            "{}: jpki-pkcs11 のライブラリーが {} 個登録されていて、それぞれが暗証番号の入力を求めます。\
              正しいものだけを残すには: jpki-pkcs11 register {}",
             title(profile),
             modules.len(),

@@ -26,7 +26,7 @@ pub(super) fn with_card_states() -> Vec<State> {
                     "カードリーダー: Virtual Reader 00 00\n  カード: マイナンバーカード(識別番号 ",
                     "利用者証明用電子証明書\n    有効期限: ",
                     "年1月1日(あと",
-                    "年10月1日から(3か月前から)市区町村の窓口で",
+                    "年10月1日から市区町村の窓口でできます(有効期限の3か月前から)",
                     "暗証番号: あと3回間違えるとロックされます(3回中)",
                     "暗証番号: あと5回間違えるとロックされます(5回中)",
                     "署名用電子証明書\n    有効期限: 暗証番号がないと読めません",
@@ -62,7 +62,7 @@ pub(super) fn with_card_states() -> Vec<State> {
                     "! Renew it now, at the municipal office",
                     "(three months before the end)",
                 ],
-                &["(あと30日)", "! 今すぐ市区町村の窓口で更新してください", "(3か月前から)"],
+                &["(あと30日)", "! 今すぐ市区町村の窓口で更新してください", "から更新できます(3か月前から)"],
             )
             .tells("/readers/0/card/authentication/validity/days_left", 30)
             .tells("/readers/0/card/authentication/validity/phase", "renewable"),
@@ -140,7 +140,7 @@ pub(super) fn pins() -> Vec<State> {
                     "暗証番号: ロックされています",
                     "! 市区町村の窓口で再設定を受けてください。署名用電子証明書の暗証番号が分かる場合は、スマートフォンの\
                      「JPKI暗証番号リセット」アプリ",
-                    "24時間以内にコンビニのキオスク端末でも",
+                    "24時間以内にコンビニのキオスク端末(マルチコピー機)でも再設定できます",
                 ],
             )
             .tells("/readers/0/card/authentication/pin/state", "locked")
