@@ -303,7 +303,7 @@ build_fuzz_targets() {
     for option in level=4 inline-8bit-counters pc-table trace-compares; do
         flags+=("-Cllvm-args=-sanitizer-coverage-$option")
     done
-    # They are to be built soon, and the optimiser takes long. The module that is tested beside them is built as ever.
+    # Little optimisation, so that the build is short. The module under the other tests is built as usual.
     (cd "$ROOT" && export CARGO_PROFILE_RELEASE_{OPT_LEVEL=1,LTO=off,DEBUG=false,CODEGEN_UNITS=16} &&
         RUSTFLAGS=${flags[*]} cargo build --quiet --release --locked --manifest-path tests/fuzz/Cargo.toml \
         --bins --target "$(host_triple)" --target-dir "$TARGET/fuzz")

@@ -1,4 +1,4 @@
-//! The C boundary: pointers, the function tables and the one static.
+//! The C boundary: pointers, the function tables and the static of the module.
 //!
 //! This layer knows nothing about cards. An exported function makes views of the caller's pointers
 //! (`ptr`), calls [`Module`](crate::module::Module) once with plain data and writes plain data

@@ -12,7 +12,7 @@
 //!
 //! | layer | what it knows |
 //! |---|---|
-//! | [`ffi`] | C pointers, the function tables, the one static |
+//! | [`ffi`] | C pointers, the function tables, the static of the module |
 //! | [`module`] | a safe method for each `C_` function, of the module or of a session; slots and session handles |
 //! | [`token`], [`error`] | what PKCS#11 means: objects, attributes, mechanisms, operations, return codes |
 //! | [`manager`] | one physical card: presence, the state of its PINs, transactions |

@@ -297,7 +297,7 @@ build_cargo_generate_rpm() {
     install_tool cargo-generate-rpm "$CARGO_GENERATE_RPM"
 }
 
-# needs_of CLIENT...: what their scripts and the scripts that they source say they need.
+# needs_of CLIENT...: what lib.sh and their scripts say they need.
 needs_of() {
     local name
     for name in lib "$@"; do

@@ -133,7 +133,7 @@ pub(crate) struct Profile {
     pub(crate) sandbox: Option<Sandbox>,
 }
 
-/// The profiles of a program. Chromium's is there even if it has not been made.
+/// The profiles of a program. Chromium's is listed even before Chromium has made it.
 pub(crate) fn profiles(program: Program, folders: &Folders) -> Vec<Profile> {
     let mut profiles = Vec::new();
     for (base, path, sandbox) in program.profile_roots() {

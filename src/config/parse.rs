@@ -87,7 +87,8 @@ impl Parsed {
         }
     }
 
-    /// The same of a text that is there: a setting that stands in it protects, in whatever form.
+    /// As [`Parsed::left_out`], of a text that is there: if it names `always_authenticate`, in any
+    /// spelling, that holds.
     pub(super) fn left_out_text(reason: Reason, text: &[u8]) -> Self {
         let asks_each_time = text.split(|byte| *byte == b'\n').any(means_to_ask_each_time);
         Self { always_authenticate: asks_each_time.then_some(true), ..Self::left_out(reason) }
@@ -147,7 +148,8 @@ impl Parsed {
         }
     }
 
-    /// Whether there was a setting that protects.
+    /// Takes every setting that protects from a key and its value, however deep. Returns whether
+    /// there was one.
     fn take_misplaced(&mut self, key: &str, value: &Value) -> bool {
         let protection = Protection::meant_by(key);
         if let Some(protection) = protection {

@@ -1,4 +1,5 @@
-//! The one static of the crate: which [`Module`] this process has initialized.
+//! The static of the module: which [`Module`] this process has initialized. Other statics of the
+//! crate hold nothing of a card or a caller.
 //!
 //! A forked child is another application and has to call C_Initialize itself (PKCS #11 Usage Guide,
 //! "Applications and processes"). It inherits a copy of everything, including locks that some other

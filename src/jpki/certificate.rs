@@ -28,7 +28,7 @@ pub struct Certificate {
     expires: i64,
 }
 
-/// A calendar date (UTC).
+/// A calendar date: UTC in a certificate, Japan's where [`Date::in_japan`] gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Date {
     /// The year, 0–9999.

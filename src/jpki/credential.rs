@@ -1,7 +1,7 @@
 //! Where things are in the JPKI application, and the facts of its two credentials.
 //!
-//! Sources: OpenSC `card-jpki.c` and `pkcs15-jpki.c`, `jpki/myna`, the crate `myna-card`; they
-//! agree on all of it.
+//! Sources: OpenSC `card-jpki.c` and `pkcs15-jpki.c`, `jpki/myna`, the crate `myna-card`. They
+//! agree where nothing else is said below.
 
 use std::ops::RangeInclusive;
 
@@ -42,7 +42,7 @@ pub const TOKEN_INFO_LENGTH: u16 = 160;
 pub const TOKEN_INFO_SERIAL_END: usize = 96;
 
 /// Which certificates are on the card: one byte for the signature certificate, one for
-/// authentication.
+/// authentication (myna-card alone).
 pub const CERTIFICATES_PRESENT: FileId = FileId(0x0008);
 
 /// One of the two certificates, with its key and its PIN.

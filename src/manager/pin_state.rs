@@ -243,7 +243,7 @@ impl<P: PartialEq + Clone> PinState<P> {
         self.tells
     }
 
-    /// Takes note of what the card says of its count, outside any decision.
+    /// Takes note of the card's answer to the question for the count. Both decisions do so first.
     pub fn observe(&mut self, memory: &mut PinMemory<P>, answer: CountAnswer) {
         self.count = match answer {
             CountAnswer::Told(count) => {
@@ -257,7 +257,7 @@ impl<P: PartialEq + Clone> PinState<P> {
         };
     }
 
-    /// Whether an entry may be sent, of which `reserve` tries are to be left.
+    /// Whether an entry may be sent: not when no more than `reserve` tries are left.
     pub fn decide_entry(
         &mut self,
         memory: &mut PinMemory<P>,

@@ -1,5 +1,5 @@
-//! What is read of a card: certificates, which schemes it signs by, random bytes. Each thing is
-//! read once for each card; what only the PIN opens, once for each login.
+//! What is read of a card: certificates, and by which schemes it signs. Each thing is read once for
+//! each card; what only the PIN opens, once for each login.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! Pointers as C may pass them: NULL, misaligned, with impossible lengths, overlapping. Made to run
-//! under Miri too.
+//! Pointers as C may pass them: NULL, misaligned, with impossible lengths, overlapping.
 
 use std::ptr::{null, null_mut};
 

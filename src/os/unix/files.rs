@@ -45,7 +45,7 @@ pub fn open_configuration(path: &Path) -> IoResult<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
-/// Why a file that only `user` or root may have written is not one. `Ok` when it is.
+/// Checks that only `user` or root can have written a file.
 ///
 /// Many systems give each user a group of its own, and a umask that lets the group write. Such a
 /// file is the user's alone as long as `/etc/group` lists no other member; it is read directly,
