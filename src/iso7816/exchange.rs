@@ -4,7 +4,8 @@
 use super::apdu::{Command, Expected, Response};
 use super::status::Status;
 
-/// The most bytes of an answer that is put together from pieces. The longest file known has 3808.
+/// The most bytes of an answer that is put together from pieces. The longest known file, a
+/// certificate's, has 3808 bytes.
 pub const MAX_ANSWER: usize = 8192;
 
 /// How often a card may name another Le for one command.

@@ -11,7 +11,8 @@ use super::credential::{CERTIFICATES_PRESENT, Credential};
 use super::identity::Identity;
 use crate::iso7816::status::Status;
 
-/// The label of a juki card's token information; a My Number card says `JPKIAPICCTOKEN2`.
+/// The label of a juki card's token information (`CheckCard` of jpki/myna). A My Number card says
+/// `JPKIAPICCTOKEN2`.
 const JUKI_LABEL: &[u8] = b"JPKIAPICCTOKEN";
 
 /// How much of a certificate is read to see whether it can be read.
@@ -80,7 +81,8 @@ pub enum CardModel {
 }
 
 impl CardModel {
-    /// Reads the token information.
+    /// Reads the token information. The labels are those of myna-card's `TokenType`; jpki/myna knows
+    /// the first two as well.
     #[must_use]
     pub fn of(token_info: &[u8]) -> Self {
         match label(token_info) {

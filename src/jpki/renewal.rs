@@ -4,8 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::certificate::{Certificate, Date};
 
-/// How long before its end a certificate can be renewed, by how long it is valid. A new generation
-/// of cards, with certificates of ten years, is planned with a whole year.
+/// How long before its end a certificate can be renewed, by how long it is valid: three months
+/// (jpki.go.jp, 電子証明書の有効期間と失効). Cards planned for 2028, with certificates of ten years,
+/// are to have a whole year.
 const WINDOWS: [Window; 2] =
     [Window { longest_years: 6, months: 3 }, Window { longest_years: u16::MAX, months: 12 }];
 

@@ -21,7 +21,8 @@ use crate::transport::{Connection, ReaderState, TransportError};
 /// refuses it to this user.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How long a card may stay away that a reader lost at an extended command. Seen: 0.7 s.
+/// How long a card may stay away that a reader lost at an extended command. Chosen: twice the 0.7 s
+/// of the tests' reader; no source gives a time.
 const RETURN_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// How often the service is asked whether it is back.
@@ -134,8 +135,8 @@ impl CardManager {
     /// The JPKI card in the reader, recognised now if need be.
     ///
     /// # Errors
-    /// [`CardError::NoCard`], [`CardError::NotJpki`], [`CardError::Unusable`], or what kept the
-    /// card from being recognised.
+    /// [`CardError::NoCard`], [`CardError::NotJpki`], [`CardError::Juki`], [`CardError::Held`],
+    /// [`CardError::Unusable`], or what kept the card from being recognised.
     pub fn open_card(&self, ask: AskSignature, when: WhenInUse) -> Result<Arc<Card>, CardError> {
         if let Some(snapshot) = self.look()? {
             return snapshot.card();

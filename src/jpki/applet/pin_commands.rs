@@ -81,8 +81,8 @@ impl Applet<'_, '_> {
 
     /// Changes the PIN that is selected and verified: CHANGE REFERENCE DATA with the new one alone.
     ///
-    /// Known from two projects that both mark it as untested or have one author; not confirmed on a
-    /// physical card, so that [`Applet::confirm_selected`] follows.
+    /// Known from jpki/myna (`ChangePin`) and myna-card (`Card::change_reference_data`). It was not
+    /// confirmed on a physical card, so that [`Applet::confirm_selected`] follows.
     ///
     /// # Errors
     /// When the card does not take the new PIN, or it is not known whether it did.
