@@ -182,6 +182,7 @@ impl Module {
     /// PKCS #11, C_OpenSession.
     ///
     /// # Errors
+    /// [`Error::SlotIdInvalid`],
     /// [`Error::SessionParallelNotSupported`] without `CKF_SERIAL_SESSION`,
     /// [`Error::SessionAsyncNotSupported`] with `CKF_ASYNC_SESSION` (PKCS #11 v3.2),
     /// [`Error::TokenNotPresent`], [`Error::SessionCount`].

@@ -69,9 +69,10 @@ impl CardManager {
     /// Logs in: one VERIFY, and the PIN is kept for the operations to come.
     ///
     /// # Errors
-    /// [`CardError::PinMalformed`], [`CardError::PinRepeated`], [`CardError::PinReserved`] and
-    /// [`CardError::NoCount`] without a try spent; [`CardError::PinIncorrect`] and
-    /// [`CardError::PinBlocked`] as the card says.
+    /// [`CardError::AlreadyLoggedIn`], [`CardError::PinMalformed`], [`CardError::PinRepeated`],
+    /// [`CardError::PinReserved`], [`CardError::NoCount`] and [`CardError::SecretMemory`] without a
+    /// try spent; [`CardError::PinIncorrect`] and [`CardError::PinBlocked`] as the card says;
+    /// [`CardError::Removed`], or what else kept the card from answering.
     pub fn log_in(&self, of: &CardCredential, entry: PinEntry<'_>) -> Result<(), CardError> {
         let entry = self.well_formed(of, entry)?;
         let mut io = self.io.lock();

@@ -101,8 +101,9 @@ impl Session {
     /// PKCS #11, C_Login.
     ///
     /// # Errors
-    /// [`Error::UserAlreadyLoggedIn`] without looking at the PIN; otherwise what the card says of
-    /// it.
+    /// [`Error::UserAlreadyLoggedIn`], [`Error::UserTypeInvalid`], and
+    /// [`Error::OperationNotInitialized`] for a login for one signature where none was begun or none
+    /// asks for it, without looking at the PIN; otherwise what the card says of it.
     pub fn login(&self, user: ck::CK_USER_TYPE, pin: PinEntry<'_>) -> Result<(), Error> {
         let (manager, of) = (self.token.manager(), self.token.credential());
         match user {

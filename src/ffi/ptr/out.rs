@@ -29,6 +29,8 @@ pub(in crate::ffi) struct OutList<T> {
 }
 
 impl<T: Copy> Out<T> {
+    /// A view of the caller's place for one value.
+    ///
     /// # Errors
     /// [`Error::ArgumentsBad`] for NULL.
     ///
@@ -53,7 +55,7 @@ impl Out<CK_ULONG> {
 }
 
 impl<T: Copy> OutBuffer<T> {
-    /// A NULL `start` makes a size query; then the length is not read, only written.
+    /// A view of the caller's buffer and of its length. A NULL `start` makes a size query; then the length is not read, only written.
     ///
     /// # Errors
     /// [`Error::ArgumentsBad`] for a NULL `length` and for a length that no memory can have.
@@ -122,6 +124,8 @@ impl OutBuffer<CK_BYTE> {
 }
 
 impl<T: Copy> OutList<T> {
+    /// A view of the caller's place for a list.
+    ///
     /// # Errors
     /// [`Error::ArgumentsBad`] for NULL with a length and for a length that no memory can have.
     ///

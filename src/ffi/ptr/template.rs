@@ -23,6 +23,8 @@ pub(in crate::ffi) struct Template {
 }
 
 impl Template {
+    /// A view of the caller's template.
+    ///
     /// # Errors
     /// [`Error::ArgumentsBad`] for NULL with a count, and for a count that no template has;
     /// [`Error::HostMemory`].
