@@ -68,7 +68,7 @@ pub enum Wanted {
     Patterns,
     /// An absolute path.
     AbsolutePath,
-    /// It is a table.
+    /// A table.
     Table,
 }
 
@@ -113,7 +113,7 @@ impl fmt::Display for Wanted {
             Self::Taken(value) => write!(out, "{value} is taken"),
             Self::Patterns => out.write_str("a pattern or a list of patterns"),
             Self::AbsolutePath => out.write_str("an absolute path"),
-            Self::Table => out.write_str("it is a table"),
+            Self::Table => out.write_str("a table"),
         }
     }
 }

@@ -106,13 +106,17 @@ fn value(language: Language, wanted: Wanted) -> String {
     match wanted {
         Wanted::OneOf(values) => {
             let values = values.join(language.choose(" | ", "、"));
-            say!(language, "it is one of {values}", "{values}のどれかです")
+            say!(language, "it must be one of {values}", "{values}のどれかにしてください")
         }
         Wanted::Taken(value) => say!(language, "{value} is taken", "{value} とみなします"),
         Wanted::Patterns => {
-            say!(language, "it is a pattern or a list of patterns", "パターン、またはパターンの配列です")
+            say!(
+                language,
+                "it must be a pattern or a list of patterns",
+                "パターン、またはパターンの配列にしてください"
+            )
         }
-        Wanted::AbsolutePath => say!(language, "it is an absolute path", "絶対パスです"),
-        Wanted::Table => say!(language, "it is a table", "テーブルです"),
+        Wanted::AbsolutePath => say!(language, "it must be an absolute path", "絶対パスにしてください"),
+        Wanted::Table => say!(language, "it must be a table", "テーブルにしてください"),
     }
 }

@@ -22,16 +22,16 @@ pub(super) fn configurations() -> Vec<State> {
             .says(
                 &[
                     "! /",
-                    ": wrong value of slots: it is one of \"both\" | \"authentication\" | \"signature\"",
+                    ": wrong value of slots: it must be one of \"both\" | \"authentication\" | \"signature\"",
                     ": no key colour",
                     ": wrong value of reserve_tries: 1 is taken",
-                    ": wrong value of log.file: it is an absolute path",
+                    ": wrong value of log.file: it must be an absolute path",
                 ],
                 &[
-                    ": slots の値が正しくありません(\"both\"、\"authentication\"、\"signature\"のどれかです)",
+                    ": slots の値が正しくありません(\"both\"、\"authentication\"、\"signature\"のどれかにしてください)",
                     ": colour というキーはありません",
                     ": reserve_tries の値が正しくありません(1 とみなします)",
-                    ": log.file の値が正しくありません(絶対パスです)",
+                    ": log.file の値が正しくありません(絶対パスにしてください)",
                 ],
             )
             .tells("/configuration/reserve_tries", 1),
