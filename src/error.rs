@@ -14,7 +14,7 @@ pub enum Error {
     /// A pointer, a length or a flag no caller may pass.
     #[error("bad arguments")]
     ArgumentsBad,
-    /// The object has this attribute and keeps it to itself.
+    /// The object has this attribute and does not show it.
     #[error("the attribute is sensitive")]
     AttributeSensitive,
     /// The object has no such attribute.

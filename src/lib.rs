@@ -19,7 +19,7 @@
 //! | [`jpki`] | the card application: facts per credential, recognition, capabilities of a chip, commands, PIN forms, certificates |
 //! | [`transport`] | PC/SC as a thin trait of calls, and the one recovery policy over it |
 //! | [`iso7816`] | the shape of commands, responses and status words, and the exchange of one command |
-//! | [`os`] | what the operating system gives: secret pages, fork marker, owners, log files |
+//! | [`os`] | what the operating system gives: secret pages, random bytes, fork marker, end of the process, threads, owners of files, log files, terminal, file locks |
 //!
 //! [`config`], [`logging`] and [`handle`] stand beside the layers. The command `jpki-pkcs11` in `src/command` is a program of
 //! its own above them: it uses [`module`] as every client does.

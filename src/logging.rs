@@ -3,8 +3,8 @@
 //!
 //! What is logged is decided where it happens; the rules are in the types (`Command`, `Response`,
 //! `Pin` and `Certificate` print nothing secret). Writing never fails an operation, never waits and
-//! never ends the host, so that a forked child, a full disk or a reader that has gone does not
-//! notice.
+//! never ends the host: not in a forked child, not on a full disk, not when the program that reads
+//! the log has gone.
 
 use std::fs::File;
 use std::thread;

@@ -89,8 +89,8 @@ pub struct Settings {
     /// How long a look at the reader serves for what is shown of a session. pcscd itself looks at
     /// some readers every 400 ms only.
     pub look_reuse: Duration,
-    /// How long it holds that a card is none of JPKI's, where the service does not count the
-    /// exchange of a card for another one.
+    /// How long the finding "no JPKI card" holds where the service does not count the exchange of
+    /// cards.
     pub uncounted_reuse: Duration,
 }
 
@@ -247,9 +247,9 @@ impl CardManager {
         result
     }
 
-    /// One transaction, begun again when another program resets the card in the middle of it, and
-    /// once when the reader fails, or the card is to forget what another program left: it has lost
-    /// its power then, and may answer again. `card` is the one that must answer, if it is known
+    /// One transaction. It begins again when another program resets the card in the middle. It
+    /// begins again once when the reader fails, or when the card is to forget what another program
+    /// left: the card has lost its power then. `card` is the one that must answer, if it is known
     /// already.
     fn transact<T>(
         &self,

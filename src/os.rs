@@ -1,6 +1,13 @@
-//! What the operating system gives, below every other layer: memory for secrets, a mark that tells
-//! a forked child from its parent, how the process was started, where a configuration lies and who
-//! owns it, which process has locked a file, and a log file that cannot stop the host.
+//! What the operating system gives, below every other layer.
+//!
+//! - Memory for secrets, and random bytes.
+//! - A mark that tells a forked child from its parent.
+//! - What runs when the process ends or the library is unloaded, and a library that stays loaded.
+//! - A thread that cannot be cancelled in the middle of a call.
+//! - With which rights the process was started.
+//! - Where a configuration lies, and who can have written it.
+//! - A log file and a standard error stream that cannot stop the host.
+//! - For the command: a terminal without echo, and which process has locked a file.
 //!
 //! The names stand here. Each system has a file of its own that gives them: `linux`
 //! (with either C library), `freebsd`, `macos` and `windows`. What the first three share by POSIX is

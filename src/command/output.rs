@@ -33,8 +33,8 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The two streams of the command, and its language. A reader of them that has gone is no failure; a
-/// result that cannot be written is one.
+/// The two streams of the command, and its language. A program that read them and has gone is no
+/// failure; a result that cannot be written is one.
 pub(crate) struct Output {
     language: Language,
     results: Box<dyn Write>,

@@ -198,7 +198,7 @@ impl<'a> Run<'a> {
             .map(|(profile, _)| profile)
             .collect();
         let autostart = autostart(self.request.folders);
-        // Where nothing can be registered, OpenSC's module stands before nothing.
+        // Where nothing can be registered, OpenSC's module is in front of no module of ours.
         if self.plans.is_empty() || (with_opensc.is_empty() && autostart.is_none()) {
             return;
         }

@@ -49,7 +49,7 @@ pub enum Reason {
     TooLong,
     /// It is not UTF-8.
     NotUtf8,
-    /// The way to it may not be gone.
+    /// A folder on the way to it may not be entered.
     NoWay,
     /// Another user may have written it.
     Distrusted(Distrust),
@@ -62,7 +62,7 @@ pub enum Reason {
 pub enum Wanted {
     /// One of these.
     OneOf(&'static [&'static str]),
-    /// Another one; this is taken.
+    /// Another value: this one is taken in its place.
     Taken(&'static str),
     /// A pattern or a list of patterns.
     Patterns,

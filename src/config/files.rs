@@ -42,7 +42,7 @@ enum Place {
 enum Missing {
     /// There is none.
     NoFile,
-    /// The way to it may not be gone, so that this user has none.
+    /// A folder on the way to it may not be entered, so that this user has none.
     NoWay,
     /// It is there, and cannot be taken.
     LeftOut(Reason),
@@ -51,8 +51,8 @@ enum Missing {
 impl Config {
     /// Finds and reads the configuration of this process. Never fails.
     ///
-    /// A process with rights that its user does not have believes nothing but the system's file,
-    /// and logs nothing.
+    /// A process with rights that its user does not have takes nothing but the system's file, and
+    /// logs nothing.
     #[must_use]
     pub fn load(environment: &Environment) -> Self {
         let folder = system_configuration_folder(environment.library.as_deref());
@@ -88,8 +88,8 @@ fn user_settings(user: u32) -> Parsed {
     parsed
 }
 
-/// Reads a file that only `owner` or root can have written; `None` when there is none. One that is
-/// named and not there may have held what protects.
+/// Reads a file that only `owner` or root can have written; `None` when there is none. A named file
+/// that is missing may have held a setting that protects.
 fn read(path: &Path, owner: u32, place: Place) -> Option<Parsed> {
     let mut parsed = match read_bytes(path, owner) {
         Ok(bytes) => parse(&bytes),

@@ -254,7 +254,7 @@ impl Parsed {
     }
 }
 
-/// The letters of a text, as small ones.
+/// The letters of a text, in lower case.
 fn letters(text: &[u8]) -> String {
     text.iter()
         .filter(|byte| byte.is_ascii_alphabetic())

@@ -91,7 +91,7 @@ unsafe fn get_info(version: CK_VERSION, info: *mut CK_INFO) -> CK_RV {
     })
 }
 
-/// A bad session is told before the fact that nothing runs in parallel.
+/// Nothing runs in parallel. A bad session is reported first.
 fn not_parallel(module: &Module, session: CK_SESSION_HANDLE) -> Result<(), Error> {
     module.session(ptr::session(session))?;
     Err(Error::FunctionNotParallel)
@@ -100,8 +100,8 @@ fn not_parallel(module: &Module, session: CK_SESSION_HANDLE) -> Result<(), Error
 /// Which locks a caller may ask for (PKCS #11, C_Initialize).
 ///
 /// This module locks with the operating system's means always. That serves callers with one thread
-/// and callers that set `CKF_OS_LOCKING_OK`; who offers nothing but mutex functions wants those to
-/// be used, and is refused. `CKF_LIBRARY_CANT_CREATE_OS_THREADS` costs nothing: no thread is
+/// and callers that set `CKF_OS_LOCKING_OK`. A caller that offers only mutex functions wants those
+/// to be used, and is refused. `CKF_LIBRARY_CANT_CREATE_OS_THREADS` costs nothing: no thread is
 /// created.
 fn check_locking(arguments: Option<&ck::CK_C_INITIALIZE_ARGS>) -> Result<(), Error> {
     let Some(arguments) = arguments else { return Ok(()) };
@@ -128,8 +128,8 @@ fn make_module(memory: Arc<ProcessMemory>) -> Module {
     on_exit(|ending| match ending {
         Ending::Process => global::leave(),
         Ending::Library => {
-            // First: a thread that had to wait for another one here would leave something to do at its end
-            // to a library that is gone then.
+            // First of all. A thread that waits for a lock here registers work for its own end, and the library
+            // would be gone by then.
             global::await_calls();
             let _ = global::finalize();
         }

@@ -90,8 +90,8 @@ tables! {
 
 /// The symbols that the library exports.
 ///
-/// The tables do not lead to them: the loader binds a name that several libraries of a program export
-/// to the first of them, so that a copy's table would lead to another copy, or to another module.
+/// The tables do not lead to them. Several libraries of a program may export one name, and the loader
+/// binds it to the first of them: a copy's table would lead into another library.
 mod exported {
     use super::{CK_FUNCTION_LIST, CK_INTERFACE, CK_RV, CK_ULONG, CK_VERSION, ck};
 

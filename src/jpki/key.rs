@@ -64,8 +64,8 @@ impl Scheme {
 
 impl PublicKey {
     /// A key from modulus and exponent as a certificate gives them. `None` for anything but a sound
-    /// RSA key of [`KEY_BITS`]: nothing here is trusted, and a modulus of zero or a long exponent would keep the processor busy or
-    /// panic.
+    /// RSA key of [`KEY_BITS`]. The numbers are not trusted: a modulus of zero would panic, a long
+    /// exponent keep the processor busy.
     #[must_use]
     pub fn new(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
         let modulus = without_leading_zeros(modulus);

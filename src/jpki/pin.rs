@@ -1,8 +1,8 @@
 //! PINs: what one may look like, and where one is kept while it is needed.
 //!
-//! The form of a PIN is checked before anything is sent to the card: a wrong try is dear, and the
-//! two forms are disjoint, so that a client that sends one PIN to both tokens (`ssh-add -s`, NSS's
-//! tools) costs no try.
+//! The form of a PIN is checked before anything is sent to the card: a wrong PIN costs one of few
+//! tries. The two forms are disjoint, so that a client that sends one PIN to both tokens
+//! (`ssh-add -s`, NSS's tools) costs no try.
 //!
 //! A PIN never lies outside a page of [`SecretMemory`]: it is read into one, compared there, and
 //! the commands that carry it to the card lie there too.
@@ -185,7 +185,7 @@ impl MalformedEntry {
             }
     }
 
-    /// The length and one, so that an empty entry is not what an empty page holds.
+    /// The length plus one: 0 is what an empty page holds.
     fn mark(entry: PinEntry<'_>) -> Option<u8> {
         match entry {
             PinEntry::TooLong => Some(Self::TOO_LONG),

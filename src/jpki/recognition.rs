@@ -36,15 +36,15 @@ pub enum AuthenticationCertificate {
 pub struct RecognisedCard {
     /// What tells it from another card.
     pub identity: Identity,
-    /// Its number to the outside.
+    /// The serial number that PKCS#11 shows.
     pub serial_number: [u8; 8],
     /// Its certificate of user authentication.
     pub authentication: AuthenticationCertificate,
 }
 
 impl RecognisedCard {
-    /// Whether it shows its certificate, which it may do only because another program left its PIN
-    /// verified: some cards tell that nowhere else.
+    /// Whether it shows its certificate. It may do so only because another program left its PIN
+    /// verified; on some cards nothing else tells that.
     #[must_use]
     pub fn shows_certificate(&self) -> bool {
         matches!(self.authentication, AuthenticationCertificate::Read(_))
@@ -67,7 +67,7 @@ pub enum CardKind {
     Juki,
 }
 
-/// What a card with the JPKI application is made as, as its token information says.
+/// Which product a card with the JPKI application is, as its token information says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CardModel {
     /// A My Number card.

@@ -118,7 +118,8 @@ impl Card {
         self.is_settled.load(Ordering::Acquire)
     }
 
-    /// What it shows without a PIN is known, and what is remembered of its PINs for that.
+    /// Notes that what the card shows without a PIN is known, and takes the memory of its PINs for
+    /// that, if it is another one.
     pub(super) fn settle(&self, memory: Option<CardPinMemory>) {
         if let Some(memory) = memory {
             *self.memory.lock() = memory;
@@ -169,8 +170,8 @@ impl Card {
         Credential::ALL.into_iter().for_each(|credential| self.log_out(credential));
     }
 
-    /// Ends a login: the PIN is wiped with its last user, an operation that is under way, and what
-    /// only the PIN opens is forgotten.
+    /// Ends a login. The PIN is wiped when its last user drops it: that may be an operation under way.
+    /// What only the PIN opens is forgotten.
     pub(super) fn log_out(&self, credential: Credential) {
         let mut pins = self.pins.lock();
         let record = pins.of_mut(credential);

@@ -25,7 +25,7 @@ pub enum CardError {
     /// user at it.
     #[error("the card is held by another program, or access is refused")]
     Held,
-    /// The card that was spoken of is gone.
+    /// The card that the caller means is gone.
     #[error("the card was removed")]
     Removed,
     /// The PIN has not the form of this PIN. Nothing was sent.

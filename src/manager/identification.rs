@@ -21,8 +21,8 @@ impl CardManager {
         if *identity == Identity::None {
             return Err(CardError::Removed);
         }
-        // A reset that the service has not told yet looks the same. It tells at the next command, or the
-        // application has to be selected again.
+        // A reset that the service has not reported yet looks the same. It reports it at the next command,
+        // or the application has to be selected again.
         match applet.select() {
             Err(AppletError::Refused { .. }) => return Err(CardError::Removed),
             result => result?,
@@ -45,8 +45,8 @@ impl CardManager {
         !self.service.counts_changes() && *card.identity() != Identity::None
     }
 
-    /// Before an entry is sent: where a card was seen that hides its certificate, one that shows it may
-    /// be the same, and have refused this entry.
+    /// Before an entry is sent. A card that shows its certificate may be one that hid it before, and
+    /// that has refused this entry.
     pub(super) fn settle_before_entry(
         &self,
         applet: &mut Applet<'_, '_>,
@@ -59,8 +59,8 @@ impl CardManager {
         self.settle(applet, card)
     }
 
-    /// After a PIN that the card refused, or may have: it is to be known again when it comes back. Until
-    /// this was possible it may be any card that hides its certificate.
+    /// After the card refused a PIN, or may have: it must be known again when it comes back. Until
+    /// this has succeeded, it may be any card that hides its certificate.
     pub(super) fn settle_after_refusal(&self, applet: &mut Applet<'_, '_>, card: &Card) {
         let is_to_be_asked = !card.is_settled() && self.memory.is_unsettled(&card.memory());
         if !is_to_be_asked || applet.is_disturbed() || !applet.forget() {

@@ -36,7 +36,8 @@ struct Cards {
 /// One of these cards.
 struct Unsettled {
     memory: CardPinMemory,
-    /// The cards that were taken for this one since. Each is once: it may have told of its tries since.
+    /// The numbers of the cards that may be this one and took over its memory. Each does so once: a
+    /// count may have cleared the entries since.
     taken_for: Vec<[u8; 8]>,
 }
 
@@ -80,12 +81,12 @@ impl ProcessMemory {
         self.cards.lock().unsettled.push(Unsettled { memory, taken_for: Vec::new() });
     }
 
-    /// Whether that was noted of the card with this memory.
+    /// Whether the card with this memory was noted so.
     pub(super) fn is_unsettled(&self, memory: &CardPinMemory) -> bool {
         self.cards.lock().unsettled.iter().any(|other| Arc::ptr_eq(&other.memory, memory))
     }
 
-    /// How the card shows itself is known.
+    /// Removes that note: it is known what the card shows without a PIN.
     pub(super) fn note_settled(&self, memory: &CardPinMemory) {
         self.cards.lock().unsettled.retain(|other| !Arc::ptr_eq(&other.memory, memory));
     }

@@ -145,7 +145,7 @@ impl<P: PartialEq + Clone> PinMemory<P> {
         self.hold_back(entry, tries);
     }
 
-    /// Until the count is higher than this.
+    /// Holds an entry back until the count is higher than `tries`.
     fn hold_back(&mut self, entry: P, tries: TriesLeft) {
         self.refused.retain(|refused| refused.entry != entry);
         self.refused.push(Refused { entry, tries });
@@ -232,7 +232,7 @@ impl<P: PartialEq + Clone> PinState<P> {
         self.wrong_entry = true;
     }
 
-    /// The card has told the count of another PIN: it is one that tells.
+    /// The card has told the count of the other PIN: it is one that tells.
     pub fn note_that_card_tells(&mut self) {
         self.tells = true;
     }
@@ -319,7 +319,8 @@ impl<P: PartialEq + Clone> PinState<P> {
         self.count = tries;
         self.blocked = tries == Some(TriesLeft::BLOCKED);
         self.wrong_entry = true;
-        // A card may say less here than to the question, by which a rise is seen later.
+        // A card may name fewer tries here than it answers to the question. Later counts come from the
+        // question, so the higher number is kept.
         let held_at = tries.max(before.map(TriesLeft::one_less));
         memory.refuse(pin.clone(), held_at.unwrap_or(self.full.one_less()));
     }

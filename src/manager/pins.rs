@@ -1,5 +1,5 @@
-//! Logging in and out, and counting tries: what [`PinState`] decides is done here, and what the card
-//! answers is told to it. [`change_pin`](super::pin_change) does so too.
+//! Logging in and out, and counting tries: what [`PinState`] decides is done here, and [`PinState`]
+//! learns what the card answers. [`change_pin`](super::pin_change) does so too.
 //!
 //! The invariant: every VERIFY that the card counts as wrong goes back to one call of
 //! [`CardManager::log_in`], [`CardManager::log_in_once`] or [`CardManager::change_pin`] with a PIN
@@ -123,7 +123,7 @@ impl CardManager {
         }
         verified?;
         of.card.with_pin(of.credential, |record, _| {
-            // Another thread may have logged out while the card thought about the PIN.
+            // Another thread may have logged out while the card checked the PIN.
             if !record.state.is_logged_in() {
                 return Err(CardError::NotLoggedIn);
             }

@@ -82,7 +82,7 @@ impl Snapshot {
         }
     }
 
-    /// What keeps the card from being used, in more words than clients are answered.
+    /// What keeps the card from being used, in more detail than a return code.
     pub(super) fn cause(&self) -> Option<CardError> {
         match &self.found {
             Found::Card(_) => None,
@@ -189,8 +189,8 @@ impl CardManager {
     /// Asks the service whether what is known still holds. `None`: a card that was not looked at
     /// yet.
     fn look(&self) -> Result<Option<Snapshot>, CardError> {
-        // In this order: what another thread finds out about a newer card meanwhile is not older than the
-        // answer.
+        // In this order. Otherwise the snapshot could be newer than the answer: a card that another thread
+        // has just recognised would count as gone.
         let known = self.snapshot.lock().clone();
         let state = self.service.reader_state(&self.reader);
         let changes = state.ok().flatten().filter(|state| state.card_present).map(|state| state.changes);

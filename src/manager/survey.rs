@@ -35,7 +35,7 @@ pub enum Obstacle {
 /// A card that can be used.
 #[derive(Debug)]
 pub struct CardSurvey {
-    /// What it is made as.
+    /// Which product it is.
     pub model: CardModel,
     /// A number that differs from card to card, and that leads to no person.
     pub serial_number: [u8; 8],
@@ -110,7 +110,7 @@ impl CardManager {
         }
     }
 
-    /// What the card is made as.
+    /// Which product the card is.
     fn model(&self, card: &Arc<Card>) -> Result<CardModel, CardError> {
         self.with_card(card, |applet| match applet.token_info() {
             Ok(info) => Ok(CardModel::of(&info)),

@@ -10,8 +10,8 @@ use crate::handle::{HandleCounter, SessionHandle, SlotId};
 use crate::token::session::Session;
 use crate::token::{SessionCounts, Token};
 
-/// The most sessions of one application: far above what any needs, so that one that never closes
-/// any is stopped before memory is.
+/// The most sessions of one application, far above what any needs. An application that never closes
+/// one is stopped before memory runs out.
 const MAX_SESSIONS: usize = 1 << 18;
 
 /// The open sessions.
@@ -43,8 +43,8 @@ impl SessionTable {
         self.sessions.read().get(&handle).cloned().ok_or(Error::SessionHandleInvalid)
     }
 
-    /// How many sessions a token has. One that was not used since its card was taken out is another
-    /// token's.
+    /// How many sessions a token has. Those of a card that was taken out before belong to that card's
+    /// token.
     pub(super) fn counts(&self, token: &Arc<Token>) -> SessionCounts {
         let sessions = self.sessions.read();
         let of_token = sessions.values().filter(|session| Arc::ptr_eq(session.token(), token));
@@ -65,7 +65,7 @@ impl SessionTable {
     }
 
     /// Ends a login of a token that has no session any more: another thread closed the last one
-    /// while the card thought about the PIN, before there was a login to end.
+    /// while the card checked the PIN, before there was a login to end.
     pub(super) fn end_login_without_session(&self, token: &Arc<Token>) -> Result<(), Error> {
         let sessions = self.sessions.read();
         if sessions.values().any(|session| Arc::ptr_eq(session.token(), token)) {

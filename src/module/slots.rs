@@ -134,7 +134,7 @@ impl SlotTable {
     /// The slot with this id. A spare one looks for its reader.
     pub(super) fn get(&self, id: SlotId) -> Result<Arc<Slot>, Error> {
         if self.pairs.lock().is_new() {
-            // The caller knows the id from elsewhere: the slots, without a list.
+            // The caller has the id without a list: the slots are made, and no list.
             let now = self.look(None);
             self.pairs.lock().note_events(&now);
         }
@@ -224,8 +224,8 @@ impl SlotTable {
     }
 
     /// Looks for the JPKI card that decides about the spare pair, and gives the pair to its reader.
-    /// Cards to which other programs are connected come last. Whether another program keeps a card
-    /// from being recognised.
+    /// Cards to which other programs are connected come last. Returns whether another program keeps a
+    /// card from being recognised.
     fn look_for_card(
         &self,
         among: Vec<Arc<CardManager>>,

@@ -1,4 +1,4 @@
-//! What the command `jpki-pkcs11` is told beyond what PKCS#11 has calls for: plain data, read only.
+//! What the command `jpki-pkcs11` asks for beyond the calls of PKCS#11: plain data, read only.
 
 use std::sync::Arc;
 

@@ -171,14 +171,14 @@ impl Transaction<'_> {
     pub fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TransportError> {
         let calls = self.calls.as_mut().ok_or(TransportError::Removed)?;
         match calls.transmit(command) {
-            // Some drivers say so where others fail.
+            // Some drivers answer with no bytes where others fail.
             Ok(Some(answer)) if answer.is_empty() => Err(self.unanswered(Code::NOT_TRANSACTED)),
             Ok(Some(answer)) => Ok(answer),
             Ok(None) => {
                 self.link.renewal_due = true;
                 Err(TransportError::BadLength)
             }
-            // The service sees it before it passes the command on.
+            // The service reports it before it passes the command on.
             Err(Code::PROTO_MISMATCH) => {
                 self.link.renewal_due = true;
                 Err(TransportError::NotSent)

@@ -12,9 +12,8 @@ use crate::os;
 /// How long the card may be used without a pause.
 const LONGEST_USE: Duration = Duration::from_secs(2);
 
-/// The same, as long as other programs are known to use the card too: half of what was waited for
-/// it, from this to [`LONGEST_USE`]. So a program that waited for many turns of others has a long
-/// one itself.
+/// The same, while other programs are known to use the card: half of the last wait, at least this, at
+/// most [`LONGEST_USE`]. So a program that waited for many turns of others has a long one itself.
 const USE_AMONG_OTHERS: Duration = Duration::from_millis(700);
 
 /// A pause in which each client that waits looks at least once: late, on a busy machine.
@@ -63,7 +62,7 @@ impl Fairness {
         self.asked = Some(Instant::now());
     }
 
-    /// The transaction has begun. One that had to wait for it was a pause for others.
+    /// The transaction has begun. A begin that had to wait was a pause for others.
     pub(super) fn begun(&mut self) {
         let now = Instant::now();
         let wait = self.asked.map_or(Duration::ZERO, |asked| now.duration_since(asked));

@@ -13,8 +13,8 @@ readonly CLIENTS ROOT TARGET MODULE VIRTUAL_CARD COMMAND
 # More than this for one client script counts as a failure.
 readonly CLIENT_SECONDS=240
 
-# Some pcscd finds USB readers also when it has been given a configuration of its own (1.9 has no setting against
-# it), but it leaves out those with one of these in their name: the letters that "Virtual JPKI" can do without.
+# Some pcscd (1.9) finds USB readers even with a configuration of its own, and has no setting against that. It leaves
+# out readers with one of these in their name: the letters that "Virtual JPKI" can do without.
 PCSCLITE_FILTER_IGNORE_READER_NAMES=$(printf '%s:' {a..z} {A..Z} | sed 's/[VirtualJPKI]://g')
 export PCSCLITE_FILTER_IGNORE_READER_NAMES
 

@@ -68,10 +68,9 @@ fn token_works(
     Ok(2 + assert_pss_is_honest(fixture, profile, session, credential, chip))
 }
 
-/// Whether a card may count as another one once, since a PIN goes to no card whose identity cannot
-/// be read again: one that another program left open shows a certificate which it hides later; one
-/// that shows neither certificate nor token information has no identity, which matters when the
-/// reader fails.
+/// Whether a card may count as another one, once. A PIN goes to no card whose identity cannot be
+/// read again. That happens to two kinds: a card that another program left verified, which hides its
+/// certificate later; and a card without certificate and token information, after the reader failed.
 fn may_lose_its_identity(profile: &Profile) -> bool {
     let certificate = profile.credential(Credential::Authentication);
     let hides = certificate.is_some_and(|authentication| authentication.certificate_needs_pin);

@@ -59,8 +59,8 @@ fn two_processes_of_eight_threads_sign_while_a_third_one_resets_the_card() {
 
 /// pcscd (1.9.9) looks whether a program has a transaction before it resets the card for
 /// `SCardDisconnect`, and does not look again: a transaction that begins just then is hit in the
-/// middle, without being told before its next command. No client can do anything about that. The
-/// call fails then, without harm, and the next one is as good as ever.
+/// middle, and learns of it at its next command. No client can do anything about that. The call
+/// fails then, without harm, and the next one is as good as ever.
 #[test]
 fn a_storm_of_resets_by_three_programs_costs_no_try_and_no_card() {
     let stack = stack(true);

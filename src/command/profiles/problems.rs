@@ -40,7 +40,7 @@ pub(crate) fn look(folders: &Folders) -> Found {
             found.look_at(&profile, &modules(&profile.directory).unwrap_or_default());
         }
     }
-    // Where no module of ours stands, OpenSC's is in no way.
+    // Where no module of ours stands, OpenSC's is no obstacle.
     if !found.registered.is_empty() {
         found.problems.extend(autostart(folders).map(|file| Problem::Autostart { file }));
     }

@@ -68,7 +68,8 @@ fn module_folders(prefix: &Path) -> Vec<PathBuf> {
     own.chain([prefix.join("lib64/pkcs11"), lib.join("pkcs11")]).filter(|folder| folder.is_dir()).collect()
 }
 
-/// This machine, as Debian's folders have it: `x86_64-linux-gnu`. Beside it there may be another's.
+/// This machine, as Debian's folders have it: `x86_64-linux-gnu`. A folder for another machine may
+/// stand beside it.
 const MACHINE: &str = match ARCH.as_bytes() {
     b"x86" => "i386",
     b"powerpc64" => "powerpc64le",

@@ -247,8 +247,7 @@ fn position(offset: usize) -> Result<[u8; 2], AppletError> {
     Ok(offset.to_be_bytes())
 }
 
-/// What was read. The end of the file is none of the reader's mistakes: what there is comes with
-/// it.
+/// What was read. The end of the file is no error: the bytes before it come with it.
 fn read_data(response: Response) -> Result<Zeroizing<Vec<u8>>, AppletError> {
     match response.status().classify() {
         Status::EndOfFile if !response.data().is_empty() => Ok(response.into_data()),

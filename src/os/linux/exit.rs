@@ -1,4 +1,4 @@
-//! The end of the process and of the library: both have a section for it.
+//! What runs at the end of the process or of the library: `.fini_array` serves both.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,8 +28,8 @@ pub fn on_exit(work: fn(Ending)) {
     }
 }
 
-/// exit() runs such handlers before it runs [`FINI`]. dlclose() runs them after it: the loader goes
-/// through the section from its end, and what runs them stands at its beginning.
+/// exit() runs such handlers before it runs [`FINI`]. dlclose() runs them after it: the loader runs
+/// the section backwards, and the entry that runs the handlers stands first.
 extern "C" fn note_exit() {
     EXITING.store(true, Ordering::Release);
 }

@@ -66,7 +66,8 @@ unsafe extern "C" {
 static AT_EXIT: OnceCell<fn(Ending)> = OnceCell::new();
 
 /// Has `work` run when the process returns from main, calls exit(), or unloads the library. The
-/// first one stays. Which of them it is is not known here, and `work` is told the more careful one.
+/// first one stays. This system does not show which of the two it is: `work` gets
+/// [`Ending::Process`], with which it may call no service.
 pub fn on_exit(work: fn(Ending)) {
     if AT_EXIT.set(work).is_ok() {
         // SAFETY: the function stays as long as the library, and the loader calls it before that goes.

@@ -1,5 +1,5 @@
-//! Files: where a configuration lies, whom to believe, and how to write a log line that cannot stop,
-//! kill or block the host.
+//! Files: where a configuration lies, which one is trusted, and how to write a log line that cannot
+//! stop, kill or block the host.
 
 use std::env;
 use std::fs::{File, Metadata, OpenOptions, Permissions, read_to_string};
@@ -36,8 +36,8 @@ pub fn user_configuration_folders() -> Vec<PathBuf> {
     first.into_iter().chain(more).collect()
 }
 
-/// Opens a file to read it: a FIFO does not make the caller wait, and a terminal does not become
-/// the host's.
+/// Opens a file to read it: a FIFO does not make the caller wait, and a terminal does not become the
+/// host's controlling terminal.
 ///
 /// # Errors
 /// Why it cannot be opened.
@@ -93,9 +93,9 @@ fn is_alone(groups: &str, users: &str, group: u32, user: u32) -> bool {
 /// A copy of standard error, if what is open there is standard error.
 ///
 /// A host that closed its descriptor 2 gets that number again for the next file, connection or
-/// device it opens; lines of text would damage it. So only a terminal counts, systemd's journal,
-/// and files and pipes that are open for writing alone or for appending; of those, what the system
-/// can be told not to block on. The copy stays what it is when the host closes descriptor 2 later.
+/// device it opens; lines of text would damage it. So only these count: a terminal, systemd's
+/// journal, and files and pipes that are open for writing alone or for appending. Of those, only
+/// what cannot block is taken. The copy stays what it is when the host closes descriptor 2 later.
 #[must_use]
 pub fn stderr_for_logging() -> Option<File> {
     let file = File::from(stderr().as_fd().try_clone_to_owned().ok()?);
@@ -131,9 +131,9 @@ pub fn open_log(path: &Path, user: u32) -> Result<File, String> {
     Ok(file)
 }
 
-/// Writes a line in one call, or loses it. It neither waits for a reader of a pipe, nor lets the
-/// signals of a write reach the host: of a pipe without a reader, of a file at its limit, and of a
-/// terminal that stops processes in the background (`stty tostop`).
+/// Writes a line in one call, or loses it. It does not wait for the program at the other end of a
+/// pipe. It keeps three signals from the host: of a pipe that no program reads, of a file at its
+/// limit, of a terminal that stops background processes (`stty tostop`).
 pub fn write_line(file: &File, line: &[u8]) {
     let signals = [libc::SIGPIPE, libc::SIGXFSZ, libc::SIGTTOU];
     let Some(blocked) = SignalBlock::new(&signals) else { return };

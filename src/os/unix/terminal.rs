@@ -15,8 +15,8 @@ use crate::os::SecretPage;
 #[derive(Debug)]
 pub struct Terminal(File);
 
-/// A terminal that does not show what is typed, as long as this lives. Keys make no signal
-/// meanwhile: a process that one ends would leave the terminal so.
+/// A terminal that does not show what is typed, as long as this lives. Ctrl-C and its like send no
+/// signal meanwhile: a process that one ended would leave the terminal without echo.
 #[derive(Debug)]
 pub struct HiddenInput<'a> {
     terminal: &'a Terminal,

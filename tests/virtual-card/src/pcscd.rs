@@ -2,10 +2,12 @@
 //!
 //! The daemon takes its socket by systemd's socket activation (LISTEN_FDS, descriptor 3), its
 //! readers from a directory given with `--config`, and its clients find it through
-//! PCSCLITE_CSOCK_NAME. There is no setting for /run/pcscd, which it makes, or ends where it may
-//! not, and where it writes over another daemon's pid file: so a copy of the daemon is started,
-//! which has a directory of ours in its place (see [`START`]). It needs no rights. Real readers,
-//! which it would find on the USB by itself, are kept from it by their names (see [`READER_NAME`]).
+//! PCSCLITE_CSOCK_NAME.
+//!
+//! There is no setting for /run/pcscd. The daemon makes it, or ends where it may not. It also writes
+//! over another daemon's pid file there. So a copy of the daemon is started, which has a directory
+//! of ours in its place (see [`START`]). It needs no rights. It would find real readers on the USB
+//! by itself: their names keep them from it (see [`READER_NAME`]).
 
 use std::fs::{self, File};
 use std::io;
