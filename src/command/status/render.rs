@@ -1,5 +1,5 @@
 //! The report as text: a line for each thing, with `!` where there is something to do and `?` where
-//! something cannot be told.
+//! something is not known.
 
 use jpki_pkcs11::config::complaint::Complaint;
 use jpki_pkcs11::jpki::credential::Credential;
@@ -114,7 +114,7 @@ fn item(output: &mut Output, depth: usize, text: &str) {
     output.line(&format!("{}{text}", "  ".repeat(depth)));
 }
 
-/// A line about something to do, or that cannot be told.
+/// A line about something to do, or that is not known.
 fn advise(output: &mut Output, depth: usize, exit: Exit, text: Option<&str>) {
     if let Some(text) = text {
         item(output, depth, &marked(exit, text));

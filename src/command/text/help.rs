@@ -136,7 +136,7 @@ pub(crate) fn description(language: Language) -> &'static str {
     language.choose(
         "Without a command it says how things stand: the PC/SC service, the readers, the card, its certificates and \
          PINs, and the configuration. That needs no PIN and costs no try. A line with ! says what to do, a line with ? \
-         says what cannot be told. A PIN is asked for at the terminal only, and is not shown.",
+         says what is not known. A PIN is asked for at the terminal only, and is not shown.",
         "コマンドを省略すると、PC/SC サービス、カードリーダー、カード、電子証明書、暗証番号、設定の状態を表示します。\
          暗証番号は不要で、残りの回数も減りません。! の行は対応が必要なこと、? の行は確認できないことを示します。\
          暗証番号は端末からのみ入力でき、画面には表示されません。",
@@ -154,7 +154,7 @@ pub(crate) fn exit_statuses(language: Language) -> [(&'static str, &'static str)
         (
             "2",
             language.choose(
-                "It cannot be told, or the arguments are wrong.",
+                "It is not known, or the arguments are wrong.",
                 "確認できません。または、引数が正しくありません。",
             ),
         ),

@@ -124,7 +124,7 @@ pub(crate) fn conclusion(language: Language, result: Verdict) -> &'static str {
             "対応が必要です。! の行をご覧ください。",
         ),
         Verdict::CannotTell => language.choose(
-            "Not everything can be told: see the lines with ?",
+            "Not everything is known: see the lines with ?",
             "確認できない項目があります。? の行をご覧ください。",
         ),
     }

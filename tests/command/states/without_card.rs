@@ -64,11 +64,7 @@ pub(super) fn without_card() -> Vec<State> {
             2,
         )
         .says(
-            &[
-                "another program is using the card now",
-                "? Try again in a moment",
-                "Not everything can be told",
-            ],
+            &["another program is using the card now", "? Try again in a moment", "Not everything is known"],
             &[
                 "ほかのプログラムがカードを使っている最中です",
                 "? しばらくしてから",
