@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use self::modules::{Kind, Module, modules};
 pub(crate) use self::problems::{AUTOSTART_FILE, Problem, autostart};
 pub(crate) use self::problems::{Found, look};
-pub(crate) use self::running::{Holder, claim, holder};
+pub(crate) use self::running::{InUse, claim, in_use};
 
 /// A family of programs that share the place and the form of their profiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use self::plan::{plan_to_register, plan_to_unregister};
 use crate::arguments::{DRY_RUN, LIBRARY_DIR, PROGRAM, REMOVE_OPENSC};
 use crate::output::{Exit, Output};
 use crate::profiles::{
-    Folders, Holder, Kind, Module, Profile, Program, autostart, claim, holder, modules, profiles,
+    Folders, InUse, Kind, Module, Profile, Program, autostart, claim, in_use, modules, profiles,
 };
 use crate::text::register as text;
 
@@ -291,16 +291,16 @@ impl<'a> Run<'a> {
         let opensc = if self.removes_opensc { plan.opensc.as_slice() } else { &[] };
         let taken_out: Vec<_> = plan.remove.iter().chain(opensc).collect();
         if self.request.is_dry_run {
-            match holder(profile, self.request.folders) {
-                Some(holder) => self.in_use(profile, &holder),
+            match in_use(profile, self.request.folders) {
+                Some(found) => self.in_use(profile, &found),
                 None => self.output.line(&text::would_change(language, profile, &taken_out, plan)),
             }
             return false;
         }
         let claim = match claim(profile, self.request.folders) {
             Ok(claim) => claim,
-            Err(holder) => {
-                self.in_use(profile, &holder);
+            Err(found) => {
+                self.in_use(profile, &found);
                 return false;
             }
         };
@@ -326,8 +326,8 @@ impl<'a> Run<'a> {
         self.raise(Exit::CannotTell);
     }
 
-    fn in_use(&mut self, profile: &Profile, holder: &Holder) {
-        self.output.line(&text::in_use(self.output.language(), profile, holder));
+    fn in_use(&mut self, profile: &Profile, found: &InUse) {
+        self.output.line(&text::in_use(self.output.language(), profile, found));
         self.raise(Exit::ToDo);
     }
 

@@ -39,7 +39,7 @@ all_is_well() {
 # A look asks for the counts, and for nothing that a PIN opens.
 nothing_was_sent() {
     equal "0 0 0" "$(card count verifies auth) $(card count verifies sign) $(card count signatures)"
-    nobody_is_verified
+    no_pin_is_verified
 }
 
 card_is_out() {
@@ -107,7 +107,7 @@ login_shows_the_signature_certificate() {
     at_terminal 'PIN for digital signatures: ' "$SIGN_PIN" "$COMMAND status --login"
     cat terminal
     equal 2 "$(grep -ac 'Valid until 20' terminal)"
-    nobody_is_verified
+    no_pin_is_verified
 }
 
 no_pin_is_taken_from_a_pipe() {

@@ -117,7 +117,7 @@ manual() {
     gzip --decompress --stdout --force "$1"/jpki-pkcs11.1*
 }
 
-nobody_else_may_write() {
+only_owner_may_write() {
     [[ -z $(find "$1" ! -type l -perm /022) ]] && [[ -z $(find "$1" ! -type l ! -perm -444) ]]
 }
 
@@ -274,7 +274,7 @@ check "the p11-kit file names the module" p11_kit_file_fits usr usr/share/p11-ki
 check "the examples fit" examples_fit usr
 check "the pictures of the READMEs" pictures_are_there usr
 check "the command" command_is_there usr/usr vendor-completions
-check "everybody may read, nobody else may write" nobody_else_may_write usr
+check "all users may read, only the owner may write" only_owner_may_write usr
 check "uninstall" install_script uninstall --destdir "$PWD/usr"
 check "nothing is left" is_empty usr
 

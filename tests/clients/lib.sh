@@ -112,7 +112,7 @@ wait_until() {
     done
 }
 
-# Prints a port of the loopback interface that nobody listens on.
+# Prints a port of the loopback interface that no program listens on.
 free_port() {
     local port
     while port=$((RANDOM % 10000 + 20000)); (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
@@ -353,7 +353,7 @@ failed_verifies() {
     printf '%s\n' $(($(card count failed-verifies auth) + $(card count failed-verifies sign)))
 }
 
-nobody_is_verified() {
+no_pin_is_verified() {
     equal "false false" "$(card verified auth) $(card verified sign)"
 }
 
@@ -373,11 +373,11 @@ verified_by() {
     openssl dgst "$@" -verify "$signature.pub" -signature "$signature" "$file"
 }
 
-# Ends the script: no more VERIFY than this may have failed on the card, and nobody may have left it open.
+# Ends the script: no more VERIFY than this may have failed on the card, and no program may have left the card verified.
 finish() {
     local failed_verifies=${1:-0}
     check "$failed_verifies PIN tries were used up" equal "$failed_verifies" "$(failed_verifies)"
-    check "nobody is left logged in on the card" nobody_is_verified
+    check "the card is not left verified" no_pin_is_verified
     printf '%s passed, %s failed\n' "$passed" "$failed"
     ((failed == 0 && passed > 0))
 }

@@ -81,7 +81,7 @@ prints_signature_key() {
 
 # --- ssh --------------------------------------------------------------------------------------------------------
 
-# Whoever is on the other side says so.
+# The server says who logged in.
 reaches() {
     ssh -F ssh_config "$@" server 'echo $USER' >output
     cat output

@@ -169,7 +169,7 @@ check_figure 'by the server' "the client signs" client_signs "$AUTH_TOKEN" "$AUT
 check "three clients at the same time" three_clients_at_once
 refused "a wrong PIN by way of the server" CKR_PIN_INCORRECT client_logs_in 1111
 check "the client signs with the right PIN" client_signs "$AUTH_TOKEN" "$AUTH_PIN" authentication
-check "nobody is logged in when the client has gone" nobody_is_verified
+check "the card is not verified when the client has gone" no_pin_is_verified
 check_figure 'over ssh' "a signature on the other side of ssh" signs_on_the_other_machine
 check "a server for both tokens" start_server 'pkcs11:token=JPKI%20User%20Authentication' \
     'pkcs11:token=JPKI%20Digital%20Signature'

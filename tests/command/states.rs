@@ -77,8 +77,8 @@ impl State {
             assert_eq!(marked, self.exit != 0, "{}: {}", self.name, run.text);
         }
         assert_eq!(exit, self.exit, "{}: {report}", self.name);
-        let verdict = ["well", "to_do", "cannot_tell"][usize::try_from(exit).unwrap()];
-        for (pointer, value) in self.json.iter().chain([&(RESULT, json!(verdict))]) {
+        let result = ["well", "to_do", "cannot_tell"][usize::try_from(exit).unwrap()];
+        for (pointer, value) in self.json.iter().chain([&(RESULT, json!(result))]) {
             assert_eq!(report.pointer(pointer), Some(value), "{}: {pointer} in {report:#}", self.name);
         }
     }

@@ -13,10 +13,10 @@ use jpki_pkcs11::os::{lock_for_writing, lock_holder};
 
 use super::{Folders, Profile, Program};
 
-/// Who uses a profile.
+/// What shows that a profile is in use.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Holder {
-    /// The file that says so.
+pub(crate) struct InUse {
+    /// The file that shows it.
     pub(crate) lock: PathBuf,
     /// The process, if it is one of this machine.
     pub(crate) process: Option<u32>,
@@ -42,11 +42,11 @@ const CHROMIUMS: &[&str] = &[
     "opera",
 ];
 
-/// Who uses a profile now. Changes nothing.
-pub(crate) fn holder(profile: &Profile, folders: &Folders) -> Option<Holder> {
+/// Whether a program uses a profile now. Changes nothing.
+pub(crate) fn in_use(profile: &Profile, folders: &Folders) -> Option<InUse> {
     match profile.program {
-        Program::Firefox | Program::Thunderbird => mozilla_holder(&profile.directory),
-        Program::Chromium => chromium_holder(&folders.config),
+        Program::Firefox | Program::Thunderbird => in_use_by_mozilla(&profile.directory),
+        Program::Chromium => in_use_by_chromium(&folders.config),
     }
 }
 
@@ -54,9 +54,9 @@ pub(crate) fn holder(profile: &Profile, folders: &Folders) -> Option<Holder> {
 ///
 /// # Errors
 /// A program uses it.
-pub(crate) fn claim(profile: &Profile, folders: &Folders) -> Result<Claim, Holder> {
-    if let Some(holder) = holder(profile, folders) {
-        return Err(holder);
+pub(crate) fn claim(profile: &Profile, folders: &Folders) -> Result<Claim, InUse> {
+    if let Some(found) = in_use(profile, folders) {
+        return Err(found);
     }
     if profile.program == Program::Chromium {
         return Ok(Claim { _lock: None });
@@ -64,16 +64,16 @@ pub(crate) fn claim(profile: &Profile, folders: &Folders) -> Result<Claim, Holde
     let lock = profile.directory.join(".parentlock");
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock).ok();
     match file.as_ref().map(lock_for_writing) {
-        Some(Ok(false)) => Err(Holder { lock, process: None }),
+        Some(Ok(false)) => Err(InUse { lock, process: None }),
         _ => Ok(Claim { _lock: file }),
     }
 }
 
-fn mozilla_holder(profile: &Path) -> Option<Holder> {
+fn in_use_by_mozilla(profile: &Path) -> Option<InUse> {
     let lock = profile.join(".parentlock");
     let record = File::open(&lock).ok().map(|file| lock_holder(&file));
     if let Some(Ok(Some(process))) = record {
-        return Some(Holder { lock, process: Some(process).filter(|&process| process != 0) });
+        return Some(InUse { lock, process: Some(process).filter(|&process| process != 0) });
     }
     let link = profile.join("lock");
     let target = fs::read_link(&link).ok()?;
@@ -83,13 +83,13 @@ fn mozilla_holder(profile: &Path) -> Option<Holder> {
     }
     let process = process.trim_start_matches('+').parse().ok()?;
     if is_alive(process) {
-        return Some(Holder { lock: link, process: Some(process) });
+        return Some(InUse { lock: link, process: Some(process) });
     }
     // A file system without record locks may be another machine's, with a program there.
-    (!address.starts_with("127.")).then_some(Holder { lock: link, process: None })
+    (!address.starts_with("127.")).then_some(InUse { lock: link, process: None })
 }
 
-fn chromium_holder(config: &Path) -> Option<Holder> {
+fn in_use_by_chromium(config: &Path) -> Option<InUse> {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     CHROMIUMS.iter().find_map(|folder| {
         let lock = config.join(folder).join("SingletonLock");
@@ -97,9 +97,9 @@ fn chromium_holder(config: &Path) -> Option<Holder> {
         let (there, process) = target.to_str()?.rsplit_once('-')?;
         let process = process.parse().ok()?;
         if there != host.trim() {
-            return Some(Holder { lock, process: None });
+            return Some(InUse { lock, process: None });
         }
-        is_alive(process).then_some(Holder { lock, process: Some(process) })
+        is_alive(process).then_some(InUse { lock, process: Some(process) })
     })
 }
 
@@ -129,9 +129,9 @@ mod tests {
             File::create(profile.join(".parentlock")).unwrap();
         }
         symlink(target, profile.join("lock")).unwrap();
-        let holder = mozilla_holder(&profile);
+        let found = in_use_by_mozilla(&profile);
         fs::remove_dir_all(profile).unwrap();
-        holder.map(|holder| holder.process)
+        found.map(|found| found.process)
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
             let config = folder(name);
             fs::create_dir_all(config.join("google-chrome")).unwrap();
             symlink(target, config.join("google-chrome/SingletonLock")).unwrap();
-            assert_eq!(chromium_holder(&config).map(|holder| holder.process), expected, "{name}");
+            assert_eq!(in_use_by_chromium(&config).map(|found| found.process), expected, "{name}");
             fs::remove_dir_all(config).unwrap();
         }
     }

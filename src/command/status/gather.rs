@@ -9,8 +9,8 @@ use jpki_pkcs11::module::survey::{
 };
 
 use super::report::{
-    Card, CardKind, Certificate, CertificateState, Configuration, InFront, InFrontKind, Pin, PinState,
-    Reader, ReaderState, Registered, Report, Service, Validity, ValidityPhase, Verdict,
+    Card, CardKind, Certificate, CertificateState, Conclusion, Configuration, InFront, InFrontKind, Pin,
+    PinState, Reader, ReaderState, Registered, Report, Service, Validity, ValidityPhase,
 };
 use crate::client::{self, Finding};
 use crate::output::Exit;
@@ -33,7 +33,7 @@ pub(crate) fn report(
     let configuration = configuration_in_force(config);
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION"),
-        result: Verdict::Well,
+        result: Conclusion::Well,
         service,
         readers,
         configuration,

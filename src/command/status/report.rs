@@ -10,7 +10,7 @@ use crate::output::Exit;
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) version: &'static str,
-    pub(crate) result: Verdict,
+    pub(crate) result: Conclusion,
     pub(crate) service: Service,
     pub(crate) readers: Vec<Reader>,
     pub(crate) configuration: Configuration,
@@ -54,7 +54,7 @@ pub(crate) enum InFrontKind {
 /// What comes of it: the exit status in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Verdict {
+pub(crate) enum Conclusion {
     Well,
     ToDo,
     CannotTell,
@@ -207,7 +207,7 @@ pub(crate) struct Configuration {
     pub(crate) log_level: String,
 }
 
-impl From<Exit> for Verdict {
+impl From<Exit> for Conclusion {
     fn from(exit: Exit) -> Self {
         match exit {
             Exit::Well => Self::Well,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Language, say};
-use crate::profiles::{Holder, Module, Profile, Program, Sandbox};
+use crate::profiles::{InUse, Module, Profile, Program, Sandbox};
 use crate::register::Plan;
 
 pub(crate) fn no_home(language: Language) -> &'static str {
@@ -91,9 +91,9 @@ pub(crate) fn too_old(language: Language, profile: &Profile) -> String {
     format!("{}\n  {text}", title(profile))
 }
 
-pub(crate) fn in_use(language: Language, profile: &Profile, holder: &Holder) -> String {
+pub(crate) fn in_use(language: Language, profile: &Profile, found: &InUse) -> String {
     let name = profile.program.name();
-    let text = match holder.process {
+    let text = match found.process {
         Some(process) => say!(
             language,
             "is in use (process {}). Nothing was changed here. Close {}, then run this again.",
@@ -108,7 +108,7 @@ pub(crate) fn in_use(language: Language, profile: &Profile, holder: &Holder) -> 
             "使用中です(別のコンピューターの可能性があります)。何も変更していません。{} を終了してから、\
              もう一度実行してください。動いていない場合は、次のファイルを削除してください: {}",
             name,
-            holder.lock.display()
+            found.lock.display()
         ),
     };
     format!("{}\n  {text}", title(profile))

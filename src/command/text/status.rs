@@ -1,7 +1,7 @@
 //! What `status` says of the service, the readers, and all together.
 
 use super::{Language, say};
-use crate::status::report::{Reader, ReaderState, Service, Verdict};
+use crate::status::report::{Conclusion, Reader, ReaderState, Service};
 
 pub(crate) fn service(language: Language, service: Service) -> &'static str {
     match service {
@@ -116,14 +116,14 @@ pub(crate) fn reader_advice(language: Language, state: ReaderState) -> Option<&'
 }
 
 /// The last line.
-pub(crate) fn conclusion(language: Language, result: Verdict) -> &'static str {
+pub(crate) fn conclusion(language: Language, result: Conclusion) -> &'static str {
     match result {
-        Verdict::Well => language.choose("All is well.", "問題ありません。"),
-        Verdict::ToDo => language.choose(
+        Conclusion::Well => language.choose("All is well.", "問題ありません。"),
+        Conclusion::ToDo => language.choose(
             "There is something to do: see the lines with !",
             "対応が必要です。! の行をご覧ください。",
         ),
-        Verdict::CannotTell => language.choose(
+        Conclusion::CannotTell => language.choose(
             "Not everything is known: see the lines with ?",
             "確認できない項目があります。? の行をご覧ください。",
         ),

@@ -18,7 +18,7 @@ pub(crate) fn print_calls(bench: &Bench) -> bool {
         println!("{name}: {}", calls.join(", "));
     }
     let [.., (_, finalize)] = bench.calls(Program::Module);
-    println!("{}: C_Finalize takes at most {FINALIZE} ms\n", verdict(finalize <= FINALIZE));
+    println!("{}: C_Finalize takes at most {FINALIZE} ms\n", conclusion(finalize <= FINALIZE));
     finalize <= FINALIZE
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn print_targets(results: &[Results]) -> bool {
         all &= holds;
         println!(
             "{}: {}, {:.3} of {other} time, at most {most} ({})",
-            verdict(holds),
+            conclusion(holds),
             name(task),
             ratio,
             result.condition.name
@@ -75,6 +75,6 @@ pub(crate) fn name(task: Task) -> &'static str {
     }
 }
 
-fn verdict(holds: bool) -> &'static str {
+fn conclusion(holds: bool) -> &'static str {
     if holds { "holds" } else { "DOES NOT HOLD" }
 }
