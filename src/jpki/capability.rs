@@ -21,7 +21,7 @@ pub enum Capability {
 /// what it does is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
-    /// It was asked for, and the answer told nothing: it is believed to be there until it fails.
+    /// It was asked for, and the answer told nothing: it counts as there until it fails.
     Unclear,
     /// The reader's driver said so.
     ToldByReader(bool),

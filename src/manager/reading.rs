@@ -75,7 +75,7 @@ impl CardManager {
     }
 
     /// Whether the card signs by a scheme. It is asked once, without a PIN and with an input that
-    /// cannot be signed. One that does not say is believed until it fails.
+    /// cannot be signed. One that does not say counts as able until it fails.
     ///
     /// # Errors
     /// When the card does not answer.

@@ -112,7 +112,7 @@ pub fn open_configuration(path: &Path) -> IoResult<File> {
     File::open(path)
 }
 
-/// Why a file cannot be believed. Who may write it follows from its folder, which is trusted.
+/// Why a file cannot be trusted. Who may write it follows from its folder, which is trusted.
 ///
 /// # Errors
 /// The reason.

@@ -84,7 +84,7 @@ port_freebsd() {
     done_line freebsd
 }
 
-# What the linker believes of the libraries of macOS: their names, and which functions they export. That list of libSystem
+# What the linker is given of the libraries of macOS: their names, and which functions they export. That list of libSystem
 # comes with the package ziglang; those of PC/SC and iconv are written here.
 macos_libraries() {
     local sdk=$CHROOT/opt/ports/macos zig=$PORTS/ziglang

@@ -1,4 +1,4 @@
-//! A user of the module who calls everything and believes nothing.
+//! A user of the module who calls everything and checks every answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

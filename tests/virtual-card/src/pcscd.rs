@@ -33,7 +33,7 @@ const RUN_DESCRIPTOR: libc::c_int = 10;
 ///
 /// Daemons since 2.0 may ask polkit whether a client is welcome. It knows nothing of ours.
 ///
-/// The daemon believes LISTEN_PID only if it is its own, which is known only after the fork.
+/// The daemon takes LISTEN_PID only if it is its own, which is known only after the fork.
 const START: &str = r#"
 copy=$1
 shift
