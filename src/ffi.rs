@@ -8,10 +8,10 @@
 //! # The caller's duty
 //!
 //! `// SAFETY: the caller's duty` in the exported functions refers to what PKCS #11 demands of an
-//! application (PKCS #11, "Function return values" and each function's description): a pointer that
-//! is not NULL leads to as much memory as its length argument says, or to one value of its type,
-//! and during the call no other thread writes to what the function reads nor touches what it
-//! writes. Alignment, NULL, the size of lengths, and input that overlaps output are *not* left to
+//! application (PKCS #11, "Function return values" and each function's description). A pointer that
+//! is not NULL leads to as much memory as its length argument says, or to one value of its type.
+//! During the call no other thread writes to what the function reads, nor touches what it writes.
+//! Alignment, NULL, the size of lengths, and input that overlaps output are *not* left to
 //! the caller: `ptr` takes care of them.
 
 #![allow(unsafe_code)]

@@ -2,12 +2,12 @@
 //! crate hold nothing of a card or a caller.
 //!
 //! A forked child is another application and has to call C_Initialize itself (PKCS #11 Usage Guide,
-//! "Applications and processes"). It inherits a copy of everything, including locks that some other
-//! thread of the parent held at the moment of the fork and that no thread will ever release, and a
-//! socket to the PC/SC service that is still the parent's. So the child touches none of it: the
-//! instance is marked with the process that made it, and a process that finds another's mark starts
-//! with an instance of its own. The parent's is left where it is, never dropped. `pthread_atfork`
-//! would be simpler and is not used: its handlers outlive a library that is unloaded.
+//! "Applications and processes"). It inherits a copy of everything. A lock that another thread of
+//! the parent held at the fork is never released there, and the socket to the PC/SC service is still
+//! the parent's. So the child touches none of it. The instance is marked with the process that made
+//! it, and a process that finds another's mark starts with an instance of its own. The parent's is
+//! left where it is, never dropped. `pthread_atfork` would be simpler and is not used: its handlers
+//! outlive a library that is unloaded.
 
 use std::ptr::from_ref;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! A PIN that is remembered to know it again, and cannot be sent.
 //!
 //! What was refused, or whose answer was lost, is remembered as long as the library is loaded. The
-//! PIN itself is not kept for that: the page holds a random mask and the PIN under it, so that no
-//! search of the memory finds the PIN, and the page is in no core file and in no child.
+//! PIN itself is not kept for that. The page holds a random mask and the PIN under it, so that no
+//! search of the memory finds the PIN. The page is in no core file and in no child.
 
 use std::sync::{Arc, Weak};
 

@@ -38,8 +38,8 @@ pub enum AskSignature {
 }
 
 /// What is done about a new card to which another program is connected. pcscd lets a connect wait
-/// as long as the other program's transaction goes on, and tells of transactions only those that
-/// are connected.
+/// as long as the other program's transaction goes on. Before it is connected, a program cannot
+/// learn of the transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenInUse {
     /// It is asked, however long that takes.

@@ -1,7 +1,7 @@
 //! The objects of a token, made from its certificates.
 //!
-//! Every object has a handle from the beginning; what it says is read from the card when a client
-//! asks for it, so that one that looks for a private key does not wait for a CA certificate.
+//! Every object has a handle from the beginning. What it says is read from the card when a client
+//! asks for it: one that looks for a private key does not wait for a CA certificate.
 
 use cryptoki_sys as ck;
 use sha1::{Digest, Sha1};

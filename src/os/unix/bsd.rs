@@ -30,8 +30,8 @@ pub fn fill_random(bytes: &mut [u8]) -> bool {
     })
 }
 
-/// A copy of standard error that cannot block, where /dev/fd gives no description of its own: a
-/// terminal is opened anew by its name; of the rest only a file on a disk is taken.
+/// A copy of standard error that cannot block, where /dev/fd gives no description of its own. A
+/// terminal is opened anew by its name. Of the rest only a file on a disk is taken.
 pub(in crate::os) fn reopened_terminal(
     file: File,
     metadata: &Metadata,
