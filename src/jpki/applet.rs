@@ -111,14 +111,6 @@ pub struct NeutralApplication {
     next: usize,
 }
 
-impl CommandKind {
-    /// Whether the command carries a PIN.
-    #[must_use]
-    pub fn carries_pin(self) -> bool {
-        matches!(self, Self::Verify | Self::ChangePin | Self::ConfirmPin)
-    }
-}
-
 impl<'a, 'b> Applet<'a, 'b> {
     /// The application over a transaction; nothing is sent yet.
     pub fn new(
