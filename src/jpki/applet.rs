@@ -82,6 +82,12 @@ impl AppletError {
     pub fn is_before_sending(self) -> bool {
         matches!(self, Self::NoPin | Self::Transport { error: TransportError::NotSent, .. })
     }
+
+    /// Whether another program's reset took the answer.
+    #[must_use]
+    pub fn is_reset(self) -> bool {
+        matches!(self, Self::Transport { error: TransportError::Reset, .. })
+    }
 }
 
 /// The application, while a transaction lasts.

@@ -14,7 +14,7 @@ use crate::jpki::capability::{Capability, CardCapabilities, Evidence};
 use crate::jpki::certificate::Certificate;
 use crate::jpki::credential::{CertificateRole, Credential, PerCredential};
 use crate::jpki::identity::Identity;
-use crate::jpki::pin::{MalformedEntry, SharedPin};
+use crate::jpki::pin::{MalformedEntry, Pin};
 use crate::jpki::recognition::{AuthenticationCertificate, RecognisedCard};
 use crate::jpki::remembered_pin::RememberedPin;
 
@@ -58,9 +58,7 @@ struct Certificates {
 
 /// What is known of one PIN.
 pub(super) struct PinRecord {
-    pub(super) state: PinState<RememberedPin>,
-    /// The PIN of the login, if it is kept.
-    pub(super) kept: Option<SharedPin>,
+    pub(super) state: PinState<Arc<KnownPin>>,
     /// When the card last told its count.
     pub(super) counted_at: Option<Instant>,
     pub(super) malformed: Option<MalformedEntry>,
@@ -68,8 +66,8 @@ pub(super) struct PinRecord {
 }
 
 /// A PIN that a caller gave, and what will be remembered of it.
-pub(super) struct Entry {
-    pub(super) pin: SharedPin,
+pub(super) struct KnownPin {
+    pub(super) pin: Pin,
     pub(super) remembered: RememberedPin,
 }
 
@@ -170,18 +168,14 @@ impl Card {
         Credential::ALL.into_iter().for_each(|credential| self.log_out(credential));
     }
 
-    /// Ends a login. The PIN is wiped when its last user drops it: that may be an operation under way.
-    /// What only the PIN opens is forgotten.
+    /// Ends a login.
     pub(super) fn log_out(&self, credential: Credential) {
-        let mut pins = self.pins.lock();
-        let record = pins.of_mut(credential);
-        record.log_out();
-        if self.is_private(credential) {
-            self.certificates.lock().of_mut(credential).end_entity = None;
-        }
+        self.with_pin(credential, |record, _| record.state.log_out());
     }
 
-    /// Runs `work` on what is known of a PIN.
+    /// Runs `work` on what is known of a PIN. When that ends the login, all ends that hangs on it:
+    /// the PIN is wiped when its last user drops it, which may be an operation under way, and what
+    /// only the PIN opens is forgotten.
     pub(super) fn with_pin<T>(
         &self,
         credential: Credential,
@@ -190,8 +184,16 @@ impl Card {
         let mut pins = self.pins.lock();
         let memory = self.memory();
         let mut memory = memory.lock();
-        let result = work(pins.of_mut(credential), memory.of_mut(credential));
-        if pins.of(credential).state.tells() {
+        let record = pins.of_mut(credential);
+        let was_logged_in = record.state.is_logged_in();
+        let result = work(record, memory.of_mut(credential));
+        if was_logged_in && !record.state.is_logged_in() {
+            record.end_context_logins();
+            if self.is_private(credential) {
+                self.certificates.lock().of_mut(credential).end_entity = None;
+            }
+        }
+        if record.state.tells() {
             pins.of_mut(credential.other()).state.note_that_card_tells();
         }
         result
@@ -274,18 +276,6 @@ impl Certificates {
 }
 
 impl PinRecord {
-    /// The user is logged in from now on, with a PIN to keep if there is one.
-    pub(super) fn log_in(&mut self, entry: Option<&Entry>) {
-        self.kept = entry.map(|entry| entry.pin.clone());
-        self.state.log_in(entry.map(|entry| entry.remembered.clone()));
-    }
-
-    fn log_out(&mut self) {
-        self.kept = None;
-        self.state.log_out();
-        self.end_context_logins();
-    }
-
     /// Ends the logins for one signature.
     pub(super) fn end_context_logins(&mut self) {
         self.context_logins.drain(..).filter_map(|login| login.upgrade()).for_each(|login| login.revoke());
@@ -294,7 +284,6 @@ impl PinRecord {
     fn new(credential: Credential) -> Self {
         Self {
             state: PinState::new(credential.facts().max_tries),
-            kept: None,
             counted_at: None,
             malformed: None,
             context_logins: Vec::new(),

@@ -5,7 +5,7 @@
 use log::warn;
 
 use super::CardManager;
-use super::card::{CardCredential, Entry};
+use super::card::{CardCredential, KnownPin};
 use super::error::CardError;
 use crate::jpki::applet::{Applet, AppletError, CommandKind, VerifyOutcome};
 use crate::jpki::pin::{PinEntry, PinError, PinUse};
@@ -49,12 +49,12 @@ impl CardManager {
             error if is_sent => CardError::ChangeLost { removed: error == CardError::Removed },
             error => error,
         })?;
-        let kept = self.kept(of, &new);
+        let kept = self.kept(of, new);
         of.card.with_pin(of.credential, |record, _| {
             // A PIN that was given for one signature is not sent once it was changed.
             record.end_context_logins();
             if record.state.is_logged_in() {
-                record.log_in(kept);
+                record.state.log_in(kept);
             }
         });
         Ok(())
@@ -67,14 +67,14 @@ impl CardManager {
         &self,
         applet: &mut Applet<'_, '_>,
         of: &CardCredential,
-        new: &Entry,
+        new: &KnownPin,
     ) -> Result<(), CardError> {
         self.confirm_before_pin(applet, of).map_err(|error| {
             self.lose_change(of);
             error.without_repetition()
         })?;
         let answer = applet.confirm_selected(&new.pin);
-        self.learn(of, &new.remembered, answer);
+        self.learn(of, &self.entered(of, new), answer);
         match answer {
             Ok(VerifyOutcome::Accepted) => Ok(()),
             Ok(VerifyOutcome::Rejected(_) | VerifyOutcome::Blocked) => {
@@ -99,5 +99,4 @@ impl CardManager {
 /// Ends the login whose PIN may be the old one.
 fn end_login(of: &CardCredential) {
     of.card.with_pin(of.credential, |record, _| record.state.lose_change());
-    of.log_out();
 }

@@ -1,7 +1,8 @@
 //! What is known of one PIN, and what follows from it: a value, without a card.
 //!
 //! [`PinMemory`] is what must outlive a removal of the card and a C_Finalize; [`PinState`] is what
-//! ends with either. `P` is a PIN; tests and the model put numbers in its place.
+//! ends with either. `P` is a PIN, known again and not sent; `K` is one that a login keeps to send it.
+//! The search puts numbers in their place.
 //!
 //! # The rules
 //!
@@ -10,7 +11,8 @@
 //! send a PIN, before every PIN.
 //!
 //! 1. A stored PIN is sent only while the count is full. So the logins of all programs together
-//!    cost one try at most when the PIN was changed elsewhere.
+//!    cost one try at most when the PIN was changed elsewhere. A login ends when its PIN may not be
+//!    right any more, and when the PIN is found to be locked.
 //! 2. An entry that was refused is not sent again before the count was seen higher than right after
 //!    its refusal, or before a success of our own.
 //! 3. A blocked PIN is blocked, whatever was entered.
@@ -19,43 +21,18 @@
 //!    without a count: an entry whose answer was lost may be sent once more, and the first refusal
 //!    ends a login.
 
+mod memory;
 #[cfg(test)]
 mod tests;
+
+pub use memory::PinMemory;
 
 use crate::iso7816::status::TriesLeft;
 use crate::jpki::applet::{CountAnswer, VerifyOutcome};
 
-/// How often an entry is sent to a card without a count when no answer comes.
-const SENDS_WITHOUT_ANSWER: u8 = 2;
-
-/// What was learned from entries. It holds for the card, wherever it is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PinMemory<P> {
-    refused: Vec<Refused<P>>,
-    lost: Vec<Lost<P>>,
-}
-
-/// An entry that the card refused, or may have refused.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Refused<P> {
-    entry: P,
-    /// The count right after the refusal. Where the card told none it is the highest that it can
-    /// be. A higher one says that the entry was not refused, or that the PIN may have changed
-    /// since.
-    tries: TriesLeft,
-}
-
-/// An entry that was sent without a count, and whose answer was lost.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Lost<P> {
-    entry: P,
-    /// How often it was sent.
-    sent: u8,
-}
-
 /// What is known of a PIN of the card that is in the reader.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PinState<P> {
+pub struct PinState<K> {
     full: TriesLeft,
     /// The count when the card last told it; `None` when it never did, or something happened since.
     count: Option<TriesLeft>,
@@ -65,15 +42,29 @@ pub struct PinState<P> {
     blocked: bool,
     /// Whether a wrong entry was made since the last right one, sent or not.
     wrong_entry: bool,
-    login: Login<P>,
+    login: Login<K>,
 }
 
 /// Whether the user is logged in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Login<P> {
+enum Login<K> {
     No,
     /// With the PIN for the operations to come; `None` when each of them asks for it again.
-    Yes(Option<P>),
+    Yes(Option<K>),
+}
+
+/// Where a PIN that may be sent comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A caller gave it now.
+    Entry {
+        /// How many tries are to be left; fewer than all.
+        reserve: u8,
+    },
+    /// It is that of the login.
+    Login,
+    /// It is that of a login for one signature.
+    ContextLogin,
 }
 
 /// What to do with a PIN after the count was asked for.
@@ -109,86 +100,42 @@ pub enum Sent {
     /// The card's answer.
     Answered(VerifyOutcome),
     /// It is not known whether the card compared it.
-    Lost,
+    Lost {
+        /// Another program has reset the card: nothing speaks against the PIN, and the count tells
+        /// what the answer was before it is sent again.
+        by_reset: bool,
+    },
     /// It has not reached the card.
     NotSent,
 }
 
-impl<P> Default for PinMemory<P> {
-    fn default() -> Self {
-        Self { refused: Vec::new(), lost: Vec::new() }
+impl Decision {
+    /// Whether a login whose PIN is not sent therefore ends: it may not be right any more.
+    #[must_use]
+    pub fn ends_kept_login(self) -> bool {
+        matches!(self, Self::Refuse(Refusal::NotFull | Refusal::Repeated))
+    }
+
+    /// Whether an entry that is not sent therefore ends the login, too: CKR_PIN_LOCKED does (PKCS#11
+    /// 2.40, 4.9, `CKA_ALWAYS_AUTHENTICATE`).
+    fn is_locked(self) -> bool {
+        matches!(self, Self::Refuse(Refusal::Blocked | Refusal::Reserved(_)))
     }
 }
 
-impl<P> Lost<P> {
-    fn is_spent(&self) -> bool {
-        self.sent >= SENDS_WITHOUT_ANSWER
+impl Sent {
+    /// Whether the login with this PIN ends: it may not be right any more.
+    #[must_use]
+    pub fn ends_kept_login(self) -> bool {
+        match self {
+            Self::Answered(outcome) => outcome != VerifyOutcome::Accepted,
+            Self::Lost { by_reset } => !by_reset,
+            Self::NotSent => false,
+        }
     }
 }
 
-impl<P: PartialEq + Clone> PinMemory<P> {
-    /// Takes note of a count. What was refused before the count rose may be right now.
-    fn observe(&mut self, count: TriesLeft, full: TriesLeft) {
-        for lost in std::mem::take(&mut self.lost) {
-            if count < full && lost.is_spent() {
-                self.hold_back(lost.entry, count);
-            } else if count < full {
-                self.lost.push(lost);
-            }
-        }
-        self.refused.retain(|refused| count <= refused.tries);
-    }
-
-    /// The card has refused an entry, and this was the count afterwards.
-    fn refuse(&mut self, entry: P, tries: TriesLeft) {
-        self.lost.retain(|lost| lost.entry != entry);
-        self.hold_back(entry, tries);
-    }
-
-    /// Holds an entry back until the count is higher than `tries`.
-    fn hold_back(&mut self, entry: P, tries: TriesLeft) {
-        self.refused.retain(|refused| refused.entry != entry);
-        self.refused.push(Refused { entry, tries });
-    }
-
-    fn is_refused(&self, entry: &P) -> bool {
-        self.refused.iter().any(|refused| refused.entry == *entry)
-            || self.lost.iter().any(|lost| lost.entry == *entry && lost.is_spent())
-    }
-
-    /// The answer was lost. If no try is missing afterwards, it was no refusal.
-    fn lose(&mut self, entry: P, before: Option<TriesLeft>) {
-        if let Some(before) = before {
-            return self.hold_back(entry, before.one_less());
-        }
-        match self.lost.iter_mut().find(|lost| lost.entry == entry) {
-            Some(lost) => lost.sent = lost.sent.saturating_add(1),
-            None => self.lost.push(Lost { entry, sent: 1 }),
-        }
-    }
-
-    /// Takes over what was learned of the same card under another name.
-    pub fn unite(&mut self, other: &Self) {
-        for Refused { entry, tries } in &other.refused {
-            let known = self.refused.iter().find(|refused| refused.entry == *entry);
-            let tries = known.map_or(*tries, |known| known.tries.max(*tries));
-            self.hold_back(entry.clone(), tries);
-        }
-        for Lost { entry, sent } in &other.lost {
-            match self.lost.iter_mut().find(|known| known.entry == *entry) {
-                Some(known) => known.sent = known.sent.max(*sent),
-                None => self.lost.push(Lost { entry: entry.clone(), sent: *sent }),
-            }
-        }
-    }
-
-    /// A PIN of ours was right.
-    fn forget_all(&mut self) {
-        *self = Self::default();
-    }
-}
-
-impl<P: PartialEq + Clone> PinState<P> {
+impl<K: Clone> PinState<K> {
     /// A card that was just put in.
     #[must_use]
     pub fn new(full: TriesLeft) -> Self {
@@ -198,12 +145,12 @@ impl<P: PartialEq + Clone> PinState<P> {
     /// Whether the user is logged in.
     #[must_use]
     pub fn is_logged_in(&self) -> bool {
-        self.login != Login::No
+        matches!(self.login, Login::Yes(_))
     }
 
     /// The PIN of the login, if it is kept.
     #[must_use]
-    pub fn stored(&self) -> Option<P> {
+    pub fn stored(&self) -> Option<K> {
         match &self.login {
             Login::Yes(pin) => pin.clone(),
             Login::No => None,
@@ -243,8 +190,8 @@ impl<P: PartialEq + Clone> PinState<P> {
         self.tells
     }
 
-    /// Takes note of the card's answer to the question for the count. Both decisions do so first.
-    pub fn observe(&mut self, memory: &mut PinMemory<P>, answer: CountAnswer) {
+    /// Takes note of the card's answer to the question for the count.
+    pub fn observe<P: PartialEq + Clone>(&mut self, memory: &mut PinMemory<P>, answer: CountAnswer) {
         self.count = match answer {
             CountAnswer::Told(count) => {
                 self.tells = true;
@@ -257,15 +204,40 @@ impl<P: PartialEq + Clone> PinState<P> {
         };
     }
 
-    /// Whether an entry may be sent: not when no more than `reserve` tries are left.
-    pub fn decide_entry(
+    /// Whether a PIN may be sent. The login ends where the answer speaks against its PIN, and where
+    /// an entry finds the PIN locked.
+    pub fn decide<P: PartialEq + Clone>(
         &mut self,
         memory: &mut PinMemory<P>,
+        origin: Origin,
+        pin: &P,
+        answer: CountAnswer,
+    ) -> Decision {
+        self.observe(memory, answer);
+        let (decision, ends) = match origin {
+            Origin::Entry { reserve } => {
+                let decision = self.decide_entry(memory, pin, answer, reserve);
+                (decision, decision.is_locked())
+            }
+            Origin::Login => {
+                let decision = self.decide_stored(memory, pin, answer);
+                (decision, decision.ends_kept_login())
+            }
+            Origin::ContextLogin => (self.decide_stored(memory, pin, answer), false),
+        };
+        if ends {
+            self.log_out();
+        }
+        decision
+    }
+
+    fn decide_entry<P: PartialEq + Clone>(
+        &self,
+        memory: &PinMemory<P>,
         entry: &P,
         answer: CountAnswer,
         reserve: u8,
     ) -> Decision {
-        self.observe(memory, answer);
         match answer {
             CountAnswer::Told(TriesLeft::BLOCKED) => Decision::Refuse(Refusal::Blocked),
             CountAnswer::Verified => Decision::ForgetAndAsk,
@@ -273,17 +245,19 @@ impl<P: PartialEq + Clone> PinState<P> {
             _ if memory.is_refused(entry) => {
                 Decision::Refuse(if self.blocked { Refusal::Blocked } else { Refusal::Repeated })
             }
-            CountAnswer::Told(count) if count.count() <= reserve.min(self.most_reserved()) => {
+            CountAnswer::Told(count) if count.count() <= reserve => {
                 Decision::Refuse(Refusal::Reserved(count))
             }
             CountAnswer::Told(_) | CountAnswer::NotTold => Decision::Send,
         }
     }
 
-    /// Whether a stored PIN may be sent. `NotFull` and `Repeated` end the login; the caller says so
-    /// with [`PinState::log_out`] unless the PIN is that of one signature.
-    pub fn decide_stored(&mut self, memory: &mut PinMemory<P>, pin: &P, answer: CountAnswer) -> Decision {
-        self.observe(memory, answer);
+    fn decide_stored<P: PartialEq + Clone>(
+        &self,
+        memory: &PinMemory<P>,
+        pin: &P,
+        answer: CountAnswer,
+    ) -> Decision {
         match answer {
             CountAnswer::Told(count) if count >= self.full => Decision::Send,
             CountAnswer::Told(_) => Decision::Refuse(Refusal::NotFull),
@@ -295,12 +269,23 @@ impl<P: PartialEq + Clone> PinState<P> {
         }
     }
 
-    /// Learns what came of a PIN, entry or stored. Who is logged in does not change.
-    pub fn learn(&mut self, memory: &mut PinMemory<P>, pin: &P, sent: Sent) {
+    /// Learns what came of a PIN. The login ends where that speaks against its PIN, and when the PIN
+    /// is blocked. A success begins none.
+    pub fn learn<P: PartialEq + Clone>(
+        &mut self,
+        memory: &mut PinMemory<P>,
+        origin: Origin,
+        pin: &P,
+        sent: Sent,
+    ) {
+        let is_blocked = sent == Sent::Answered(VerifyOutcome::Blocked);
+        if is_blocked || (origin == Origin::Login && sent.ends_kept_login()) {
+            self.log_out();
+        }
         let before = self.count;
         let tries = match sent {
             Sent::NotSent => return,
-            Sent::Lost => {
+            Sent::Lost { .. } => {
                 self.count = None;
                 return memory.lose(pin.clone(), before);
             }
@@ -326,7 +311,7 @@ impl<P: PartialEq + Clone> PinState<P> {
     }
 
     /// The user is logged in from now on, with a PIN to keep if there is one.
-    pub fn log_in(&mut self, kept: Option<P>) {
+    pub fn log_in(&mut self, kept: Option<K>) {
         self.login = Login::Yes(kept);
     }
 
@@ -339,10 +324,5 @@ impl<P: PartialEq + Clone> PinState<P> {
     /// No more than there can be: a count that rises without end would free every refused entry.
     fn credible(&self, count: TriesLeft) -> TriesLeft {
         count.min(self.full)
-    }
-
-    /// A reserve of all tries would be a lock of our own.
-    fn most_reserved(&self) -> u8 {
-        self.full.one_less().count()
     }
 }

@@ -1,5 +1,5 @@
-//! Logging in and out, and counting tries: what [`PinState`] decides is done here, and [`PinState`]
-//! learns what the card answers. [`change_pin`](super::pin_change) does so too.
+//! Logging in and out, and counting tries: what the [state of a PIN](super::pin_state) decides is
+//! done here, and it learns what the card answers. [`change_pin`](super::pin_change) does so too.
 //!
 //! The invariant: every VERIFY that the card counts as wrong goes back to one call of
 //! [`CardManager::log_in`], [`CardManager::log_in_once`] or [`CardManager::change_pin`] with a PIN
@@ -11,11 +11,11 @@ use std::time::Instant;
 use log::warn;
 
 use super::CardManager;
-use super::card::{Card, CardCredential, Entry};
+use super::card::{Card, CardCredential, KnownPin};
 use super::context_login::ContextLogin;
 use super::error::CardError;
 use super::identification::forget_others;
-use super::pin_state::{Decision, PinMemory, PinState, Refusal, Sent};
+use super::pin_state::{Decision, Origin, Refusal, Sent};
 use crate::iso7816::status::TriesLeft;
 use crate::jpki::applet::{Applet, AppletError, CountAnswer, VerifyOutcome};
 use crate::jpki::credential::{CertificateRole, Credential};
@@ -30,6 +30,21 @@ pub struct PinStatus {
     pub tries: Option<TriesLeft>,
     /// Whether tries were lost, or a wrong PIN was entered since the last right one.
     pub count_low: bool,
+}
+
+/// A PIN that may be sent, and whose it is.
+pub(super) struct OutgoingPin<'a> {
+    pin: &'a KnownPin,
+    origin: Origin,
+    /// The login for one signature, if it is that one's.
+    context_login: Option<&'a ContextLogin>,
+}
+
+impl OutgoingPin<'_> {
+    /// The PIN may not be right any more. The login itself is ended by its state.
+    fn end_context_login(&self) {
+        self.context_login.into_iter().for_each(ContextLogin::revoke);
+    }
 }
 
 impl CardManager {
@@ -93,8 +108,8 @@ impl CardManager {
             }
             Ok(())
         })?;
-        let kept = self.kept(of, &entry);
-        of.card.with_pin(of.credential, |record, _| record.log_in(kept));
+        let kept = self.kept(of, entry);
+        of.card.with_pin(of.credential, |record, _| record.state.log_in(kept));
         // C_Finalize may have ended its wait for us, and another thread may have seen that the card is
         // gone: both have ended the logins that there were.
         let still_there = if of.card.is_there() { self.check_running() } else { Err(CardError::Removed) };
@@ -116,12 +131,7 @@ impl CardManager {
         let entry = self.well_formed(of, entry)?;
         // Held until the PIN is kept: a change of the PIN in another thread has to find it, and end it.
         let mut io = self.io.lock();
-        let verified = self.with_io(&mut io, &of.card, |applet| self.verify_entry(applet, of, &entry));
-        if matches!(verified, Err(CardError::PinBlocked | CardError::PinReserved)) {
-            // CKR_PIN_LOCKED ends the login as well (PKCS#11 2.40, 4.9, CKA_ALWAYS_AUTHENTICATE).
-            of.log_out();
-        }
-        verified?;
+        self.with_io(&mut io, &of.card, |applet| self.verify_entry(applet, of, &entry))?;
         of.card.with_pin(of.credential, |record, _| {
             // Another thread may have logged out while the card checked the PIN.
             if !record.state.is_logged_in() {
@@ -135,8 +145,14 @@ impl CardManager {
     }
 
     /// What a login keeps of its entry: nothing where each use of the key asks for it.
-    pub(super) fn kept<'a>(&self, of: &CardCredential, entry: &'a Entry) -> Option<&'a Entry> {
-        (!self.settings.asks_each_time(of.credential)).then_some(entry)
+    pub(super) fn kept(&self, of: &CardCredential, entry: KnownPin) -> Option<Arc<KnownPin>> {
+        (!self.settings.asks_each_time(of.credential)).then(|| Arc::new(entry))
+    }
+
+    /// An entry, to be sent.
+    pub(super) fn entered<'a>(&self, of: &CardCredential, pin: &'a KnownPin) -> OutgoingPin<'a> {
+        let reserve = self.settings.reserved_tries(of.credential);
+        OutgoingPin { pin, origin: Origin::Entry { reserve }, context_login: None }
     }
 
     /// Sends an entry, once, if it may be sent, and learns what comes of it.
@@ -144,12 +160,12 @@ impl CardManager {
         &self,
         applet: &mut Applet<'_, '_>,
         of: &CardCredential,
-        entry: &Entry,
+        entry: &KnownPin,
     ) -> Result<(), CardError> {
         self.settle_before_entry(applet, &of.card)?;
-        let (pin, reserve) = (&entry.remembered, self.settings.reserve_tries);
-        self.permit(applet, of, |state, memory, answer| state.decide_entry(memory, pin, answer, reserve))?;
-        match self.send(applet, of, &entry.pin, &entry.remembered)? {
+        let outgoing = self.entered(of, entry);
+        self.permit(applet, of, &outgoing)?;
+        match self.send(applet, of, &outgoing)? {
             VerifyOutcome::Accepted => Ok(()),
             VerifyOutcome::Blocked => {
                 self.warn_blocked(of.credential);
@@ -172,9 +188,8 @@ impl CardManager {
         of: &CardCredential,
     ) -> Result<(), CardError> {
         let stored = of.card.with_pin(of.credential, |record, _| record.state.stored());
-        let stored = stored.and_then(|stored| Some(Entry { pin: stored.pin()?, remembered: stored }));
-        let entry = stored.ok_or(CardError::NotLoggedIn)?;
-        self.verify_kept(applet, of, &entry, || of.log_out())
+        let pin = &*stored.ok_or(CardError::NotLoggedIn)?;
+        self.verify_kept(applet, of, &OutgoingPin { pin, origin: Origin::Login, context_login: None })
     }
 
     /// Verifies the PIN that was given for one signature. Any answer but 9000 ends that login
@@ -185,48 +200,30 @@ impl CardManager {
         of: &CardCredential,
         login: &ContextLogin,
     ) -> Result<(), CardError> {
-        let entry = login.entry().filter(|_| of.is_logged_in()).ok_or(CardError::NotLoggedIn)?;
-        self.verify_kept(applet, of, &entry, || login.revoke())
+        let pin = &*login.pin().filter(|_| of.is_logged_in()).ok_or(CardError::NotLoggedIn)?;
+        let outgoing = OutgoingPin { pin, origin: Origin::ContextLogin, context_login: Some(login) };
+        self.verify_kept(applet, of, &outgoing)
     }
 
-    /// Verifies a PIN that was right once, and ends the login that keeps it when it may not be
-    /// right any more. A failure before it was sent tells nothing about it.
+    /// Verifies a PIN that was right once.
     fn verify_kept(
         &self,
         applet: &mut Applet<'_, '_>,
         of: &CardCredential,
-        entry: &Entry,
-        end_login: impl Fn(),
+        outgoing: &OutgoingPin<'_>,
     ) -> Result<(), CardError> {
-        let pin = &entry.remembered;
-        let permitted =
-            self.permit(applet, of, |state, memory, answer| state.decide_stored(memory, pin, answer));
-        permitted.map_err(|error| match error {
-            CardError::NotLoggedIn => {
-                end_login();
-                CardError::NotLoggedIn
-            }
-            CardError::PinRepeated => {
-                end_login();
-                CardError::PinStale
-            }
+        self.permit(applet, of, outgoing).map_err(|error| match error {
+            CardError::PinRepeated => CardError::PinStale,
             other => other,
         })?;
-        match self.send(applet, of, &entry.pin, &entry.remembered) {
+        match self.send(applet, of, outgoing) {
             Ok(VerifyOutcome::Accepted) => Ok(()),
             Ok(VerifyOutcome::Rejected(_) | VerifyOutcome::Blocked) => {
                 warn!("{}: the PIN does not hold any more; it was changed since the login", self.reader);
-                end_login();
                 Err(CardError::PinStale)
             }
-            // The count tells what the answer was: it is asked before the PIN is sent again.
-            Err(CardError::Interrupted | CardError::Transport(TransportError::Reset)) => {
-                Err(CardError::Interrupted)
-            }
-            Err(error) => {
-                end_login();
-                Err(error)
-            }
+            Err(CardError::Transport(TransportError::Reset)) => Err(CardError::Interrupted),
+            Err(error) => Err(error),
         }
     }
 
@@ -236,18 +233,18 @@ impl CardManager {
         &self,
         applet: &mut Applet<'_, '_>,
         of: &CardCredential,
-        mut decide: impl FnMut(
-            &mut PinState<RememberedPin>,
-            &mut PinMemory<RememberedPin>,
-            CountAnswer,
-        ) -> Decision,
+        outgoing: &OutgoingPin<'_>,
     ) -> Result<(), CardError> {
         applet.select_pin(of.credential)?;
-        let mut decide = |answer| {
-            of.card.with_pin(of.credential, |record, memory| {
+        let decide = |answer| {
+            let decision = of.card.with_pin(of.credential, |record, memory| {
                 record.counted_at = Some(Instant::now());
-                decide(&mut record.state, memory, answer)
-            })
+                record.state.decide(memory, outgoing.origin, &outgoing.pin.remembered, answer)
+            });
+            if decision.ends_kept_login() {
+                outgoing.end_context_login();
+            }
+            decision
         };
         let mut decision = decide(applet.count_selected()?);
         if decision == Decision::ForgetAndAsk {
@@ -274,7 +271,8 @@ impl CardManager {
             Refusal::Reserved(left) => {
                 warn!(
                     "{}: {left} tries are left and the configuration reserves {} (reserve_tries): no PIN was sent",
-                    self.reader, self.settings.reserve_tries
+                    self.reader,
+                    self.settings.reserved_tries(credential)
                 );
                 CardError::PinReserved
             }
@@ -294,11 +292,10 @@ impl CardManager {
         &self,
         applet: &mut Applet<'_, '_>,
         of: &CardCredential,
-        pin: &Pin,
-        remembered: &RememberedPin,
+        outgoing: &OutgoingPin<'_>,
     ) -> Result<VerifyOutcome, CardError> {
-        let answer = applet.verify_selected(pin);
-        self.learn(of, remembered, answer);
+        let answer = applet.verify_selected(&outgoing.pin.pin);
+        self.learn(of, outgoing, answer);
         Ok(answer?)
     }
 
@@ -306,21 +303,24 @@ impl CardManager {
     pub(super) fn learn(
         &self,
         of: &CardCredential,
-        remembered: &RememberedPin,
+        outgoing: &OutgoingPin<'_>,
         answer: Result<VerifyOutcome, AppletError>,
     ) {
         let sent = match answer {
             Ok(outcome) => Sent::Answered(outcome),
             Err(error) if error.is_before_sending() => Sent::NotSent,
-            Err(_) => Sent::Lost,
+            Err(error) => Sent::Lost { by_reset: error.is_reset() },
         };
         of.card.with_pin(of.credential, |record, memory| {
-            record.state.learn(memory, remembered, sent);
+            record.state.learn(memory, outgoing.origin, &outgoing.pin.remembered, sent);
             record.counted_at = Some(Instant::now());
             if sent == Sent::Answered(VerifyOutcome::Accepted) {
                 record.malformed = None;
             }
         });
+        if sent.ends_kept_login() {
+            outgoing.end_context_login();
+        }
         if !matches!(sent, Sent::NotSent | Sent::Answered(VerifyOutcome::Accepted)) && !of.card.is_settled() {
             self.memory.note_unsettled(of.card.memory());
         }
@@ -328,7 +328,11 @@ impl CardManager {
 
     /// The form check. A malformed entry is remembered, so that a client that repeats it is
     /// stopped.
-    pub(super) fn well_formed(&self, of: &CardCredential, entry: PinEntry<'_>) -> Result<Entry, CardError> {
+    pub(super) fn well_formed(
+        &self,
+        of: &CardCredential,
+        entry: PinEntry<'_>,
+    ) -> Result<KnownPin, CardError> {
         self.entry(of, entry, PinUse::Verify).map_err(|error| {
             if error == PinError::Memory {
                 return CardError::SecretMemory;
@@ -349,10 +353,10 @@ impl CardManager {
         of: &CardCredential,
         entry: PinEntry<'_>,
         usage: PinUse,
-    ) -> Result<Entry, PinError> {
-        let pin = Pin::parse(entry, of.credential, usage, &*self.secrets).map(Arc::new)?;
+    ) -> Result<KnownPin, PinError> {
+        let pin = Pin::parse(entry, of.credential, usage, &*self.secrets)?;
         let remembered = RememberedPin::of(&pin, self.memory.secrets()).ok_or(PinError::Memory)?;
-        Ok(Entry { pin, remembered })
+        Ok(KnownPin { pin, remembered })
     }
 
     fn warn_blocked(&self, credential: Credential) {

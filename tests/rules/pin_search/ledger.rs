@@ -7,7 +7,7 @@
 use jpki_pkcs11::manager::pin_state::{Decision, Refusal};
 
 use super::card::{Card, Tells};
-use super::machine::{CARDS, Source};
+use super::machine::CARDS;
 use super::program::{Attempt, Report};
 
 /// One more than the PINs of any search.
@@ -168,7 +168,7 @@ impl Page {
     fn check_refusal(&self, at: usize, attempt: Attempt, effect: Effect) -> Result<(), Violation> {
         let Effect { full, before: card, .. } = effect;
         let Decision::Refuse(refusal) = attempt.decision else { return Err(Violation::RightHeldBack) };
-        if attempt.told && card.tries == 0 && attempt.source == Source::Entry {
+        if attempt.told && card.tries == 0 && !attempt.is_stored() {
             return if refusal == Refusal::Blocked { Ok(()) } else { Err(Violation::BlockedNotSaid) };
         }
         if attempt.pin != card.pin || card.tries == 0 || (self.told && !attempt.told) {
@@ -178,15 +178,15 @@ impl Page {
         let was_lost = mark.unanswered() >= SENDS_WITHOUT_NET;
         let is_held_back_rightly = if !attempt.told {
             mark.is_heard() || was_lost
-        } else if attempt.source == Source::Stored {
+        } else if attempt.is_stored() {
             card.tries < full
         } else {
             refusal == Refusal::Repeated && card.tries < full && (self.unknown_failure[at] || was_lost)
         };
-        match attempt.source {
+        match attempt.is_stored() {
             _ if is_held_back_rightly => Ok(()),
-            Source::Entry => Err(Violation::RightHeldBack),
-            Source::Stored => Err(Violation::RightStoredHeldBack),
+            false => Err(Violation::RightHeldBack),
+            true => Err(Violation::RightStoredHeldBack),
         }
     }
 
@@ -208,7 +208,7 @@ impl Page {
             };
             mark.set_counted(counted);
             self.unknown_failure[at] |= !attempt.told && tells == Tells::AtTimes;
-            if attempt.source == Source::Stored {
+            if attempt.is_stored() {
                 if attempt.told && after.tries < full - 1 {
                     return Err(Violation::StoredBelow);
                 }

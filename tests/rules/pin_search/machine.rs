@@ -4,43 +4,34 @@ use std::hash::Hash;
 
 use jpki_pkcs11::iso7816::status::TriesLeft;
 use jpki_pkcs11::jpki::applet::CountAnswer;
-use jpki_pkcs11::manager::pin_state::{Decision, PinMemory, PinState, Sent};
+use jpki_pkcs11::manager::pin_state::{Decision, Origin, PinMemory, PinState, Sent};
 
 use super::card::Pin;
 
 /// How many cards there are.
 pub const CARDS: usize = 2;
 
-/// Where a PIN comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Source {
-    Entry,
-    Stored,
-}
+/// Where an entry comes from.
+pub const ENTRY: Origin = Origin::Entry { reserve: 0 };
 
 /// A machine. Each operation is the real one's; a mutant replaces some.
 pub trait Machine: Clone + Eq + Hash {
     fn real(&self) -> &Real;
     fn real_mut(&mut self) -> &mut Real;
 
-    fn decide_entry(&mut self, pin: Pin, answer: CountAnswer) -> Decision {
+    fn decide(&mut self, pin: Pin, origin: Origin, answer: CountAnswer) -> Decision {
         let real = self.real_mut();
-        real.state.decide_entry(&mut real.memories[real.card], &pin, answer, 0)
+        real.state.decide(&mut real.memories[real.card], origin, &pin, answer)
     }
 
-    fn decide_stored(&mut self, pin: Pin, answer: CountAnswer) -> Decision {
+    fn learn(&mut self, pin: Pin, sent: Sent, origin: Origin) {
         let real = self.real_mut();
-        real.state.decide_stored(&mut real.memories[real.card], &pin, answer)
-    }
-
-    fn learn(&mut self, pin: Pin, sent: Sent, _source: Source) {
-        let real = self.real_mut();
-        real.state.learn(&mut real.memories[real.card], &pin, sent);
+        real.state.learn(&mut real.memories[real.card], origin, &pin, sent);
     }
 
     /// The new PIN was sent after CHANGE.
     fn learn_confirmation(&mut self, pin: Pin, sent: Sent) {
-        self.learn(pin, sent, Source::Entry);
+        self.learn(pin, sent, ENTRY);
     }
 
     fn observe(&mut self, answer: CountAnswer) {
@@ -56,14 +47,8 @@ pub trait Machine: Clone + Eq + Hash {
         self.real_mut().state.log_in(Some(pin));
     }
 
-    /// C_Logout, or the end of a login whose PIN does not hold.
     fn log_out(&mut self) {
         self.real_mut().state.log_out();
-    }
-
-    /// The stored PIN of the login was refused by the card.
-    fn end_refused_login(&mut self) {
-        self.log_out();
     }
 
     /// The answer to CHANGE was lost.

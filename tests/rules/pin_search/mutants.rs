@@ -2,10 +2,10 @@
 
 use jpki_pkcs11::iso7816::status::TriesLeft;
 use jpki_pkcs11::jpki::applet::{CountAnswer, VerifyOutcome};
-use jpki_pkcs11::manager::pin_state::{Decision, PinMemory, Refusal, Sent};
+use jpki_pkcs11::manager::pin_state::{Decision, Origin, PinMemory, Refusal, Sent};
 
 use super::card::Pin;
-use super::machine::{Machine, Real, Source};
+use super::machine::{ENTRY, Machine, Real};
 
 /// What is left out or done instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,16 +126,6 @@ impl Mutant {
         let holds = [Instead::RiseDoesNotClear, Instead::LostBelowFull, Instead::LostChangeMarks];
         (holds.contains(&self.instead) || self.is(Instead::OnceWithoutCount)) && self.is_held(pin)
     }
-}
-
-impl Machine for Mutant {
-    fn real(&self) -> &Real {
-        &self.real
-    }
-
-    fn real_mut(&mut self) -> &mut Real {
-        &mut self.real
-    }
 
     fn decide_entry(&mut self, pin: Pin, answer: CountAnswer) -> Decision {
         let answer = match (self.instead, self.seen) {
@@ -146,7 +136,7 @@ impl Machine for Mutant {
             _ => answer,
         };
         self.see(answer);
-        let decision = self.real.decide_entry(pin, answer);
+        let decision = self.real.decide(pin, ENTRY, answer);
         match decision {
             Decision::Send if self.holds_back(pin) => Decision::Refuse(Refusal::Repeated),
             Decision::Refuse(Refusal::Blocked)
@@ -159,11 +149,12 @@ impl Machine for Mutant {
         }
     }
 
-    fn decide_stored(&mut self, pin: Pin, answer: CountAnswer) -> Decision {
+    fn decide_stored(&mut self, pin: Pin, origin: Origin, answer: CountAnswer) -> Decision {
         self.see(answer);
-        let decision = Machine::decide_stored(&mut self.real, pin, answer);
+        let login = self.real.state.stored();
+        let decision = self.real.decide(pin, origin, answer);
         let one_less = CountAnswer::Told(TriesLeft::new(self.real.full - 1));
-        match (self.instead, decision) {
+        let decision = match (self.instead, decision) {
             (Instead::StoredAtAnyCount, Decision::Refuse(Refusal::NotFull)) => Decision::Send,
             (Instead::StoredAtOneLess, _) if answer == one_less => Decision::Send,
             (Instead::OpenIsFullForStored, Decision::ForgetAndAsk) => Decision::Send,
@@ -176,10 +167,34 @@ impl Machine for Mutant {
                 Decision::Refuse(Refusal::Repeated),
             ) => Decision::Send,
             (_, decision) => decision,
+        };
+        if decision.ends_kept_login() && origin == Origin::Login {
+            self.real.state.log_out();
+        } else if login.is_some() {
+            self.real.state.log_in(login);
+        }
+        decision
+    }
+}
+
+impl Machine for Mutant {
+    fn real(&self) -> &Real {
+        &self.real
+    }
+
+    fn real_mut(&mut self) -> &mut Real {
+        &mut self.real
+    }
+
+    fn decide(&mut self, pin: Pin, origin: Origin, answer: CountAnswer) -> Decision {
+        match origin {
+            Origin::Entry { .. } => self.decide_entry(pin, answer),
+            Origin::Login | Origin::ContextLogin => self.decide_stored(pin, origin, answer),
         }
     }
 
-    fn learn(&mut self, pin: Pin, sent: Sent, source: Source) {
+    fn learn(&mut self, pin: Pin, sent: Sent, origin: Origin) {
+        let login = self.real.state.stored();
         let count = self.real.state.count();
         let before = self.memory().clone();
         let is_refused = matches!(sent, Sent::Answered(VerifyOutcome::Rejected(_) | VerifyOutcome::Blocked));
@@ -190,21 +205,24 @@ impl Machine for Mutant {
             self.clear_list();
         }
         let sent = match (self.instead, sent) {
-            (Instead::LostIsRefused, Sent::Lost) => Sent::Answered(VerifyOutcome::Rejected(count)),
-            (Instead::LostIsNothing, Sent::Lost) => Sent::NotSent,
-            (Instead::ManyWithoutCount, Sent::Lost) if count.is_none() => Sent::NotSent,
+            (Instead::LostIsRefused, Sent::Lost { .. }) => Sent::Answered(VerifyOutcome::Rejected(count)),
+            (Instead::LostIsNothing, Sent::Lost { .. }) => Sent::NotSent,
+            (Instead::ManyWithoutCount, Sent::Lost { .. }) if count.is_none() => Sent::NotSent,
             (_, sent) => sent,
         };
         match sent {
-            Sent::Lost if self.is(Instead::LostBelowFull) => self.lost = Some(pin),
-            Sent::Lost if self.is(Instead::OnceWithoutCount) && count.is_none() => self.hold(pin),
+            Sent::Lost { .. } if self.is(Instead::LostBelowFull) => self.lost = Some(pin),
+            Sent::Lost { .. } if self.is(Instead::OnceWithoutCount) && count.is_none() => self.hold(pin),
             Sent::Answered(VerifyOutcome::Accepted) => (self.held, self.lost) = (0, None),
             _ => {}
         }
-        self.real.learn(pin, sent, source);
+        self.real.learn(pin, sent, origin);
+        if is_refused && self.is(Instead::RefusalKeepsLogin) && login.is_some() {
+            self.real.state.log_in(login);
+        }
         let is_accepted = sent == Sent::Answered(VerifyOutcome::Accepted);
         let keeps = (is_accepted && self.is(Instead::SuccessDoesNotClear))
-            || (is_refused && source == Source::Stored && self.is(Instead::StoredNotListed));
+            || (is_refused && origin != ENTRY && self.is(Instead::StoredNotListed));
         if keeps {
             *self.memory() = before;
         }
@@ -213,7 +231,7 @@ impl Machine for Mutant {
 
     fn learn_confirmation(&mut self, pin: Pin, sent: Sent) {
         if !self.is(Instead::RefusedChangeNotListed) {
-            self.learn(pin, sent, Source::Entry);
+            self.learn(pin, sent, ENTRY);
         }
     }
 
@@ -227,12 +245,6 @@ impl Machine for Mutant {
             self.clear_list();
         }
         self.real.note_malformed();
-    }
-
-    fn end_refused_login(&mut self) {
-        if !self.is(Instead::RefusalKeepsLogin) {
-            self.log_out();
-        }
     }
 
     fn lose_change(&mut self, old: Pin, new: Pin) {

@@ -1,10 +1,10 @@
 //! One program of ours: the machine, driven as the manager of the card drives it.
 
 use jpki_pkcs11::jpki::applet::{CountAnswer, VerifyOutcome};
-use jpki_pkcs11::manager::pin_state::{Decision, Refusal, Sent};
+use jpki_pkcs11::manager::pin_state::{Decision, Origin, Sent};
 
 use super::card::{Card, Change, Fate, Pin, Query};
-use super::machine::{Machine, Source};
+use super::machine::{ENTRY, Machine};
 
 /// A program.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,11 +43,36 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
     pub pin: Pin,
-    pub source: Source,
+    pub origin: Origin,
     pub told: bool,
     pub decision: Decision,
     pub lost: bool,
     pub accepted: bool,
+    /// The login for one signature ends whose PIN this was.
+    pub ends_kept_login: bool,
+}
+
+impl Attempt {
+    /// A PIN that was sent, and its answer, if one came. It was lost by a reset: the login stays, so
+    /// that more can happen than when it ends.
+    fn sent(pin: Pin, origin: Origin, query: Query, answer: Option<VerifyOutcome>) -> (Self, Sent) {
+        let sent = answer.map_or(Sent::Lost { by_reset: true }, Sent::Answered);
+        let attempt = Self {
+            pin,
+            origin,
+            told: query.tells(),
+            decision: Decision::Send,
+            lost: answer.is_none(),
+            accepted: answer == Some(VerifyOutcome::Accepted),
+            ends_kept_login: sent.ends_kept_login(),
+        };
+        (attempt, sent)
+    }
+
+    /// Whether the PIN comes from a login.
+    pub fn is_stored(&self) -> bool {
+        matches!(self.origin, Origin::Login | Origin::ContextLogin)
+    }
 }
 
 /// What came of an action.
@@ -106,6 +131,8 @@ impl<M: Machine> Program<M> {
             keeps_pin: false,
         };
         self.act(action, &mut report)?;
+        // As `Card::with_pin`.
+        self.context = self.context.filter(|_| self.is_logged_in());
         report.logged_in.1 = self.is_logged_in();
         report.keeps_pin = self.stored().is_some() || self.context.is_some();
         Some(report)
@@ -119,10 +146,10 @@ impl<M: Machine> Program<M> {
             Action::EnterMalformed => self.machine.note_malformed(),
             Action::Use(query, fate) => self.use_stored(query, fate, report)?,
             Action::LogOut if !before => return None,
-            Action::LogOut => self.log_out(),
+            Action::LogOut => self.machine.log_out(),
             Action::SetPin(old, new, query, change) => self.set_pin(old, new, (query, change), report)?,
             Action::EnterContext(pin, query, fate) if before => {
-                if self.attempt(pin, Source::Entry, (query, fate), report) {
+                if self.attempt(pin, ENTRY, (query, fate), report) {
                     self.context = Some(pin);
                 }
             }
@@ -133,11 +160,9 @@ impl<M: Machine> Program<M> {
                 self.machine.observe(report.card.first_answer(query));
             }
             Action::Restart => {
-                self.context = None;
                 self.machine.restart();
             }
             Action::SeeInserted(at) => {
-                self.context = None;
                 self.machine.insert(at);
             }
         }
@@ -149,41 +174,25 @@ impl<M: Machine> Program<M> {
         self.machine.observe(CountAnswer::NotTold);
     }
 
-    fn log_out(&mut self) {
-        self.machine.log_out();
-        self.context = None;
-    }
-
     fn enter(&mut self, pin: Pin, query: Query, fate: Fate, report: &mut Report) {
-        if self.attempt(pin, Source::Entry, (query, fate), report) {
+        if self.attempt(pin, ENTRY, (query, fate), report) {
             self.machine.log_in(pin);
         }
     }
 
-    /// As `verify_stored`. A reset loses the answer and keeps the login.
+    /// As `verify_stored`.
     fn use_stored(&mut self, query: Query, fate: Fate, report: &mut Report) -> Option<()> {
         let pin = self.stored()?;
-        self.attempt(pin, Source::Stored, (query, fate), report);
-        let attempt = report.attempt?;
-        if was_rejected(attempt) {
-            self.machine.end_refused_login();
-            if !self.is_logged_in() {
-                self.context = None;
-            }
-        } else if matches!(attempt.decision, Decision::Refuse(Refusal::NotFull | Refusal::Repeated)) {
-            self.log_out();
-        }
+        self.attempt(pin, Origin::Login, (query, fate), report);
         Some(())
     }
 
-    /// As `verify_context_login`. Only a signature that another program's reset has interrupted is
-    /// tried again.
+    /// As `verify_context_login`. It serves for one signature.
     fn use_context(&mut self, query: Query, fate: Fate, report: &mut Report) -> Option<()> {
         let pin = self.context?;
-        self.attempt(pin, Source::Stored, (query, fate), report);
-        let attempt = report.attempt?;
-        let is_kept = attempt.lost || attempt.decision == Decision::Refuse(Refusal::NoCount);
-        self.context = self.context.filter(|_| is_kept);
+        let is_used = self.attempt(pin, Origin::ContextLogin, (query, fate), report);
+        let has_ended = report.attempt?.ends_kept_login;
+        self.context = self.context.filter(|_| !is_used && !has_ended);
         Some(())
     }
 
@@ -193,7 +202,7 @@ impl<M: Machine> Program<M> {
             return None;
         }
         let (query, change) = how;
-        if !self.attempt(old, Source::Entry, (query, Fate::Answered), report) {
+        if !self.attempt(old, ENTRY, (query, Fate::Answered), report) {
             // There is no CHANGE.
             return (change == Change::Taken(Fate::Answered)).then_some(());
         }
@@ -224,51 +233,33 @@ impl<M: Machine> Program<M> {
         let (query, fate) = how;
         let (before, full) = (report.card, self.machine.real().full);
         let answer = report.card.verify(new, full, query, fate);
-        self.machine.learn_confirmation(new, answer.map_or(Sent::Lost, Sent::Answered));
-        let attempt = Attempt {
-            pin: new,
-            source: Source::Entry,
-            told: query.tells(),
-            decision: Decision::Send,
-            lost: answer.is_none(),
-            accepted: answer == Some(VerifyOutcome::Accepted),
-        };
+        let (attempt, sent) = Attempt::sent(new, ENTRY, query, answer);
+        self.machine.learn_confirmation(new, sent);
         report.confirmation = Some((before, attempt));
         attempt.accepted
     }
 
     /// Asks for the count, decides, and sends the PIN if it may be sent. Whether the card has taken
     /// it.
-    fn attempt(&mut self, pin: Pin, source: Source, how: (Query, Fate), report: &mut Report) -> bool {
+    fn attempt(&mut self, pin: Pin, origin: Origin, how: (Query, Fate), report: &mut Report) -> bool {
         let (query, fate) = how;
-        let mut decision = self.decide(pin, source, report.card.first_answer(query));
+        let mut decision = self.machine.decide(pin, origin, report.card.first_answer(query));
         if decision == Decision::ForgetAndAsk {
-            decision = self.decide(pin, source, report.card.second_answer(query));
+            decision = self.machine.decide(pin, origin, report.card.second_answer(query));
         }
         let told = query.tells();
         report.told = told;
-        let mut attempt = Attempt { pin, source, told, decision, lost: false, accepted: false };
+        let ends_kept_login = decision.ends_kept_login();
+        let mut attempt =
+            Attempt { pin, origin, told, decision, lost: false, accepted: false, ends_kept_login };
         if decision == Decision::Send {
             let full = self.machine.real().full;
             let answer = report.card.verify(pin, full, query, fate);
-            let sent = answer.map_or(Sent::Lost, Sent::Answered);
-            self.machine.learn(pin, sent, source);
-            attempt.lost = answer.is_none();
-            attempt.accepted = answer == Some(VerifyOutcome::Accepted);
+            let sent;
+            (attempt, sent) = Attempt::sent(pin, origin, query, answer);
+            self.machine.learn(pin, sent, origin);
         }
         report.attempt = Some(attempt);
         attempt.accepted
     }
-
-    fn decide(&mut self, pin: Pin, source: Source, answer: CountAnswer) -> Decision {
-        match source {
-            Source::Entry => self.machine.decide_entry(pin, answer),
-            Source::Stored => self.machine.decide_stored(pin, answer),
-        }
-    }
-}
-
-/// The PIN was sent, and the card has answered that it is wrong or blocked.
-fn was_rejected(attempt: Attempt) -> bool {
-    attempt.decision == Decision::Send && !attempt.lost && !attempt.accepted
 }

@@ -2,7 +2,7 @@
 
 use super::card::{Card, Fate, Pin, Query, Tells};
 use super::ledger::{Effect, Page, Violation};
-use super::machine::{CARDS, Machine, Source};
+use super::machine::{CARDS, Machine};
 use super::program::{Action, Attempt, Program, Report};
 
 /// What happens.
@@ -140,7 +140,7 @@ impl<P: Clone, const N: usize> World<P, N> {
     fn note(&mut self, seat: usize, attempt: Option<Attempt>, effect: Effect) -> Result<(), Violation> {
         if effect.counted() {
             self.note_failure(Some(seat));
-            let is_stored = attempt.is_some_and(|attempt| attempt.source == Source::Stored && attempt.told);
+            let is_stored = attempt.is_some_and(|attempt| attempt.is_stored() && attempt.told);
             if is_stored && std::mem::replace(&mut self.stored_spent[self.at], true) {
                 return Err(Violation::StoredCostTwo);
             }
