@@ -253,16 +253,32 @@ fn a_second_login_does_not_look_at_the_pin() {
     assert_eq!(fixture.card().commands_since(mark), 0);
 }
 
+/// A reserve of all tries would be a lock of our own: one may always be spent.
 #[test]
 fn reserved_tries_are_not_spent() {
+    for reserved in [2, 3, 200] {
+        let fixture = with_config(&format!("reserve_tries = {reserved}"));
+        let session = fixture.open_rw(fixture.auth_slot());
+        assert_eq!(rv(fixture.login(session, b"9999")), ck::CKR_PIN_INCORRECT);
+        let mark = fixture.card().mark();
+        assert_eq!(rv(fixture.login(session, AUTH_PIN)), ck::CKR_PIN_LOCKED);
+        assert_eq!(rv(fixture.set_pin(session, AUTH_PIN, b"4321")), ck::CKR_PIN_LOCKED);
+        assert_eq!(fixture.card().ledger_since(mark).verifies(Credential::Authentication), 0);
+        assert_eq!(fixture.tries_left(Credential::Authentication), 2);
+    }
+}
+
+/// The login's PIN would not be sent any more either.
+#[test]
+fn a_change_that_finds_the_pin_locked_ends_the_login() {
     let fixture = with_config("reserve_tries = 2");
     let session = fixture.open_rw(fixture.auth_slot());
-    assert_eq!(rv(fixture.login(session, b"9999")), ck::CKR_PIN_INCORRECT);
-    let mark = fixture.card().mark();
-    assert_eq!(rv(fixture.login(session, AUTH_PIN)), ck::CKR_PIN_LOCKED);
-    assert_eq!(rv(fixture.set_pin(session, AUTH_PIN, b"4321")), ck::CKR_PIN_LOCKED);
-    assert_eq!(fixture.card().ledger_since(mark).verifies(Credential::Authentication), 0);
-    assert_eq!(fixture.tries_left(Credential::Authentication), 2);
+    fixture.login(session, AUTH_PIN).expect("the PIN");
+    assert_eq!(rv(fixture.set_pin(session, b"9999", b"4321")), ck::CKR_PIN_INCORRECT);
+    assert_eq!(rv(fixture.set_pin(session, b"9998", b"4321")), ck::CKR_PIN_LOCKED);
+    let state = fixture.module().session_info(session).expect("a session").state;
+    assert_eq!(state, ck::CKS_RW_PUBLIC_SESSION);
+    assert_eq!(fixture.memory().live_pages(), 0);
 }
 
 #[test]
