@@ -1,13 +1,11 @@
 //! The ledger and the scripted faults.
 
-#![allow(dead_code)]
-mod apdus;
-
 use std::time::{Duration, Instant};
 
-use apdus::*;
 use virtual_card::Credential::{Authentication, Signature};
 use virtual_card::{Application, Event, Fault, Outcome, Profile, Reply};
+
+use crate::apdus::*;
 
 const VERIFY: u8 = 0x20;
 

@@ -1,14 +1,12 @@
 //! What happens instead of an answer: readers that fail, cards that fall silent or leave the field.
 
-#![allow(dead_code)]
-mod apdus;
-
 use std::time::{Duration, Instant};
 
-use apdus::*;
 use virtual_card::Credential::Authentication;
 use virtual_card::stack::Stack;
 use virtual_card::{ExtendedLength, Fault, LongRead, Profile, Reply, VirtualCard};
+
+use crate::apdus::*;
 
 const EXTENDED_READ: [u8; 7] = [0, 0xb0, 0, 0, 0, 0, 0];
 const READ: [u8; 5] = [0, 0xb0, 0, 0, 0];

@@ -1,11 +1,9 @@
 //! Applications, files and reading them, status word by status word.
 
-#![allow(dead_code)]
-mod apdus;
-
-use apdus::*;
 use virtual_card::Credential::{Authentication, Signature};
 use virtual_card::{Identity, Profile, Reply, Validity};
+
+use crate::apdus::*;
 
 const READ: [u8; 5] = [0, 0xb0, 0, 0, 0];
 

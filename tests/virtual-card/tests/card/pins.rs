@@ -1,11 +1,9 @@
 //! The PINs and the verified state, status word by status word.
 
-#![allow(dead_code)]
-mod apdus;
-
-use apdus::*;
 use virtual_card::Credential::{Authentication, Signature};
 use virtual_card::{Credential, Profile, Reply, TriesQuery};
+
+use crate::apdus::*;
 
 #[test]
 fn each_pin_starts_with_all_its_tries() {

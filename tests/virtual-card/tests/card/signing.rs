@@ -1,13 +1,11 @@
 //! The sign command, status word by status word; what it computes is for `myna_card` to judge.
 
-#![allow(dead_code)]
-mod apdus;
-
-use apdus::*;
 use rsa::sha2::{Digest, Sha256};
 use rsa::{Pkcs1v15Sign, Pss};
 use virtual_card::Credential::{self, Authentication, Signature};
 use virtual_card::{Identity, Profile};
+
+use crate::apdus::*;
 
 #[test]
 fn a_signature_is_256_bytes_under_the_named_key() {

@@ -1,12 +1,10 @@
 //! Chips that differ from the one that is known best: files, short ids, lengths, neutral
 //! applications.
 
-#![allow(dead_code)]
-mod apdus;
-
-use apdus::*;
 use virtual_card::Credential::{Authentication, Signature};
 use virtual_card::{EndOfFile, FileAnswer, LongRead, Profile, aid};
+
+use crate::apdus::*;
 
 const READ: [u8; 5] = [0, 0xb0, 0, 0, 0];
 const FILE_REFUSALS: [u16; 6] = [0x6a82, 0x6982, 0x6986, 0x6a86, 0x6b00, 0x6d00];
