@@ -1,17 +1,10 @@
 //! The certificates against OpenSSL: chains, extensions and the sizes of real ones.
 
-use std::path::Path;
 use std::process::Command;
 
 use virtual_card::{Credential, Identity, Validity};
 
-fn openssl(directory: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("openssl").args(arguments).current_dir(directory).output();
-    let output = output.expect("openssl is installed");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
-    text
-}
+use crate::programs::openssl;
 
 #[test]
 fn openssl_accepts_both_chains() {

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 
+use crate::programs::opensc_module;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_virtual-card");
 
 /// Ends when its standard input is dropped, should the test fail before.
@@ -37,8 +39,9 @@ fn control(directory: &Path, command: &str) -> Result<String, String> {
 }
 
 fn pkcs11_tool(directory: &Path, arguments: &[&str]) -> Output {
-    let script = r#". "$0/env"; exec pkcs11-tool --module /usr/lib/x86_64-linux-gnu/opensc-pkcs11.so "$@""#;
-    Command::new("/bin/sh").args(["-c", script]).arg(directory).args(arguments).output().unwrap()
+    let script = r#". "$0/env"; exec pkcs11-tool --module "$@""#;
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", script]).arg(directory).arg(opensc_module()).args(arguments).output().unwrap()
 }
 
 #[test]

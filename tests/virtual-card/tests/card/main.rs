@@ -20,6 +20,8 @@ mod myna_card;
 mod opensc;
 /// The PINs and the verified state.
 mod pins;
+/// OpenSSL, and OpenSC's library.
+mod programs;
 /// The sign command.
 mod signing;
 /// What happens instead of an answer.

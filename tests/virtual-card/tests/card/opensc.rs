@@ -1,27 +1,12 @@
 //! The model behind a real pcscd, against OpenSC's own JPKI driver.
 
-use std::path::Path;
-use std::process::{Command, Output};
-
 use virtual_card::stack::Stack;
 use virtual_card::{Credential, Validity};
 
-const MODULE: &str = "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so";
-
-fn checked(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } =
-        command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let text = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    assert!(status.success(), "{command:?}: {text}");
-    text
-}
+use crate::programs::{checked, opensc_module, openssl};
 
 fn pkcs11_tool(stack: &Stack, arguments: &[&str]) -> String {
-    checked(stack.command("pkcs11-tool").args(["--module", MODULE]).args(arguments))
-}
-
-fn openssl(directory: &Path, arguments: &[&str]) -> String {
-    checked(Command::new("openssl").args(arguments).current_dir(directory))
+    checked(stack.command("pkcs11-tool").arg("--module").arg(opensc_module()).args(arguments))
 }
 
 #[test]
