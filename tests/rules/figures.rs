@@ -2,10 +2,11 @@
 //! numbers when they run; that each number has such a check is seen here.
 
 use std::fs;
-use std::path::Path;
+
+use crate::sources::root;
 
 fn read(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let path = root(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

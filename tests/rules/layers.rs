@@ -1,8 +1,9 @@
 //! The house rules that a program can see: imports point down, `pcsc` and `unsafe` stay where they
 //! belong.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::sources::sources;
 
 /// The layers from top to bottom. Modules of one row may use each other.
 const LAYERS: [&[&str]; 9] = [
@@ -21,25 +22,6 @@ const LAYERS: [&[&str]; 9] = [
 /// Beside the layers: what each may be used by is decided here, by the row it counts as.
 const BESIDE: [(&str, usize); 3] = [("logging", 1), ("config", 2), ("handle", 7)];
 
-fn sources() -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut folders = vec![root.clone()];
-    let mut files = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("src is readable") {
-            let path = entry.expect("src is readable").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).expect("sources are text");
-                files.push((path.strip_prefix(&root).expect("below src").to_owned(), text));
-            }
-        }
-    }
-    assert!(files.len() > 30, "the sources were found");
-    files
-}
-
 fn row(module: &str) -> Option<usize> {
     let beside = BESIDE.iter().find(|(name, _)| *name == module).map(|(_, row)| *row);
     beside.or_else(|| LAYERS.iter().position(|layer| layer.contains(&module)))
@@ -57,7 +39,7 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn imports_point_down() {
-    for (path, text) in sources().into_iter().filter(|(path, _)| !is_of_the_command(path)) {
+    for (path, text) in sources("src").into_iter().filter(|(path, _)| !is_of_the_command(path)) {
         let Some(own) = row(&module_of(&path)) else { continue };
         for line in code(&text) {
             for (at, _) in line.match_indices("crate::") {
@@ -83,7 +65,7 @@ fn is_of_the_command(path: &Path) -> bool {
 #[test]
 fn the_command_reaches_the_card_by_the_module_alone() {
     let mut files = 0;
-    for (path, text) in sources().into_iter().filter(|(path, _)| is_of_the_command(path)) {
+    for (path, text) in sources("src").into_iter().filter(|(path, _)| is_of_the_command(path)) {
         files += 1;
         for line in code(&text) {
             assert!(!line.contains("pcsc::") && !line.contains("unsafe "), "{}: {line}", path.display());
@@ -106,7 +88,7 @@ fn names_pcsc(line: &str) -> bool {
 
 #[test]
 fn only_the_transport_names_pcsc() {
-    for (path, text) in sources() {
+    for (path, text) in sources("src") {
         if path != Path::new("transport/pcsc.rs") {
             let offending = code(&text).find(|line| names_pcsc(line));
             assert_eq!(offending, None, "{}", path.display());
@@ -116,7 +98,7 @@ fn only_the_transport_names_pcsc() {
 
 #[test]
 fn only_the_upper_layers_name_cryptoki() {
-    for (path, text) in sources() {
+    for (path, text) in sources("src") {
         if !["command", "ffi", "module", "token", "error"].contains(&module_of(&path).as_str()) {
             assert!(!code(&text).any(|line| line.contains("cryptoki_sys")), "{}", path.display());
         }
@@ -125,7 +107,7 @@ fn only_the_upper_layers_name_cryptoki() {
 
 #[test]
 fn unsafe_stays_in_ffi_and_os() {
-    for (path, text) in sources() {
+    for (path, text) in sources("src") {
         if !["ffi", "os"].contains(&module_of(&path).as_str()) {
             let offending = code(&text).find(|line| line.contains("unsafe") && !line.contains("unsafe_code"));
             assert_eq!(offending, None, "{}", path.display());
@@ -135,7 +117,7 @@ fn unsafe_stays_in_ffi_and_os() {
 
 #[test]
 fn every_file_belongs_to_the_crate() {
-    let sources = sources();
+    let sources = sources("src");
     let roots = ["lib.rs", "command/main.rs"].map(Path::new);
     for (path, _) in sources.iter().filter(|(path, _)| !roots.contains(&path.as_path())) {
         let parent = path.parent().expect("below src");
@@ -153,15 +135,7 @@ fn every_file_belongs_to_the_crate() {
 
 #[test]
 fn the_crate_says_which_test_checks_its_layers() {
-    let sources = sources();
+    let sources = sources("src");
     let (_, text) = sources.iter().find(|(path, _)| path == Path::new("lib.rs")).expect("lib.rs");
     assert!(text.contains(&format!("`{}`", file!())));
-}
-
-#[test]
-fn files_stay_short() {
-    for (path, text) in sources() {
-        let lines = text.lines().count();
-        assert!(lines <= 400, "{}: {lines} lines", path.display());
-    }
 }

@@ -20,5 +20,7 @@ mod pin_search;
 mod programs;
 /// The random numbers of the tests.
 mod rng;
+/// The Rust files of the source tree, and their length.
+mod sources;
 /// README.ja.md follows README.md.
 mod translation;

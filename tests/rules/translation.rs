@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+
+use crate::sources::root;
 
 /// What both files must have, one after the other.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ struct Readme {
 }
 
 fn readme(name: &str) -> Readme {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let path = root(name);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
     parse(&text)
 }
@@ -97,7 +98,7 @@ fn quoted(prose: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_there(target: &str) -> bool {
-    target.starts_with("https://") || Path::new(env!("CARGO_MANIFEST_DIR")).join(target).exists()
+    target.starts_with("https://") || root(target).exists()
 }
 
 fn numbers(row: &str) -> BTreeSet<&str> {
