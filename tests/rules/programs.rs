@@ -1,6 +1,7 @@
 //! The five test programs.
 
 use std::fs;
+use std::path::Path;
 
 use crate::sources::{root, sources};
 
@@ -15,6 +16,11 @@ fn cargo_test_leaves_out_the_tests_with_a_pcscd_and_with_real_clients_which_pkcs
     assert!(root("tests/clients").is_dir());
 }
 
+/// Whether cargo makes a test program of this entry of a folder `tests`.
+fn is_program(path: &Path) -> bool {
+    path.extension().is_some_and(|name| name == "rs") || path.join("main.rs").exists()
+}
+
 #[test]
 fn there_are_five_test_programs() {
     let manifest = fs::read_to_string(root("Cargo.toml")).expect("the manifest");
@@ -26,12 +32,22 @@ fn there_are_five_test_programs() {
 }
 
 #[test]
+fn a_crate_of_the_tests_has_one_test_program_at_most() {
+    let crates = fs::read_dir(root("tests")).expect("a folder");
+    let folders = crates.map(|entry| entry.expect("an entry").path().join("tests"));
+    let folders: Vec<_> = folders.filter(|folder| folder.is_dir()).collect();
+    assert!(folders.contains(&root("tests/virtual-card/tests")), "the folders were found");
+    for folder in folders {
+        let entries = fs::read_dir(&folder).expect("a folder");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let programs: Vec<_> = paths.filter(|path| is_program(path)).collect();
+        assert!(programs.len() <= 1, "{programs:?}");
+    }
+}
+
+#[test]
 fn no_test_hides_a_helper_that_nothing_uses() {
     for (path, text) in sources("tests") {
-        // The virtual card has test programs of its own, which share a part.
-        if path.starts_with("virtual-card") {
-            continue;
-        }
         let hides = text.lines().any(|line| line.trim_start().starts_with("#") && line.contains("dead_code"));
         assert!(!hides, "{}", path.display());
     }
