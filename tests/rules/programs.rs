@@ -8,10 +8,15 @@ use crate::sources::{root, sources};
 /// The name of this test stands in the output of every `cargo test`: it says what that run leaves
 /// out.
 #[test]
-fn cargo_test_leaves_out_the_tests_with_a_pcscd_and_with_real_clients_which_pkcs11_tests_sh_runs() {
+fn cargo_test_leaves_out_the_command_the_virtual_card_real_processes_and_real_clients_which_pkcs11_tests_sh_runs()
+ {
     let manifest = fs::read_to_string(root("Cargo.toml")).expect("the manifest");
-    assert!(manifest.contains("required-features = [\"process-tests\"]"));
+    for (program, feature) in [("command", "command"), ("process", "process-tests")] {
+        let target = format!("path = \"tests/{program}/main.rs\"\nrequired-features = [\"{feature}\"]\n");
+        assert!(manifest.contains(&target), "{program}");
+    }
     assert!(!manifest.contains("default = ["), "no feature is on by default");
+    assert!(!manifest.contains("default-members"), "the tests of the virtual card are another package's");
     assert!(root("pkcs11-tests.sh").exists());
     assert!(root("tests/clients").is_dir());
 }
