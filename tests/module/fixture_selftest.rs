@@ -1,5 +1,4 @@
-//! The bench itself: that its helpers reach the card, and that its invariants notice what they are
-//! there for.
+//! The fixture itself: its helpers reach the card, and its invariants notice what they are for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -6,13 +6,13 @@
 //! [reference](reference) says. `PROPTEST_CASES` sets the number of runs.
 
 mod acts;
-mod bench;
+mod modules;
 mod reference;
 
 use std::env;
 
 use acts::{Act, Call, runs};
-use bench::{Bench, Tries};
+use modules::{Modules, Tries};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use reference::{CardPin, Model};
@@ -33,8 +33,8 @@ fn config() -> ProptestConfig {
 }
 
 /// What must be true between any two calls, whatever the reference says.
-fn check(bench: &Bench, model: &mut Model, act: Act, before: [[Tries; 2]; 3]) {
-    for (index, card) in bench.cards.iter().enumerate() {
+fn check(modules: &Modules, model: &mut Model, act: Act, before: [[Tries; 2]; 3]) {
+    for (index, card) in modules.cards.iter().enumerate() {
         for credential in Credential::ALL {
             assert!(!card.verified(credential), "the card is left verified\n{}", card.ledger());
             let failed = card.failed_verifies(credential);
@@ -52,23 +52,23 @@ fn check(bench: &Bench, model: &mut Model, act: Act, before: [[Tries; 2]; 3]) {
         assert_eq!(card.ledger().misplaced_verifies(), 0, "{}", card.ledger());
         assert_eq!(card.signatures(), model.cards[index].signatures);
     }
-    for (index, module) in bench.modules.iter().enumerate() {
-        assert_eq!(module.memory.live_pages(), model.kept(index), "PINs in memory");
-        assert!(module.memory.is_wiped());
+    for (index, user) in modules.users.iter().enumerate() {
+        assert_eq!(user.memory.live_pages(), model.kept(index), "PINs in memory");
+        assert!(user.memory.is_wiped());
     }
 }
 
 /// Goes through a run step by step.
 fn follow(run: impl IntoIterator<Item = Act>) {
     let mut model = Model::new();
-    let mut bench = Bench::new();
+    let mut modules = Modules::new();
     for (step, act) in run.into_iter().enumerate() {
-        let before = bench.tries();
+        let before = modules.tries();
         let expected = act.predict(&mut model);
-        assert_eq!(bench.perform(act), expected, "step {step}: {act:?}");
-        check(&bench, &mut model, act, before);
+        assert_eq!(modules.perform(act), expected, "step {step}: {act:?}");
+        check(&modules, &mut model, act, before);
     }
-    bench.finish();
+    modules.finish();
 }
 
 proptest! {

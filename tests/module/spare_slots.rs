@@ -26,12 +26,12 @@ const OTHER_MAKE: &CStr = c"Another Make 00 00";
 const SECOND: &CStr = c"Virtual Reader 01 00";
 
 /// A service without readers, and a module that has not asked it yet.
-struct Bench {
+struct SpareFixture {
     service: Service,
     module: Module,
 }
 
-impl Bench {
+impl SpareFixture {
     fn new() -> Self {
         Self::with(Config::default())
     }
@@ -96,7 +96,7 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl Drop for SpareFixture {
     fn drop(&mut self) {
         self.module.shut_down();
     }
@@ -113,30 +113,30 @@ fn ids(slots: &[SlotId]) -> Vec<u64> {
 
 #[test]
 fn without_a_reader_there_is_a_pair_of_slots_without_a_token() {
-    let bench = Bench::new();
-    let slots = bench.start_host();
+    let fixture = SpareFixture::new();
+    let slots = fixture.start_host();
     assert_eq!(ids(&slots), [0, 1]);
-    assert_eq!(bench.description(slots[0]), "Authentication, a reader that comes later");
-    assert_eq!(bench.description(slots[1]), "Signature, a reader that comes later");
+    assert_eq!(fixture.description(slots[0]), "Authentication, a reader that comes later");
+    assert_eq!(fixture.description(slots[1]), "Signature, a reader that comes later");
     for slot in slots {
         let code = ck::CKR_TOKEN_NOT_PRESENT;
-        assert_eq!(rv(bench.module.token_info(slot)), code);
-        assert_eq!(rv(bench.module.mechanism_list(slot)), code);
-        assert_eq!(rv(bench.module.open_session(slot, ck::CKF_SERIAL_SESSION)), code);
+        assert_eq!(rv(fixture.module.token_info(slot)), code);
+        assert_eq!(rv(fixture.module.mechanism_list(slot)), code);
+        assert_eq!(rv(fixture.module.open_session(slot, ck::CKF_SERIAL_SESSION)), code);
     }
-    assert_eq!(bench.module.count_slots(true), Ok(0));
-    assert_eq!(bench.start_host().len(), 2, "there is one such pair");
+    assert_eq!(fixture.module.count_slots(true), Ok(0));
+    assert_eq!(fixture.start_host().len(), 2, "there is one such pair");
 }
 
 #[test]
 fn the_reader_that_comes_later_takes_the_spare_pair() {
-    let bench = Bench::new();
-    let slots = bench.start_host();
-    bench.plug(READER, Some(&VirtualCard::full()));
-    assert_eq!(bench.with_token(&slots), [0, 1]);
-    assert_eq!(bench.description(slots[0]), "Authentication, Virtual Reader 00 00");
-    bench.logs_in(slots[0]);
-    assert_eq!(ids(&bench.start_host()), [0, 1], "no other spare pair is made");
+    let fixture = SpareFixture::new();
+    let slots = fixture.start_host();
+    fixture.plug(READER, Some(&VirtualCard::full()));
+    assert_eq!(fixture.with_token(&slots), [0, 1]);
+    assert_eq!(fixture.description(slots[0]), "Authentication, Virtual Reader 00 00");
+    fixture.logs_in(slots[0]);
+    assert_eq!(ids(&fixture.start_host()), [0, 1], "no other spare pair is made");
 }
 
 #[test]
@@ -148,159 +148,163 @@ fn any_function_of_a_spare_slot_finds_the_reader() {
         |module, slot| rv(module.open_session(slot, ck::CKF_SERIAL_SESSION)),
     ];
     for function in functions {
-        let bench = Bench::new();
-        let slots = bench.start_host();
-        bench.plug(READER, Some(&VirtualCard::full()));
-        assert_eq!(function(&bench.module, slots[1]), ck::CKR_OK);
+        let fixture = SpareFixture::new();
+        let slots = fixture.start_host();
+        fixture.plug(READER, Some(&VirtualCard::full()));
+        assert_eq!(function(&fixture.module, slots[1]), ck::CKR_OK);
     }
 }
 
 #[test]
 fn a_reader_may_come_before_its_card() {
-    let bench = Bench::new();
-    let slots = bench.start_host();
-    bench.plug(READER, None);
-    assert_eq!(bench.with_token(&slots), []);
-    bench.service.insert(READER, Arc::new(VirtualCard::full()));
-    assert_eq!(bench.with_token(&slots), [0, 1]);
+    let fixture = SpareFixture::new();
+    let slots = fixture.start_host();
+    fixture.plug(READER, None);
+    assert_eq!(fixture.with_token(&slots), []);
+    fixture.service.insert(READER, Arc::new(VirtualCard::full()));
+    assert_eq!(fixture.with_token(&slots), [0, 1]);
 }
 
 #[test]
 fn a_service_may_come_after_the_program() {
     for code in [Code::NO_SERVICE, Code::SERVICE_STOPPED] {
-        let bench = Bench::new();
-        bench.service.inject(Function::EstablishContext, When::ALWAYS, Fault::Fail(code));
-        let slots = bench.start_host();
-        assert_eq!(bench.with_token(&slots), []);
-        bench.service.clear_faults();
-        assert_eq!(bench.with_token(&slots), []);
-        bench.plug(READER, Some(&VirtualCard::full()));
-        assert_eq!(bench.with_token(&slots), [0, 1]);
+        let fixture = SpareFixture::new();
+        fixture.service.inject(Function::EstablishContext, When::ALWAYS, Fault::Fail(code));
+        let slots = fixture.start_host();
+        assert_eq!(fixture.with_token(&slots), []);
+        fixture.service.clear_faults();
+        assert_eq!(fixture.with_token(&slots), []);
+        fixture.plug(READER, Some(&VirtualCard::full()));
+        assert_eq!(fixture.with_token(&slots), [0, 1]);
     }
 }
 
 #[test]
 fn a_token_of_another_make_does_not_take_the_spare_pair() {
-    let bench = Bench::new();
-    let slots = bench.start_host();
-    bench.plug_other_make();
+    let fixture = SpareFixture::new();
+    let slots = fixture.start_host();
+    fixture.plug_other_make();
     for _ in 0..5 {
-        assert_eq!(bench.with_token(&slots), []);
+        assert_eq!(fixture.with_token(&slots), []);
     }
-    assert!(bench.service.calls(Function::Transmit) <= 2, "it is asked once");
-    bench.plug(READER, Some(&VirtualCard::full()));
-    assert_eq!(bench.with_token(&slots), [0, 1]);
-    assert_eq!(ids(&bench.start_host()), [0, 1, 2, 3], "the other reader has its own pair in the next list");
+    assert!(fixture.service.calls(Function::Transmit) <= 2, "it is asked once");
+    fixture.plug(READER, Some(&VirtualCard::full()));
+    assert_eq!(fixture.with_token(&slots), [0, 1]);
+    assert_eq!(
+        ids(&fixture.start_host()),
+        [0, 1, 2, 3],
+        "the other reader has its own pair in the next list"
+    );
 }
 
 #[test]
 fn a_token_of_another_make_at_the_start_leaves_a_spare_pair() {
-    let bench = Bench::new();
-    bench.plug_other_make();
-    let slots = bench.start_host();
+    let fixture = SpareFixture::new();
+    fixture.plug_other_make();
+    let slots = fixture.start_host();
     assert_eq!(ids(&slots), [0, 1, 2, 3]);
-    assert_eq!(bench.description(slots[0]), "Authentication, Another Make 00 00");
-    bench.plug(READER, Some(&VirtualCard::full()));
-    assert_eq!(bench.with_token(&slots), [2, 3]);
+    assert_eq!(fixture.description(slots[0]), "Authentication, Another Make 00 00");
+    fixture.plug(READER, Some(&VirtualCard::full()));
+    assert_eq!(fixture.with_token(&slots), [2, 3]);
 }
 
 #[test]
 fn with_a_card_at_the_start_there_is_no_spare_pair() {
     for with_token in [true, false] {
-        let bench = Bench::new();
-        bench.plug_other_make();
-        bench.plug(READER, Some(&VirtualCard::full()));
-        bench.module.count_slots(with_token).unwrap();
-        assert_eq!(ids(&bench.module.list_slots(false).unwrap()), [0, 1, 2, 3]);
-        assert_eq!(bench.with_token(&bench.start_host()), [2, 3]);
+        let fixture = SpareFixture::new();
+        fixture.plug_other_make();
+        fixture.plug(READER, Some(&VirtualCard::full()));
+        fixture.module.count_slots(with_token).unwrap();
+        assert_eq!(ids(&fixture.module.list_slots(false).unwrap()), [0, 1, 2, 3]);
+        assert_eq!(fixture.with_token(&fixture.start_host()), [2, 3]);
     }
 }
 
 #[test]
 fn a_reader_that_is_in_the_list_keeps_its_own_slots() {
-    let bench = Bench::new();
-    bench.plug(READER, None);
-    let slots = bench.start_host();
+    let fixture = SpareFixture::new();
+    fixture.plug(READER, None);
+    let slots = fixture.start_host();
     assert_eq!(ids(&slots), [0, 1, 2, 3]);
-    bench.service.insert(READER, Arc::new(VirtualCard::full()));
-    assert_eq!(bench.with_token(&slots), [0, 1]);
+    fixture.service.insert(READER, Arc::new(VirtualCard::full()));
+    assert_eq!(fixture.with_token(&slots), [0, 1]);
     // Another reader: the card may be moved to it.
-    bench.service.remove_card(READER);
-    bench.plug(SECOND, Some(&VirtualCard::full()));
-    assert_eq!(bench.with_token(&slots), [2, 3]);
+    fixture.service.remove_card(READER);
+    fixture.plug(SECOND, Some(&VirtualCard::full()));
+    assert_eq!(fixture.with_token(&slots), [2, 3]);
 }
 
 #[test]
 fn a_program_that_reads_the_list_again_finds_the_card_and_no_shorter_list() {
     // With the card, and before it.
-    let bench = Bench::new();
-    bench.start_host();
-    bench.plug(READER, Some(&VirtualCard::full()));
-    assert_eq!(bench.with_token(&bench.start_host()), [0, 1]);
+    let fixture = SpareFixture::new();
+    fixture.start_host();
+    fixture.plug(READER, Some(&VirtualCard::full()));
+    assert_eq!(fixture.with_token(&fixture.start_host()), [0, 1]);
 
-    let bench = Bench::new();
-    bench.start_host();
-    bench.plug(READER, None);
-    let slots = bench.start_host();
+    let fixture = SpareFixture::new();
+    fixture.start_host();
+    fixture.plug(READER, None);
+    let slots = fixture.start_host();
     assert_eq!(ids(&slots), [0, 1, 2, 3]);
-    bench.service.insert(READER, Arc::new(VirtualCard::full()));
-    assert_eq!(bench.with_token(&bench.start_host()), [2, 3]);
-    assert_eq!(bench.start_host(), slots, "a slot that was listed stays");
+    fixture.service.insert(READER, Arc::new(VirtualCard::full()));
+    assert_eq!(fixture.with_token(&fixture.start_host()), [2, 3]);
+    assert_eq!(fixture.start_host(), slots, "a slot that was listed stays");
 }
 
 #[test]
 fn of_two_readers_the_first_takes_the_spare_pair() {
-    let bench = Bench::new();
-    let slots = bench.start_host();
-    bench.plug(READER, Some(&VirtualCard::full()));
-    bench.plug(SECOND, Some(&VirtualCard::new(Profile::full(), Identity::from_seed(7))));
-    assert_eq!(bench.with_token(&slots), [0, 1]);
-    assert_eq!(bench.description(slots[0]), "Authentication, Virtual Reader 00 00");
-    assert_eq!(bench.with_token(&bench.start_host()), [0, 1, 2, 3]);
+    let fixture = SpareFixture::new();
+    let slots = fixture.start_host();
+    fixture.plug(READER, Some(&VirtualCard::full()));
+    fixture.plug(SECOND, Some(&VirtualCard::new(Profile::full(), Identity::from_seed(7))));
+    assert_eq!(fixture.with_token(&slots), [0, 1]);
+    assert_eq!(fixture.description(slots[0]), "Authentication, Virtual Reader 00 00");
+    assert_eq!(fixture.with_token(&fixture.start_host()), [0, 1, 2, 3]);
 }
 
 #[test]
 fn a_reader_that_took_the_spare_pair_has_it_again_when_it_comes_back() {
-    let bench = Bench::new();
-    let slots = bench.start_host();
-    bench.plug(READER, Some(&VirtualCard::full()));
-    assert_eq!(bench.with_token(&slots), [0, 1]);
-    bench.service.remove_reader(READER);
-    assert_eq!(bench.with_token(&slots), []);
-    bench.plug(SECOND, None);
-    bench.plug(READER, Some(&VirtualCard::full()));
-    assert_eq!(bench.with_token(&slots), [0, 1]);
+    let fixture = SpareFixture::new();
+    let slots = fixture.start_host();
+    fixture.plug(READER, Some(&VirtualCard::full()));
+    assert_eq!(fixture.with_token(&slots), [0, 1]);
+    fixture.service.remove_reader(READER);
+    assert_eq!(fixture.with_token(&slots), []);
+    fixture.plug(SECOND, None);
+    fixture.plug(READER, Some(&VirtualCard::full()));
+    assert_eq!(fixture.with_token(&slots), [0, 1]);
 }
 
 #[test]
 fn the_configuration_holds_for_the_spare_pair() {
     for (text, present) in [("slots = \"authentication\"", 0), ("slots = \"signature\"", 1)] {
-        let bench = Bench::with(Config::parse(text));
-        let slots = bench.start_host();
+        let fixture = SpareFixture::with(Config::parse(text));
+        let slots = fixture.start_host();
         assert_eq!(ids(&slots), [present]);
-        bench.plug(READER, Some(&VirtualCard::full()));
-        assert_eq!(bench.with_token(&slots), [present]);
-        assert_eq!(bench.events(), [present]);
+        fixture.plug(READER, Some(&VirtualCard::full()));
+        assert_eq!(fixture.with_token(&slots), [present]);
+        assert_eq!(fixture.events(), [present]);
     }
-    let bench = Bench::with(Config::parse("readers = { ignore = \"*00 00\" }"));
-    let slots = bench.start_host();
-    bench.plug(READER, Some(&VirtualCard::full()));
-    assert_eq!(bench.with_token(&slots), []);
-    bench.plug(SECOND, Some(&VirtualCard::full()));
-    assert_eq!(bench.with_token(&slots), [0, 1]);
+    let fixture = SpareFixture::with(Config::parse("readers = { ignore = \"*00 00\" }"));
+    let slots = fixture.start_host();
+    fixture.plug(READER, Some(&VirtualCard::full()));
+    assert_eq!(fixture.with_token(&slots), []);
+    fixture.plug(SECOND, Some(&VirtualCard::full()));
+    assert_eq!(fixture.with_token(&slots), [0, 1]);
 }
 
 #[test]
 fn a_module_that_is_initialized_again_begins_anew() {
-    let bench = Bench::new();
-    bench.plug(READER, Some(&VirtualCard::full()));
-    assert_eq!(bench.start_host().len(), 2);
-    bench.module.shut_down();
-    bench.service.remove_reader(READER);
-    let module = start(&bench.service, Config::default());
+    let fixture = SpareFixture::new();
+    fixture.plug(READER, Some(&VirtualCard::full()));
+    assert_eq!(fixture.start_host().len(), 2);
+    fixture.module.shut_down();
+    fixture.service.remove_reader(READER);
+    let module = start(&fixture.service, Config::default());
     assert_eq!(module.count_slots(false), Ok(2));
     assert_eq!(rv(module.token_info(SlotId::new(0))), ck::CKR_TOKEN_NOT_PRESENT);
-    bench.plug(SECOND, Some(&VirtualCard::full()));
+    fixture.plug(SECOND, Some(&VirtualCard::full()));
     assert_eq!(rv(module.token_info(SlotId::new(0))), ck::CKR_OK);
     module.shut_down();
 }

@@ -37,7 +37,7 @@ pub const SIGN_PIN: &[u8] = b"ABC123";
 /// More than any attribute has.
 const LARGE: usize = 65_536;
 
-/// The bench. `&Fixture` may be shared by threads.
+/// A module over a simulated service, and the card in its reader. Threads may share `&Fixture`.
 pub struct Fixture {
     service: Service,
     card: VirtualCard,
@@ -324,7 +324,7 @@ impl Fixture {
         gate
     }
 
-    /// Tries left, by the card's own books.
+    /// Tries left, as the card counts them.
     pub fn tries_left(&self, credential: Credential) -> u8 {
         self.card.tries_left(credential)
     }

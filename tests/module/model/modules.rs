@@ -54,10 +54,10 @@ pub struct Tries {
 }
 
 /// The reader, the cards and the two users.
-pub struct Bench {
+pub struct Modules {
     service: Service,
     pub cards: [VirtualCard; 3],
-    pub modules: [User; 2],
+    pub users: [User; 2],
     inserted: Option<usize>,
 }
 
@@ -171,13 +171,13 @@ impl User {
                 return Ok(Answer::State(self.module.session_info(self.session(back).0)?.state));
             }
             Call::TokenInfo(credential) => return self.token_info(credential),
-            Call::Restart => unreachable!("the bench restarts modules"),
+            Call::Restart => unreachable!("it makes another module"),
         }
         Ok(Answer::Code(ck::CKR_OK))
     }
 }
 
-impl Bench {
+impl Modules {
     /// As [`reference::Model::new`](super::reference::Model::new) has it.
     pub fn new() -> Self {
         let service = Service::new();
@@ -188,8 +188,8 @@ impl Bench {
             VirtualCard::new(Profile::not_jpki(), Identity::shared()),
         ];
         service.insert(READER, Arc::new(cards[0].clone()));
-        let modules = [0, 1].map(|index| User::new(&service, index, process_memory()));
-        Self { service, cards, modules, inserted: Some(0) }
+        let users = [0, 1].map(|index| User::new(&service, index, process_memory()));
+        Self { service, cards, users, inserted: Some(0) }
     }
 
     /// The PINs of all cards as they are now.
@@ -204,14 +204,14 @@ impl Bench {
     /// Does it.
     pub fn perform(&mut self, act: Act) -> Answer {
         match act {
-            Act::Call(module, Call::Restart) => {
-                let user = &mut self.modules[module];
+            Act::Call(index, Call::Restart) => {
+                let user = &mut self.users[index];
                 user.module.shut_down();
-                *user = User::new(&self.service, module, user.process.clone());
+                *user = User::new(&self.service, index, user.process.clone());
             }
-            Act::Call(module, call) => {
+            Act::Call(index, call) => {
                 let card = self.inserted.map(|card| &self.cards[card]);
-                let result = self.modules[module].perform(call, card);
+                let result = self.users[index].perform(call, card);
                 return result.unwrap_or_else(|error| Answer::Code(error.return_value()));
             }
             Act::Put(card) => {
@@ -259,8 +259,8 @@ impl Bench {
 
     /// Ends both modules; nothing of them may be left.
     pub fn finish(self) {
-        let Self { service, modules, .. } = self;
-        for User { module, memory, .. } in modules {
+        let Self { service, users, .. } = self;
+        for User { module, memory, .. } in users {
             module.shut_down();
             drop(module);
             assert_eq!(memory.live_pages(), 0, "PINs are left in memory");
