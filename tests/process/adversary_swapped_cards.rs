@@ -24,7 +24,7 @@ fn other_person() -> Identity {
 }
 
 /// The first person's card, in a reader.
-fn scene() -> (Stack, VirtualCard) {
+fn first_card() -> (Stack, VirtualCard) {
     let stack = stack_of(vec![Some(card(true))]);
     let card = stack.card(0);
     (stack, card)
@@ -32,7 +32,7 @@ fn scene() -> (Stack, VirtualCard) {
 
 /// How many commands an operation has.
 fn length(prelude: &[&str], operation: &str) -> usize {
-    let (stack, card) = scene();
+    let (stack, card) = first_card();
     let mut host = Child::start(&stack);
     host.expect_ok(prelude);
     let mark = card.mark();
@@ -66,7 +66,7 @@ fn swap_everywhere(prelude: &[&str], operation: &str) {
     for (name, profile) in others() {
         let mut noticed = 0;
         for number in 1..=length {
-            let (stack, card) = scene();
+            let (stack, card) = first_card();
             let mut host = Child::start(&stack);
             host.expect_ok(prelude);
             card.inject(Fault::at(number).swap(profile.clone(), other_person()));
@@ -98,7 +98,7 @@ fn no_pin_goes_to_the_card_that_takes_the_place_of_one_that_is_logged_in_to() {
 #[test]
 fn no_pin_goes_to_the_card_that_takes_the_place_of_one_that_is_idle() {
     for (name, profile) in others() {
-        let (stack, card) = scene();
+        let (stack, card) = first_card();
         let mut host = Child::start(&stack);
         host.expect_ok(&["initialize", "open signature", "login signature", "sign signature"]);
         let mark = card.mark();
@@ -119,7 +119,7 @@ fn no_pin_goes_to_the_card_that_takes_the_place_of_one_that_is_idle() {
 #[test]
 fn another_kind_of_card_that_takes_the_place_works_without_being_taken_out() {
     let [_, (name, profile)] = others();
-    let (stack, card) = scene();
+    let (stack, card) = first_card();
     let mut host = Child::start(&stack);
     host.expect_ok(&["initialize", "open signature"]);
     card.replace(profile, other_person());

@@ -30,13 +30,14 @@ const AS_NOBODY: [&str; 6] = ["setpriv", "--reuid", "65534", "--regid", "65534",
 const WITHOUT_CAPABILITIES: [&str; 6] =
     ["setpriv", "--securebits", "+noroot", "--inh-caps", "-all", "--bounding-set=-all"];
 
-struct Scene {
+/// A copy of `/etc` with the system's configuration, for programs that are started over it.
+struct SystemFile {
     stack: Stack,
     etc: PathBuf,
     program: PathBuf,
 }
 
-impl Scene {
+impl SystemFile {
     /// A stack, a copy of `/etc` with this file, and a copy of the test program that all may run.
     fn new(text: &str) -> Self {
         let stack = stack(true);
@@ -83,41 +84,41 @@ const RESERVE: &str = "reserve_tries = 1\n";
 
 #[test]
 fn the_system_file_counts_for_a_user_whose_home_may_not_be_entered() {
-    let scene = Scene::new(RESERVE);
-    let home = scene.stack.directory().join("home");
+    let system_file = SystemFile::new(RESERVE);
+    let home = system_file.stack.directory().join("home");
     fs::create_dir(&home).unwrap();
     // Where there is no other user not even the owner may enter it.
     let mode = if is_root() { 0o700 } else { 0 };
     fs::set_permissions(&home, Permissions::from_mode(mode)).unwrap();
-    let mut host = scene.start(false, |command| {
+    let mut host = system_file.start(false, |command| {
         command.env("HOME", &home).env_remove("XDG_CONFIG_HOME");
     });
-    scene.assert_one_try_is_kept(&mut host, "a home that may not be entered");
+    system_file.assert_one_try_is_kept(&mut host, "a home that may not be entered");
     // So that it can be removed.
     fs::set_permissions(&home, Permissions::from_mode(0o700)).unwrap();
 }
 
 #[test]
 fn the_system_file_counts_in_a_program_with_more_rights_than_its_user() {
-    let scene = Scene::new(RESERVE);
+    let system_file = SystemFile::new(RESERVE);
     if is_root() {
-        chown(&scene.program, Some(OTHER_USER), None).unwrap();
-        fs::set_permissions(&scene.program, Permissions::from_mode(0o4755)).unwrap();
+        chown(&system_file.program, Some(OTHER_USER), None).unwrap();
+        fs::set_permissions(&system_file.program, Permissions::from_mode(0o4755)).unwrap();
     }
-    let mut host = scene.start(false, |_| {});
+    let mut host = system_file.start(false, |_| {});
     // There is no other user, or the file system gives no such rights.
     if host.ask("secure") != "1" {
-        fs::set_permissions(&scene.program, Permissions::from_mode(0o755)).unwrap();
-        host = scene.start(false, |command| {
+        fs::set_permissions(&system_file.program, Permissions::from_mode(0o755)).unwrap();
+        host = system_file.start(false, |command| {
             command.env(SECURE, "1");
         });
     }
     host.expect("secure", "1");
-    scene.assert_one_try_is_kept(&mut host, "set-uid");
+    system_file.assert_one_try_is_kept(&mut host, "set-uid");
 }
 
-fn user_file(scene: &Scene, text: &str) -> PathBuf {
-    let path: &Path = &scene.stack.directory().join("user.toml");
+fn user_file(system_file: &SystemFile, text: &str) -> PathBuf {
+    let path: &Path = &system_file.stack.directory().join("user.toml");
     fs::write(path, text).unwrap();
     fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
     path.to_owned()
@@ -127,39 +128,39 @@ fn user_file(scene: &Scene, text: &str) -> PathBuf {
 fn of_the_systems_value_and_the_users_the_stricter_one_holds() {
     for (system, user) in [(RESERVE, "reserve_tries = 0\n"), ("reserve_tries = 0\n", RESERVE), (RESERVE, "")]
     {
-        let scene = Scene::new(system);
-        let file = user_file(&scene, user);
-        let mut host = scene.start(true, |command| {
+        let system_file = SystemFile::new(system);
+        let file = user_file(&system_file, user);
+        let mut host = system_file.start(true, |command| {
             command.env("JPKI_PKCS11_CONF", &file);
         });
-        scene.assert_one_try_is_kept(&mut host, &format!("{system} beside {user}"));
+        system_file.assert_one_try_is_kept(&mut host, &format!("{system} beside {user}"));
     }
 }
 
 #[test]
 fn a_file_that_cannot_be_taken_keeps_one_try() {
-    let scene = Scene::new("# nothing\n");
+    let system_file = SystemFile::new("# nothing\n");
     // The last one is a line that was added at the end of the file that is installed.
     for text in ["reserve_tries = \"one\"\n", "[[[", "[readers]\n[log]\nreserve_tries = 1\n"] {
-        let file = user_file(&scene, text);
-        let mut host = scene.start(true, |command| {
+        let file = user_file(&system_file, text);
+        let mut host = system_file.start(true, |command| {
             command.env("JPKI_PKCS11_CONF", &file);
         });
-        scene.assert_one_try_is_kept(&mut host, text);
+        system_file.assert_one_try_is_kept(&mut host, text);
     }
 }
 
 /// What is named and not there may have reserved tries, and so may what a link in /etc leads to.
 #[test]
 fn a_file_that_is_missing_where_one_is_meant_keeps_one_try() {
-    let scene = Scene::new("# nothing\n");
-    let nowhere = scene.stack.directory().join("nowhere.toml");
-    let mut host = scene.start(true, |command| {
+    let system_file = SystemFile::new("# nothing\n");
+    let nowhere = system_file.stack.directory().join("nowhere.toml");
+    let mut host = system_file.start(true, |command| {
         command.env("JPKI_PKCS11_CONF", &nowhere);
     });
-    scene.assert_one_try_is_kept(&mut host, "named");
-    fs::remove_file(scene.etc.join("jpki-pkcs11.toml")).unwrap();
-    std::os::unix::fs::symlink(&nowhere, scene.etc.join("jpki-pkcs11.toml")).unwrap();
-    let mut host = scene.start(true, |_| {});
-    scene.assert_one_try_is_kept(&mut host, "linked");
+    system_file.assert_one_try_is_kept(&mut host, "named");
+    fs::remove_file(system_file.etc.join("jpki-pkcs11.toml")).unwrap();
+    std::os::unix::fs::symlink(&nowhere, system_file.etc.join("jpki-pkcs11.toml")).unwrap();
+    let mut host = system_file.start(true, |_| {});
+    system_file.assert_one_try_is_kept(&mut host, "linked");
 }

@@ -12,30 +12,30 @@ use virtual_card::stack::Stack;
 use virtual_card::{Credential, VirtualCard};
 
 /// A host that is logged in with a password that no other process has in memory, and has signed.
-struct Scene {
+struct LoggedInHost {
     stack: Stack,
-    host: Child,
+    child: Child,
     canary: Canary,
 }
 
-impl Scene {
+impl LoggedInHost {
     fn new() -> Self {
         let (stack, canary) = (stack(true), Canary::new());
         stack.card(0).set_pin(Credential::Signature, canary.text());
-        let host = Child::with(&stack, |command| {
+        let child = Child::with(&stack, |command| {
             command.current_dir(stack.directory());
         });
-        let mut scene = Self { stack, host, canary };
-        scene.log_in();
-        scene
+        let mut host = Self { stack, child, canary };
+        host.log_in();
+        host
     }
 
     fn log_in(&mut self) {
-        self.host.expect_ok(&["initialize", "open signature"]);
-        self.host.tell("login signature secret");
-        self.host.send(self.canary.bytes());
-        assert_eq!(self.host.answer(), "CKR_OK");
-        self.host.expect("sign signature", "CKR_OK");
+        self.child.expect_ok(&["initialize", "open signature"]);
+        self.child.tell("login signature secret");
+        self.child.send(self.canary.bytes());
+        assert_eq!(self.child.answer(), "CKR_OK");
+        self.child.expect("sign signature", "CKR_OK");
     }
 
     fn card(&self) -> VirtualCard {
@@ -43,7 +43,7 @@ impl Scene {
     }
 
     fn finds(&self) -> Vec<Find> {
-        self.canary.find_in_process(self.host.pid())
+        self.canary.find_in_process(self.child.pid())
     }
 
     /// The one page where the PIN is, in the two commands that carry it.
@@ -53,7 +53,7 @@ impl Scene {
 
     /// Checks that the page with the PIN is locked, and neither dumped nor inherited.
     fn assert_protected(&self) {
-        let flags = memory::flags(self.host.pid(), self.page());
+        let flags = memory::flags(self.child.pid(), self.page());
         for (flag, meaning) in [("lo", "locked"), ("dd", "not dumped"), ("wf", "wiped on fork")] {
             assert!(flags.iter().any(|own| own == flag), "{meaning}: {flags:?}");
         }
@@ -67,41 +67,41 @@ impl Scene {
 
 #[test]
 fn the_pin_of_a_login_is_in_one_page_that_is_locked_not_dumped_and_not_inherited() {
-    Scene::new().assert_protected();
+    LoggedInHost::new().assert_protected();
 }
 
 #[test]
 fn the_pin_is_gone_after_each_way_to_end_a_login() {
-    let mut scene = Scene::new();
+    let mut host = LoggedInHost::new();
     for end in ["logout signature", "close signature", "close-all signature"] {
-        scene.page();
-        scene.host.expect(end, "CKR_OK");
-        scene.assert_gone(end);
-        scene.host.expect("finalize", "CKR_OK");
-        scene.log_in();
+        host.page();
+        host.child.expect(end, "CKR_OK");
+        host.assert_gone(end);
+        host.child.expect("finalize", "CKR_OK");
+        host.log_in();
     }
-    scene.page();
-    scene.host.expect("finalize", "CKR_OK");
-    scene.assert_gone("finalize");
+    host.page();
+    host.child.expect("finalize", "CKR_OK");
+    host.assert_gone("finalize");
 }
 
 #[test]
 fn the_pin_is_gone_when_the_removal_of_the_card_is_noticed() {
-    let mut scene = Scene::new();
-    scene.page();
-    scene.stack.remove(0).unwrap();
-    scene.host.expect_soon("session-info signature", "CKR_DEVICE_REMOVED");
-    scene.assert_gone("the card was removed");
+    let mut host = LoggedInHost::new();
+    host.page();
+    host.stack.remove(0).unwrap();
+    host.child.expect_soon("session-info signature", "CKR_DEVICE_REMOVED");
+    host.assert_gone("the card was removed");
 }
 
 #[test]
 fn the_pin_is_gone_when_the_card_refuses_it() {
-    let mut scene = Scene::new();
-    scene.page();
-    scene.card().set_pin(Credential::Signature, "CHANGED1");
-    scene.host.expect("sign signature", "CKR_USER_NOT_LOGGED_IN");
-    scene.assert_gone("it was changed elsewhere");
-    assert_eq!(scene.card().tries_left(Credential::Signature), 4);
+    let mut host = LoggedInHost::new();
+    host.page();
+    host.card().set_pin(Credential::Signature, "CHANGED1");
+    host.child.expect("sign signature", "CKR_USER_NOT_LOGGED_IN");
+    host.assert_gone("it was changed elsewhere");
+    assert_eq!(host.card().tries_left(Credential::Signature), 4);
 }
 
 #[test]
@@ -118,31 +118,31 @@ fn a_pin_that_is_refused_at_login_leaves_nothing() {
 
 #[test]
 fn of_a_change_only_the_new_pin_stays_and_only_while_logged_in() {
-    let mut scene = Scene::new();
-    let (old, new) = (scene.canary.clone(), Canary::new());
-    scene.host.tell("set-pin signature secret");
-    scene.host.send(&[old.bytes(), new.bytes()].concat());
-    assert_eq!(scene.host.answer(), "CKR_OK");
-    scene.assert_gone("another PIN was set");
-    scene.canary = new;
-    scene.page();
-    scene.host.expect("sign signature", "CKR_OK");
-    scene.host.expect("logout signature", "CKR_OK");
-    scene.assert_gone("logout");
+    let mut host = LoggedInHost::new();
+    let (old, new) = (host.canary.clone(), Canary::new());
+    host.child.tell("set-pin signature secret");
+    host.child.send(&[old.bytes(), new.bytes()].concat());
+    assert_eq!(host.child.answer(), "CKR_OK");
+    host.assert_gone("another PIN was set");
+    host.canary = new;
+    host.page();
+    host.child.expect("sign signature", "CKR_OK");
+    host.child.expect("logout signature", "CKR_OK");
+    host.assert_gone("logout");
 }
 
 #[test]
 fn a_forked_child_finds_zeros_where_the_pin_is() {
-    let mut scene = Scene::new();
-    let page = scene.page();
-    scene.host.expect("fork-and-pause", "forked");
-    let fork = scene.host.fork_pid();
-    let finds = scene.canary.find_in_process(fork);
+    let mut host = LoggedInHost::new();
+    let page = host.page();
+    host.child.expect("fork-and-pause", "forked");
+    let fork = host.child.fork_pid();
+    let finds = host.canary.find_in_process(fork);
     assert!(finds.is_empty(), "in the fork: {finds:#?}");
     assert_eq!(memory::read(fork, page, memory::PAGE), [0; memory::PAGE]);
-    assert_eq!(scene.page(), page, "the parent keeps it");
-    scene.host.expect("sign signature", "CKR_OK");
-    scene.host.expect("fork-end", "ended");
+    assert_eq!(host.page(), page, "the parent keeps it");
+    host.child.expect("sign signature", "CKR_OK");
+    host.child.expect("fork-end", "ended");
 }
 
 /// The core file of a process that was aborted in this directory, or of one that still runs where
@@ -165,12 +165,12 @@ pub fn core_of(host: &mut Child, directory: &Path) -> Vec<u8> {
 #[test]
 fn a_core_file_has_no_pin_in_it() {
     let remembered = Canary::new();
-    let mut scene = Scene::new();
-    scene.host.expect("limit core most", "done");
-    scene.host.expect(&format!("remember {}", remembered.text()), "done");
-    scene.page();
-    let core = core_of(&mut scene.host, scene.stack.directory());
+    let mut host = LoggedInHost::new();
+    host.child.expect("limit core most", "done");
+    host.child.expect(&format!("remember {}", remembered.text()), "done");
+    host.page();
+    let core = core_of(&mut host.child, host.stack.directory());
     assert!(!remembered.find_in(&core).is_empty(), "the core file has the rest of the memory");
-    let finds = scene.canary.find_in(&core);
+    let finds = host.canary.find_in(&core);
     assert!(finds.is_empty(), "{finds:?}");
 }
