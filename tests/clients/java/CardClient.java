@@ -30,7 +30,7 @@ import javax.net.ssl.TrustManagerFactory;
  */
 public final class CardClient {
     private static final String LOOPBACK = "127.0.0.1";
-    private static final int PATIENCE = 20_000;
+    private static final int TIMEOUT = 20_000;
 
     private final Provider provider;
     private final TrustManagerFactory trust;
@@ -62,7 +62,7 @@ public final class CardClient {
     private void get(int port, String version) throws Exception {
         try (Socket plain = new Socket(LOOPBACK, port);
                 SSLSocket socket = (SSLSocket) context.getSocketFactory().createSocket(plain, LOOPBACK, port, false)) {
-            socket.setSoTimeout(PATIENCE);
+            socket.setSoTimeout(TIMEOUT);
             socket.setEnabledProtocols(new String[] {version});
             OutputStream out = socket.getOutputStream();
             out.write("GET / HTTP/1.0\r\n\r\n".getBytes(StandardCharsets.US_ASCII));

@@ -32,7 +32,7 @@ const AFTER_A_LOOK: Duration = Duration::from_millis(10);
 /// back.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
 /// Anything near this means that something is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A port that stays ours on which no program listens until the driver does.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Slot {
 
     /// Waits until driver and daemon have noticed what the slot holds, as long as `hopeful`.
     pub(crate) fn wait_until_seen(&self, hopeful: impl Fn() -> bool) -> io::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut state = self.shared.state();
         while !state.is_seen() {
             if Instant::now() > deadline || !hopeful() {
