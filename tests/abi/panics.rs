@@ -213,7 +213,7 @@ fn lie_about_the_answer(host: &Host, nth: u64) {
 }
 
 #[test]
-fn a_pin_of_which_nobody_knows_what_became_is_not_sent_again() {
+fn a_pin_that_got_no_answer_is_not_sent_again() {
     isolated!(|stand_in| {
         let host = Host::new(stand_in);
         let session = host.logged_in();
@@ -253,7 +253,7 @@ fn a_change_whose_old_pin_got_no_answer_changes_nothing_and_leaves_the_login() {
 }
 
 #[test]
-fn after_a_change_of_which_nobody_knows_what_became_neither_pin_is_sent() {
+fn after_a_change_that_got_no_answer_neither_pin_is_sent() {
     isolated!(|stand_in| {
         let host = Host::new(stand_in);
         for lie in [CHANGE, CHANGE + 1] {
@@ -271,7 +271,7 @@ fn after_a_change_of_which_nobody_knows_what_became_neither_pin_is_sent() {
 }
 
 #[test]
-fn the_tries_are_counted_after_a_login_of_which_nobody_knows_what_became() {
+fn the_tries_are_counted_after_a_login_that_got_no_answer() {
     isolated!(|stand_in| {
         let host = Host::new(stand_in);
         let session = host.open();

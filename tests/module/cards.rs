@@ -262,7 +262,7 @@ fn a_login_is_to_the_card_in_one_reader() {
 }
 
 #[test]
-fn a_card_moved_to_the_other_reader_is_the_same_token_and_nobody_is_logged_in() {
+fn a_card_moved_to_the_other_reader_is_the_same_token_without_a_login() {
     let fixture = Fixture::new();
     fixture.service().add_reader(SECOND);
     assert_eq!(fixture.module().count_slots(true), Ok(2));

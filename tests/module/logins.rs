@@ -149,7 +149,7 @@ fn a_login_that_is_interrupted_between_any_two_commands_leaves_no_pin() {
 }
 
 #[test]
-fn logins_and_logouts_of_many_threads_end_with_nobody_logged_in_and_every_try_there() {
+fn logins_and_logouts_of_many_threads_leave_no_login_and_cost_no_try() {
     let fixture = Fixture::new();
     let stay = fixture.open(fixture.auth_slot());
     at_once(THREADS, |_| {

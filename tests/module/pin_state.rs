@@ -43,7 +43,7 @@ const LOSSES: [Loss; 6] = [
 ];
 
 #[test]
-fn a_stale_pin_whose_answer_is_lost_costs_one_try_at_most_however_often_somebody_signs() {
+fn a_stale_pin_whose_answer_is_lost_costs_one_try_at_most_however_often_the_program_signs() {
     for (name, lose) in LOSSES {
         let fixture = Fixture::new();
         let session = fixture.logged_in(AUTH);

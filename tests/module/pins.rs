@@ -210,7 +210,7 @@ fn after_a_lost_answer_the_counter_is_asked_before_the_next_pin() {
 }
 
 #[test]
-fn nobody_is_logged_in_unless_the_card_says_9000_and_nothing_more() {
+fn a_login_succeeds_only_if_the_card_answers_9000_and_nothing_more() {
     let cases = [
         (vec![0x63, 0x00], ck::CKR_PIN_INCORRECT),
         (vec![0x67, 0x00], ck::CKR_DEVICE_ERROR),

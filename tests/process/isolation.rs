@@ -42,7 +42,7 @@ fn refusals(card: &VirtualCard) -> usize {
 }
 
 /// One process signs with both keys without a pause, and another one tries to at random instants.
-fn nobody_borrows(keeps_verified: bool) {
+fn assert_no_login_is_borrowed(keeps_verified: bool) {
     let stack = stack(keeps_verified);
     let mut host = Child::logged_in(&stack, &BOTH);
     let mut attacker = Child::start(&stack);
@@ -71,13 +71,13 @@ fn nobody_borrows(keeps_verified: bool) {
 }
 
 #[test]
-fn nobody_borrows_the_login_of_a_card_that_keeps_it_over_a_reset() {
-    nobody_borrows(true);
+fn no_other_process_borrows_the_login_of_a_card_that_keeps_it_over_a_reset() {
+    assert_no_login_is_borrowed(true);
 }
 
 #[test]
-fn nobody_borrows_the_login_of_a_card_that_loses_it_in_a_reset() {
-    nobody_borrows(false);
+fn no_other_process_borrows_the_login_of_a_card_that_loses_it_in_a_reset() {
+    assert_no_login_is_borrowed(false);
 }
 
 #[test]

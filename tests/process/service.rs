@@ -242,7 +242,7 @@ fn a_foreign_transaction_without_end_stops_only_what_needs_the_card() {
 }
 
 #[test]
-fn a_card_that_somebody_holds_for_himself_is_no_token_until_he_lets_go() {
+fn a_card_that_another_program_holds_exclusively_is_no_token_until_it_disconnects() {
     let stack = stack(true);
     let mut foreign = Child::start(&stack);
     foreign.expect("foreign connect exclusive", "done");
@@ -321,7 +321,7 @@ fn a_card_pulled_during_a_signature_is_told_and_the_next_one_works_within_two_se
 }
 
 #[test]
-fn whoever_waits_for_a_card_is_told_of_its_removal_and_of_its_return() {
+fn a_program_that_waits_for_an_event_gets_one_when_the_card_is_removed_and_when_it_returns() {
     let stack = stack(true);
     let mut host = Child::start(&stack);
     host.expect("initialize", "CKR_OK");

@@ -53,7 +53,7 @@ fn readers_may_come_and_go_between_the_two_calls_for_a_list_of_slots() {
 }
 
 #[test]
-fn an_event_comes_for_both_slots_when_a_card_is_pulled_while_somebody_waits() {
+fn an_event_comes_for_both_slots_when_a_card_is_pulled_while_the_program_waits() {
     let fixture = Fixture::new();
     // What there was before is no event.
     assert_eq!(rv(fixture.module().wait_for_slot_event(false)), ck::CKR_NO_EVENT);

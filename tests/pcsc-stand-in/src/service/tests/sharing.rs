@@ -88,7 +88,7 @@ fn an_exclusive_connection_keeps_others_out() {
 }
 
 #[test]
-fn nobody_becomes_exclusive_beside_another_connection() {
+fn no_client_becomes_exclusive_beside_another_connection() {
     let (service, _) = service();
     let (_, card) = client(&service);
     assert_eq!(service.foreign().connect_exclusive(READER).err(), Some(Code::SHARING_VIOLATION));
