@@ -103,12 +103,12 @@ fn interrupted(
     call: impl FnOnce() -> ck::CK_RV + Send,
     interruption: impl FnOnce(),
 ) -> ck::CK_RV {
-    let gate = fixture.stop_before(Function::Transmit, When::nth(command));
+    let breakpoint = fixture.stop_before(Function::Transmit, When::nth(command));
     thread::scope(|scope| {
         let calling = scope.spawn(call);
-        gate.wait();
+        breakpoint.wait();
         interruption();
-        gate.wait();
+        breakpoint.wait();
         calling.join().expect("no panic")
     })
 }

@@ -314,14 +314,14 @@ impl Fixture {
     /// Stops the thread that makes such a call of a function: it has come when the first wait of the
     /// barrier is over, and goes on at the second.
     pub fn stop_before(&self, function: Function, when: When) -> Arc<Barrier> {
-        let gate = Arc::new(Barrier::new(2));
-        let inside = gate.clone();
+        let breakpoint = Arc::new(Barrier::new(2));
+        let reached = breakpoint.clone();
         let stop = Fault::before(move |_| {
-            inside.wait();
-            inside.wait();
+            reached.wait();
+            reached.wait();
         });
         self.service.inject(function, when, stop);
-        gate
+        breakpoint
     }
 
     /// Tries left, as the card counts them.
