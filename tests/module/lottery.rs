@@ -1,6 +1,8 @@
-//! Chips drawn at random over all that is known or possible of them: each must work in full.
+//! Chips drawn over all that is known or possible of them: each must work in full.
 //!
-//! `JPKI_LOTTERY` sets how many are drawn; the full size is 10,000.
+//! They are a fixed row, so that every run has the same ones. `JPKI_LOTTERY` sets how many; the full
+//! size is 10,000. A failure names the traits of its chip: with them in
+//! [`inputs_that_once_failed_work_in_full`] that chip runs alone.
 
 use std::env;
 
@@ -16,7 +18,7 @@ use virtual_card::{Credential, FileAnswer, Profile, lottery};
 use crate::support::fixture::Fixture;
 use crate::support::signatures::assert_sha256_signature;
 
-/// How many chips are drawn unless `JPKI_LOTTERY` says otherwise.
+/// How many chips there are unless `JPKI_LOTTERY` says otherwise.
 const CHIPS: u64 = 30;
 
 /// Goes through all that a program does with one chip.
@@ -109,7 +111,7 @@ fn assert_pss_is_honest(
 }
 
 #[test]
-fn chips_drawn_at_random_work_in_full() {
+fn the_chips_of_a_fixed_row_work_in_full() {
     let count = env::var("JPKI_LOTTERY").ok().and_then(|count| count.parse().ok()).unwrap_or(CHIPS);
     let mut failures = Vec::new();
     for profile in lottery::sample(count) {
