@@ -1,6 +1,6 @@
 //! Makes the report of what the module says.
 
-use jpki_pkcs11::config::{CaCertificates, Config, Slots};
+use jpki_pkcs11::config::{self, CaCertificates, Config, Slots};
 use jpki_pkcs11::jpki::certificate::Certificate as X509;
 use jpki_pkcs11::jpki::credential::Credential;
 use jpki_pkcs11::jpki::renewal::{Phase, now};
@@ -10,7 +10,7 @@ use jpki_pkcs11::module::survey::{
 
 use super::report::{
     Card, CardKind, Certificate, CertificateState, Conclusion, Configuration, InFront, InFrontKind, Pin,
-    PinState, Reader, ReaderState, Registered, Report, Service, Validity, ValidityPhase,
+    PinState, Reader, ReaderFilter, ReaderState, Registered, Report, Service, Validity, ValidityPhase,
 };
 use crate::client::{self, Finding};
 use crate::output::Exit;
@@ -153,7 +153,17 @@ fn configuration_in_force(config: &Config) -> Configuration {
             CaCertificates::Shown => "true",
             CaCertificates::Hidden => "false",
         },
+        readers: config.readers.iter().map(reader_filter).collect(),
+        extended_length: !settings.no_extended_length,
         log_level: config.log_level.as_str().to_ascii_lowercase(),
+        log_file: config.log_file.as_ref().map(|file| file.display().to_string()),
+    }
+}
+
+fn reader_filter(filter: &config::ReaderFilter) -> ReaderFilter {
+    ReaderFilter {
+        used: filter.use_readers.iter().map(ToString::to_string).collect(),
+        ignore: filter.ignore_readers.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -204,7 +204,22 @@ pub(crate) struct Configuration {
     pub(crate) always_authenticate: bool,
     pub(crate) pss: &'static str,
     pub(crate) ca_certificates: &'static str,
+    /// A reader is used if each of these lets it pass.
+    pub(crate) readers: Vec<ReaderFilter>,
+    /// Whether commands of extended length may be tried.
+    pub(crate) extended_length: bool,
     pub(crate) log_level: String,
+    /// `None` for the standard error stream.
+    pub(crate) log_file: Option<String>,
+}
+
+/// Which readers a file uses, and which it leaves alone.
+#[derive(Debug, Serialize)]
+pub(crate) struct ReaderFilter {
+    /// All, if empty.
+    #[serde(rename = "use")]
+    pub(crate) used: Vec<String>,
+    pub(crate) ignore: Vec<String>,
 }
 
 impl From<Exit> for Conclusion {

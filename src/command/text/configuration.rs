@@ -21,8 +21,8 @@ pub(crate) fn files(language: Language, configuration: &Configuration) -> String
 
 /// What differs from the defaults, as a file would have it.
 pub(crate) fn settings(language: Language, configuration: &Configuration) -> Option<String> {
-    let quoted = |value: &str| format!("\"{value}\"");
-    let rows = [
+    let quoted = |value: &str| format!("{value:?}");
+    let mut rows = vec![
         ("slots", quoted(configuration.slots), configuration.slots != "both"),
         ("reserve_tries", configuration.reserve_tries.to_string(), configuration.reserve_tries != 0),
         ("always_authenticate", "true".to_owned(), configuration.always_authenticate),
@@ -32,8 +32,16 @@ pub(crate) fn settings(language: Language, configuration: &Configuration) -> Opt
             configuration.ca_certificates.to_owned(),
             configuration.ca_certificates != "auto",
         ),
-        ("log.level", quoted(&configuration.log_level), configuration.log_level != "off"),
     ];
+    // The system's file and the user's each have their own, and both count.
+    for filter in &configuration.readers {
+        rows.push(("readers.use", format!("{:?}", filter.used), !filter.used.is_empty()));
+        rows.push(("readers.ignore", format!("{:?}", filter.ignore), !filter.ignore.is_empty()));
+    }
+    rows.push(("readers.extended_length", "false".to_owned(), !configuration.extended_length));
+    rows.push(("log.level", quoted(&configuration.log_level), configuration.log_level != "off"));
+    let file = configuration.log_file.as_deref();
+    rows.push(("log.file", quoted(file.unwrap_or_default()), file.is_some()));
     let set = rows.into_iter().filter(|(.., differs)| *differs);
     let set: Vec<_> = set.map(|(key, value, _)| format!("{key} = {value}")).collect();
     let list = set.join(", ");

@@ -1,6 +1,6 @@
 //! Configurations and mistakes in them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{SIGNATURE, State, with_card};
 
@@ -17,6 +17,20 @@ pub(super) fn configurations() -> Vec<State> {
             .tells("/configuration/pss", "off")
             .tells(SIGNATURE, Value::Null)
             .tells("/readers/0/card/authentication/pss", false),
+        with_card("a configuration of readers and of the log", "reader=READER;card=full", 0)
+            .configured(
+                "readers = { use = [\"Virtual*\", \"*ACS*\"], ignore = \"*TPM*\", extended_length = false }\n\
+                 log = { level = \"error\", file = \"/dev/null\" }\n",
+            )
+            .says(
+                &["In force: readers.use = [\"Virtual*\", \"*ACS*\"], readers.ignore = [\"*TPM*\"], \
+                   readers.extended_length = false, log.level = \"error\", log.file = \"/dev/null\"\n"],
+                &["有効な設定: readers.use = [\"Virtual*\", \"*ACS*\"], readers.ignore = [\"*TPM*\"], \
+                   readers.extended_length = false, log.level = \"error\", log.file = \"/dev/null\"\n"],
+            )
+            .tells("/configuration/readers", json!([{"use": ["Virtual*", "*ACS*"], "ignore": ["*TPM*"]}]))
+            .tells("/configuration/extended_length", false)
+            .tells("/configuration/log_file", "/dev/null"),
         with_card("a configuration with mistakes", "reader=READER;card=full", 1)
             .configured("slots = \"all\"\ncolour = 1\nreserve_tries = \"x\"\n[log]\nfile = \"here\"\n")
             .says(
