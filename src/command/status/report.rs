@@ -260,18 +260,21 @@ impl Card {
             Credential::DigitalSignature => &self.authentication,
         };
         let other = other.as_ref().and_then(|certificate| certificate.pin);
-        Unlocking::of(self.kind, other.is_some_and(|pin| pin.state != PinState::Locked))
-    }
-}
-
-impl Unlocking {
-    /// `other_works`: the other PIN of the card is there, and not locked.
-    pub(crate) fn of(kind: CardKind, other_works: bool) -> Self {
-        match kind {
-            CardKind::AndroidPhone | CardKind::Iphone => Self::Phone,
-            CardKind::MyNumberCard | CardKind::Unknown if other_works => Self::OfficeOrKiosk,
-            CardKind::MyNumberCard | CardKind::Unknown => Self::Office,
+        let other_works = other.is_some_and(|pin| pin.state != PinState::Locked);
+        match self.kind {
+            CardKind::AndroidPhone | CardKind::Iphone => Unlocking::Phone,
+            CardKind::MyNumberCard | CardKind::Unknown if other_works && !self.is_any_expired() => {
+                Unlocking::OfficeOrKiosk
+            }
+            CardKind::MyNumberCard | CardKind::Unknown => Unlocking::Office,
         }
+    }
+
+    /// Whether a certificate is known to have expired. The kiosk wants both to be valid.
+    fn is_any_expired(&self) -> bool {
+        let certificates = [&self.authentication, &self.signature].into_iter().flatten();
+        let mut validities = certificates.filter_map(|certificate| certificate.validity.as_ref());
+        validities.any(|validity| validity.phase == ValidityPhase::Expired)
     }
 }
 

@@ -162,6 +162,17 @@ pub(super) fn pins() -> Vec<State> {
             &["! 市区町村の窓口で再設定を受けてください\n"],
         )
         .tells("/readers/0/card/authentication/pin/state", "locked"),
+        // The kiosk wants both certificates to be valid.
+        with_card(
+            "signature locked, authentication expired",
+            "reader=READER;card=expired;do=card expired1 set-tries signature 0",
+            1,
+        )
+        .says(
+            &["! The municipal office sets a new PIN\n"],
+            &["! 市区町村の窓口で再設定を受けてください\n"],
+        )
+        .tells("/readers/0/card/signature/pin/state", "locked"),
         with_card("a card that tells no count", "reader=READER;card=full+tries-query=6700", 2)
             .says(
                 &["PIN: the card does not tell the tries left", "? Nothing protects from a wrong PIN"],
