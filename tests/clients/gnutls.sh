@@ -187,6 +187,13 @@ log_in_with_pin() {
     log_in openssl-1.2 1.2 --x509certfile "$AUTH_CERT" --x509keyfile "$(with_pin "$AUTH_KEY" "$1")"
 }
 
+# warns_of_few_tries PIN: p11tool refuses that PIN, and warns before it asks again.
+warns_of_few_tries() {
+    printf '%s\n' "$1" 1 | p11tool --provider "$MODULE" --login --test-sign "$AUTH_KEY" >output 2>&1 && return 1
+    cat output
+    grep -q 'Only few tries left before locking!' output
+}
+
 lists_no_token() {
     p11 '' --list-tokens >list
     ! grep 'JPKI' list
@@ -237,6 +244,7 @@ refused "no login without a certificate" 'A TLS fatal alert has been received' l
 check "no PIN try was used up" tries_left 3
 
 refused "a malformed PIN" 'Wrong PIN has been provided' test_signs "$AUTH_KEY" "$SIGN_PIN"
+check "GnuTLS warns after a malformed PIN too" warns_of_few_tries 12a4
 check "it cost no try" tries_left 3
 refused "a wrong PIN" 'Wrong PIN has been provided' test_signs "$AUTH_KEY" 1111
 check "one try is used up" tries_left 2

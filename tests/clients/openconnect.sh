@@ -56,6 +56,7 @@ asked_again_after() {
     SECONDS_TO_TRY=6 logs_in "$1" && return 1
     equal 2 "$(grep -ac 'Enter PIN:' terminal)"
     grep -aq 'Wrong PIN' terminal
+    grep -aq 'Only a few tries left before locking!' terminal
 }
 
 begin
