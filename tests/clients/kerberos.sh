@@ -103,6 +103,12 @@ without_own_ca() {
     KRB5_CONFIG=$PWD/without.conf "$@"
 }
 
+# warned OF: the last prompt did.
+warned() {
+    cat terminal
+    grep -aq "$AUTH_TOKEN .*$1" terminal
+}
+
 begin
 prepare
 
@@ -118,9 +124,14 @@ check "it cost no try" tries_left 3
 refused "a wrong PIN" "$FAILED" gets_ticket 1111
 check "it cost one try" tries_left 2
 check "the right PIN" gets_ticket
+check "the prompt warned of the count" warned 'PIN count low'
 check "it restored the tries" tries_left 3
+card set-tries auth 1
+check "the last try" gets_ticket
+check "the prompt warned of it" warned 'PIN final try'
 card set-tries auth 0
 refused "a blocked PIN" "$FAILED" gets_ticket
+check "the prompt said so" warned 'PIN locked'
 card set-tries auth 3
 refused "the card is pulled out during the signature" "$FAILED" pulled_out gets_ticket
 refused "no card" "$FAILED" gets_ticket

@@ -55,6 +55,16 @@ copies_one_key() {
     grep -qF "$(cut -d ' ' -f 2 auth.pub)" copied
 }
 
+# README's command puts the key on a host that has no ~/.ssh yet. A shell is that host.
+host_takes_the_key() {
+    local command
+    command=$(sed -n "s/^jpki-pkcs11 ssh-key | ssh user@host '\(.*\)'\$/\1/p" "$ROOT/README.md")
+    mkdir other-home
+    (cd other-home && HOME=$PWD sh -c "$command" <../auth.pub)
+    cmp auth.pub other-home/.ssh/authorized_keys
+    equal '700 600' "$(stat -c %a other-home/.ssh other-home/.ssh/authorized_keys | paste -s -d ' ')"
+}
+
 # --- ssh-keygen -D ----------------------------------------------------------------------------------------------
 
 # prints_one_key MODULE: the user's own key, nothing else, and no VERIFY.
@@ -281,6 +291,8 @@ check_figure 'ssh-keygen -D' "one key of the authentication slot" prints_one_key
 check "the signature key after its PIN" prints_signature_key
 check "ssh-copy-id copies the authentication key alone" copies_one_key
 refused "ssh-copy-id without a file and without an agent" 'ERROR: No identities found' ssh-copy-id -n server
+refused "ssh-copy-id with the name of a file that is not there" 'failed to open ID file' ssh-copy-id -n -i missing server
+check "a host without ~/.ssh takes the key" host_takes_the_key
 
 check "sshd is up" start_sshd auth.pub
 pin "$AUTH_PIN"

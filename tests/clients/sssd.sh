@@ -20,10 +20,10 @@ setting() {
     sed -n "s/^$1 = //p" "$ROOT/conf/sssd.conf"
 }
 
-# child OPTION...: p11_child with the settings of the example configuration.
+# child OPTION...: p11_child with the settings of the example configuration, or with another verification.
 child() {
     "${WITHOUT_ROOT[@]}" p11_child --debug-level=9 --logger=stderr --ca_db "$PWD/${CA:-ca.pem}" --uri "$(setting p11_uri)" \
-        --verify "$(setting certificate_verification)" "$@" >output 2>log || {
+        --verify "${VERIFICATION:-$(setting certificate_verification)}" "$@" >output 2>log || {
         cat output log
         return 1
     }
@@ -37,6 +37,13 @@ finds_certificate() {
     equal "$AUTH_TOKEN,User Authentication Certificate,6" \
         "$(sed -n 2p output),$(sed -n 5p output),$(wc -l <output)"
     sed -n 6p output | base64 --decode | cmp - "$WORK/identity/authentication.der"
+}
+
+# With OCSP the certificate is not taken: its responder answers to certified verifiers only. Here none answers.
+asks_the_responder() {
+    VERIFICATION=ocsp_default_responder=http://127.0.0.1:1/,ocsp_default_responder_signing_cert=unused finds_none
+    cat log
+    grep -q 'Error querying OCSP responder' log
 }
 
 finds_none() {
@@ -58,6 +65,7 @@ check_figure 'finding the certificate' "the certificate is found" finds_certific
 cp output found || true
 CA=other-ca.pem check "another CA's certificates are wanted" finds_none
 check_figure 'a login' "login" logs_in
+check "with OCSP the certificate is not taken" asks_the_responder
 
 check "no PIN try was used up" tries_left 3
 refused "a malformed PIN" 'C_Login failed \[160\]\[The password or PIN is incorrect\]' logs_in 12a4
