@@ -291,6 +291,7 @@ card set-tries auth 3
 refused "the card is pulled out during a signature" 'Error signing data' pulled_out signs_as "$AUTH_KEY" authentication
 put_card_in
 refused "the card is pulled out during a signature, curl" 'curl: \(35\)' pulled_out card_curl curl-1_3 "$AUTH_KEY"
+PROVIDERS=$PWD refused "no provider, curl" 'Failed to initialize provider' card_curl curl-1_3 "$AUTH_KEY"
 refused "no card, curl" 'curl: \(58\)' card_curl curl-1_3 "$AUTH_KEY"
 refused "no card" 'Could not (read|find|open) .*private key' signs_as "$AUTH_KEY" authentication
 put_card_in

@@ -240,4 +240,11 @@ refused "a new PIN with a letter" CKR_PIN_ \
     tool --token-label "$AUTH_TOKEN" --login --pin "$AUTH_PIN" --change-pin --new-pin 12a4
 check "the PINs are the old ones" authentication_objects
 
+take_card_out
+refused "no card: no token is listed" 'No slots\.' tool --list-token-slots
+check "no card: the slots are empty" prints '\(empty\)' tool --list-slots
+refused "no card: no objects" 'No slot with a token was found\.' tool --list-objects
+put_card_in
+check "the card is back" authentication_objects
+
 finish 1
