@@ -69,12 +69,22 @@ fn state(obstacle: Obstacle) -> ReaderState {
 /// A card that can be used.
 pub(crate) fn card(survey: &CardSurvey, config: &Config) -> Card {
     let of = |credential| survey.credential(credential).map(|found| certificate(found, config));
-    Card {
+    let mut card = Card {
         kind: card_kind(survey.model),
         serial_number: survey.serial_text(),
         authentication: of(Credential::UserAuthentication),
         signature: of(Credential::DigitalSignature),
+    };
+    // Who unlocks one PIN depends on the other.
+    let unlocking = Credential::ALL.map(|credential| card.unlocking(credential));
+    for (certificate, unlocking) in [&mut card.authentication, &mut card.signature].into_iter().zip(unlocking)
+    {
+        let pin = certificate.as_mut().and_then(|certificate| certificate.pin.as_mut());
+        if let Some(pin) = pin.filter(|pin| pin.state == PinState::Locked) {
+            pin.unlocked_by = Some(unlocking);
+        }
     }
+    card
 }
 
 /// What a card is.
@@ -101,6 +111,7 @@ fn certificate(found: &CredentialSurvey, config: &Config) -> Certificate {
         state: pin_state(found.tries, found.credential.facts().max_tries.count(), reserved),
         tries_left: found.tries,
         max_tries: found.credential.facts().max_tries.count(),
+        unlocked_by: None,
     };
     Certificate { state, validity, pin: Some(pin), pss: found.pss }
 }

@@ -99,12 +99,7 @@ fn print_certificate(credential: Credential, certificate: &Certificate, on: &Car
     if let Some(pin) = certificate.pin {
         item(output, 2, &card::tries(language, pin));
         let exit = if pin.state == PinState::Unknown { Exit::CannotTell } else { Exit::ToDo };
-        advise(
-            output,
-            2,
-            exit,
-            card::pin_advice(language, credential, pin, on.unlocking(credential)).as_deref(),
-        );
+        advise(output, 2, exit, card::pin_advice(language, credential, pin).as_deref());
         item(output, 2, card::signatures(language, certificate.pss));
     }
 }

@@ -165,6 +165,8 @@ pub(crate) struct Pin {
     pub(crate) state: PinState,
     pub(crate) tries_left: Option<u8>,
     pub(crate) max_tries: u8,
+    /// Where it is locked.
+    pub(crate) unlocked_by: Option<Unlocking>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -184,7 +186,8 @@ pub(crate) enum PinState {
 }
 
 /// Who gives a locked PIN its tries back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Unlocking {
     /// The municipal office.
     Office,
@@ -198,6 +201,7 @@ pub(crate) enum Unlocking {
 #[derive(Debug, Serialize)]
 pub(crate) struct Configuration {
     pub(crate) files: Vec<String>,
+    /// In the words of the log: a script can count them.
     pub(crate) mistakes: Vec<String>,
     pub(crate) slots: &'static str,
     pub(crate) reserve_tries: u8,

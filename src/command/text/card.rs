@@ -153,12 +153,7 @@ pub(crate) fn tries(language: Language, pin: Pin) -> String {
 }
 
 /// What to do about a PIN.
-pub(crate) fn pin_advice(
-    language: Language,
-    credential: Credential,
-    pin: Pin,
-    unlocking: Unlocking,
-) -> Option<String> {
+pub(crate) fn pin_advice(language: Language, credential: Credential, pin: Pin) -> Option<String> {
     match pin.state {
         PinState::Full => None,
         PinState::TriesMissing => Some(say!(
@@ -176,7 +171,7 @@ pub(crate) fn pin_advice(
             "No PIN is sent: the configuration keeps these tries (reserve_tries)",
             "設定(reserve_tries)により残りの回数を使わないため、暗証番号はカードに送られません",
         )),
-        PinState::Locked => Some(locked(language, credential, unlocking)),
+        PinState::Locked => pin.unlocked_by.map(|unlocking| locked(language, credential, unlocking)),
         PinState::Unknown => Some(say!(
             language,
             "Nothing protects from a wrong PIN on such a card: enter it with care",

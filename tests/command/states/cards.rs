@@ -43,7 +43,7 @@ pub(super) fn with_card_states() -> Vec<State> {
             .tells("/readers/0/card/authentication/validity/renewal_months", 3)
             .tells(
                 "/readers/0/card/authentication/pin",
-                json!({"state": "full", "tries_left": 3, "max_tries": 3}),
+                json!({"state": "full", "tries_left": 3, "max_tries": 3, "unlocked_by": null}),
             )
             .tells("/readers/0/card/authentication/pss", true)
             .tells("/readers/0/card/signature/state", "needs_pin")
@@ -91,7 +91,8 @@ pub(super) fn with_card_states() -> Vec<State> {
                 &["Card: iPhone", "! Set a new PIN in the phone's Mynaportal app"],
                 &["カード: iPhone", "! スマートフォンのマイナポータルアプリで暗証番号を再設定してください"],
             )
-            .tells(CARD, "iphone"),
+            .tells(CARD, "iphone")
+            .tells("/readers/0/card/authentication/pin/unlocked_by", "phone"),
         with_card("a chip without PSS", "reader=READER;card=full+p1=0", 0)
             .says(&["PKCS #1 v1.5 only, no PSS: servers must offer TLS 1.2"], &["PKCS #1 v1.5 のみ(PSS なし"])
             .tells("/readers/0/card/authentication/pss", false)
@@ -145,6 +146,7 @@ pub(super) fn pins() -> Vec<State> {
             )
             .tells("/readers/0/card/authentication/pin/state", "locked")
             .tells("/readers/0/card/authentication/pin/tries_left", 0)
+            .tells("/readers/0/card/authentication/pin/unlocked_by", "office_or_kiosk")
             .tells("/readers/0/card/signature/pin/state", "full"),
         with_card("signature locked", "reader=READER;card=blocked-sign", 1)
             .says(
@@ -161,7 +163,9 @@ pub(super) fn pins() -> Vec<State> {
             &["! The municipal office sets a new PIN\n"],
             &["! 市区町村の窓口で再設定を受けてください\n"],
         )
-        .tells("/readers/0/card/authentication/pin/state", "locked"),
+        .tells("/readers/0/card/authentication/pin/state", "locked")
+        .tells("/readers/0/card/authentication/pin/unlocked_by", "office")
+        .tells("/readers/0/card/signature/pin/unlocked_by", "office"),
         // The kiosk wants both certificates to be valid.
         with_card(
             "signature locked, authentication expired",
