@@ -32,6 +32,28 @@ fn the_manual_tells_what_the_exit_status_means() {
 }
 
 #[test]
+fn the_manual_has_the_headings_of_its_language() {
+    let headings = |locale| {
+        let page = output_of(locale, &["manual"]);
+        let headings =
+            page.lines().filter_map(|line| line.strip_prefix(".SH ")).map(|name| name.trim_matches('"'));
+        headings.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (english, japanese) = (headings(ENGLISH), headings(JAPANESE));
+    assert_eq!(english[..3], ["NAME", "SYNOPSIS", "DESCRIPTION"]);
+    assert_eq!(japanese[..3], ["名前", "書式", "説明"]);
+    assert!(japanese.iter().all(|name| !name.is_ascii()) && japanese.len() == english.len(), "{japanese:?}");
+}
+
+#[test]
+fn the_manual_says_which_options_take_a_value() {
+    let page = output_of(ENGLISH, &["manual"]).replace('\\', "");
+    assert!(page.contains("--library-dir DIR"), "{page}");
+    assert!(page.contains("jpki-pkcs11 change-pin authentication|signature"), "{page}");
+    assert!(page.contains("jpki-pkcs11 register [firefox|thunderbird|chromium|all]"), "{page}");
+}
+
+#[test]
 fn completions_know_every_subcommand() {
     for shell in ["bash", "zsh", "fish"] {
         let script = output_of(ENGLISH, &["completions", shell]);

@@ -11,11 +11,13 @@ use crate::text::{Language, help};
 
 /// Writes the page.
 pub(super) fn write(definition: Command, language: Language, page: &mut Vec<u8>) -> io::Result<()> {
-    let man = Man::new(definition.clone()).manual(help::about(language));
-    man.render_title(page)?;
-    man.render_name_section(page)?;
-    man.render_synopsis_section(page)?;
+    Man::new(definition.clone()).manual(help::about(language)).render_title(page)?;
     let mut roff = Roff::new();
+    // The sections of clap_mangen have English headings.
+    roff.control("SH", [help::name_heading(language)]);
+    roff.text([roman(format!("{NAME} - {}", help::about(language)))]);
+    roff.control("SH", [help::synopsis_heading(language)]);
+    roff.text([roman(help::usage(language))]);
     roff.control("SH", [help::description_heading(language)]);
     roff.text([roman(help::description(language))]);
     roff.control("SH", [help::commands_heading(language)]);
@@ -47,7 +49,7 @@ pub(super) fn write(definition: Command, language: Language, page: &mut Vec<u8>)
 
 /// One subcommand, with what it takes.
 fn describe(subcommand: &Command, roff: &mut Roff) {
-    let values = subcommand.get_positionals().filter_map(value);
+    let values = subcommand.get_positionals().filter_map(values);
     let usage: Vec<_> =
         [NAME.to_owned(), subcommand.get_name().to_owned()].into_iter().chain(values).collect();
     roff.control("SS", [usage.join(" ").as_str()]);
@@ -61,16 +63,18 @@ fn list<'a>(arguments: impl Iterator<Item = &'a Arg>, roff: &mut Roff) {
     for arg in arguments {
         let short = arg.get_short().map(|short| format!("-{short}"));
         let long = arg.get_long().map(|long| format!("--{long}"));
-        let names: Vec<_> = short.into_iter().chain(long).chain(value(arg)).collect();
+        let names = short.into_iter().chain(long).collect::<Vec<_>>().join(", ");
+        let words: Vec<_> =
+            Some(names).into_iter().chain(values(arg)).filter(|word| !word.is_empty()).collect();
         roff.control("TP", []);
-        roff.text([bold(names.join(", "))]);
+        roff.text([bold(words.join(" "))]);
         roff.text([roman(arg.get_help().map(ToString::to_string).unwrap_or_default())]);
     }
 }
 
-/// The values of an argument that has no name.
-fn value(arg: &Arg) -> Option<String> {
-    let names = arg.get_value_names().filter(|_| arg.is_positional())?;
-    let names = names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    Some(if arg.is_required_set() { names } else { format!("[{names}]") })
+/// The values that an argument takes.
+fn values(arg: &Arg) -> Option<String> {
+    let names = arg.get_value_names()?.join(" ");
+    let can_be_left_out = arg.is_positional() && !arg.is_required_set();
+    Some(if can_be_left_out { format!("[{names}]") } else { names })
 }

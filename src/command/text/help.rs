@@ -128,6 +128,14 @@ pub(crate) fn usage_error(language: Language, error: &str, word: Option<String>)
     say!(language, "{error}", "引数が正しくありません{word}\n詳しくは jpki-pkcs11 --help をご覧ください")
 }
 
+pub(crate) fn name_heading(language: Language) -> &'static str {
+    language.choose("NAME", "名前")
+}
+
+pub(crate) fn synopsis_heading(language: Language) -> &'static str {
+    language.choose("SYNOPSIS", "書式")
+}
+
 pub(crate) fn description_heading(language: Language) -> &'static str {
     language.choose("DESCRIPTION", "説明")
 }
