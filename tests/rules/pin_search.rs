@@ -36,7 +36,7 @@ mod mutants;
 mod program;
 mod random;
 mod search;
-mod world;
+mod situation;
 
 use std::env;
 

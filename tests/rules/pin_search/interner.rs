@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::card::{Card, Pin};
 use super::machine::Machine;
 use super::program::{Action, Program, Report};
-use super::world::Perform;
+use super::situation::Perform;
 
 /// The number of a program in some state.
 pub type Number = u32;

@@ -9,7 +9,7 @@ use super::card::Tells;
 use super::machine::Real;
 use super::program::Program;
 use super::search::Configuration;
-use super::world::{Directly, World};
+use super::situation::{Directly, Situation};
 use super::{ALL, SMALL, is_full};
 
 /// After so many events the way back is looked for.
@@ -26,16 +26,16 @@ fn run<const N: usize>(configuration: Configuration) {
     let events = configuration.events(N);
     let (ways, query) = configuration.ways_back();
     let program = Program::new(Real::new(configuration.full));
-    let mut world: World<_, N> = configuration.world(configuration.full, &program);
+    let mut situation: Situation<_, N> = configuration.situation(configuration.full, &program);
     let (mut done, mut last) = (0, Vec::new());
     while done < steps() {
         let event = events[rng.below(events.len() as u64) as usize];
-        let Some(result) = world.step(event, &mut Directly) else { continue };
+        let Some(result) = situation.step(event, &mut Directly) else { continue };
         last.push(event);
         done += 1;
         let mut result = result;
         if done % WAY_BACK_EVERY == 0 {
-            result = result.and_then(|()| world.check_way_back(&ways, query, &mut Directly));
+            result = result.and_then(|()| situation.check_way_back(&ways, query, &mut Directly));
         }
         let from = last.len().saturating_sub(20);
         result

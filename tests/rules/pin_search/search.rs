@@ -9,7 +9,7 @@ use super::interner::{Interner, Number};
 use super::ledger::{Mark, Violation};
 use super::machine::Machine;
 use super::program::Action;
-use super::world::{Event, World};
+use super::situation::{Event, Situation};
 
 /// Kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct Found {
     pub history: Option<(Violation, String)>,
 }
 
-type Worlds<const N: usize> = World<Number, N>;
+type NumberedSituation<const N: usize> = Situation<Number, N>;
 
 struct Search<M, const N: usize> {
     configuration: Configuration,
@@ -57,11 +57,11 @@ struct Search<M, const N: usize> {
     ways: (Vec<Vec<Event>>, Query),
     steps: usize,
     interner: Interner<M>,
-    worlds: Vec<Worlds<N>>,
+    situations: Vec<NumberedSituation<N>>,
     parents: Vec<Option<usize>>,
-    known: HashMap<Worlds<N>, usize>,
-    /// Worlds as they came, before their PINs were renamed.
-    seen: HashSet<Worlds<N>>,
+    known: HashMap<NumberedSituation<N>, usize>,
+    /// Situations as they came, before their PINs were renamed.
+    seen: HashSet<NumberedSituation<N>>,
 }
 
 impl Configuration {
@@ -116,8 +116,8 @@ impl Configuration {
     }
 
     /// Programs that have just started.
-    pub fn world<P: Clone, const N: usize>(&self, tries: u8, program: &P) -> World<P, N> {
-        World::new(self.tells, self.full, tries, program)
+    pub fn situation<P: Clone, const N: usize>(&self, tries: u8, program: &P) -> Situation<P, N> {
+        Situation::new(self.tells, self.full, tries, program)
     }
 
     /// Everything that may happen, with so many programs of ours.
@@ -172,7 +172,7 @@ pub fn search<M: Machine, const N: usize>(configuration: Configuration, machine:
         ways: configuration.ways_back(),
         steps: 0,
         interner: Interner::new(machine, configuration.pins, configuration.forgets_count),
-        worlds: Vec::new(),
+        situations: Vec::new(),
         parents: Vec::new(),
         known: HashMap::new(),
         seen: HashSet::new(),
@@ -196,64 +196,64 @@ impl<M: Machine, const N: usize> Search<M, N> {
     fn run(&mut self) -> Found {
         let (first, last) = self.configuration.start;
         for tries in first..=last {
-            self.add(self.configuration.world(tries, &0), None);
+            self.add(self.configuration.situation(tries, &0), None);
         }
         let (mut at, mut broken) = (0, None);
-        while at < self.worlds.len() && broken.is_none() {
+        while at < self.situations.len() && broken.is_none() {
             broken = self.expand(at);
             at += 1;
         }
         let history = broken.map(|(violation, event)| (violation, self.history(at - 1, violation, event)));
-        Found { states: self.worlds.len(), programs: self.interner.len(), steps: self.steps, history }
+        Found { states: self.situations.len(), programs: self.interner.len(), steps: self.steps, history }
     }
 
     /// Everything that can happen in a state: the rule that it breaks, and with which event.
     fn expand(&mut self, at: usize) -> Option<(Violation, Option<Event>)> {
-        let world = self.worlds[at];
+        let situation = self.situations[at];
         for index in 0..self.events.len() {
             let event = self.events[index];
-            let mut next = world;
+            let mut next = situation;
             let Some(result) = next.step(event, &mut self.interner) else { continue };
             self.steps += 1;
             if let Err(violation) = result {
                 return Some((violation, Some(event)));
             }
-            if next != world {
+            if next != situation {
                 self.add(next, Some(at));
             }
         }
         let (ways, query) = &self.ways;
-        let way_back = world.check_way_back(ways, *query, &mut self.interner);
+        let way_back = situation.check_way_back(ways, *query, &mut self.interner);
         way_back.err().map(|violation| (violation, None))
     }
 
-    fn add(&mut self, world: Worlds<N>, parent: Option<usize>) {
-        if !self.seen.insert(world) {
+    fn add(&mut self, situation: NumberedSituation<N>, parent: Option<usize>) {
+        if !self.seen.insert(situation) {
             return;
         }
-        let world = self.canonical(&world);
-        let next = self.worlds.len();
-        let number = *self.known.entry(world).or_insert(next);
+        let situation = self.canonical(&situation);
+        let next = self.situations.len();
+        let number = *self.known.entry(situation).or_insert(next);
         if number == next {
-            self.worlds.push(world);
+            self.situations.push(situation);
             self.parents.push(parent);
         }
     }
 
-    /// One world for all that differ in the names of PINs and in the order of programs.
-    fn canonical(&mut self, world: &Worlds<N>) -> Worlds<N> {
-        let mut world = *world;
+    /// One situation for all that differ in the names of PINs and in the order of programs.
+    fn canonical(&mut self, situation: &NumberedSituation<N>) -> NumberedSituation<N> {
+        let mut situation = *situation;
         if !self.configuration.has(Part::Swap) {
             // The other card is never put in.
-            world.cards[1] = world.cards[0];
+            situation.cards[1] = situation.cards[0];
         }
-        let right = usize::from(world.card().pin);
+        let right = usize::from(situation.card().pin);
         let all = 0..self.interner.renamings().len();
-        let mut least: Option<Worlds<N>> = None;
+        let mut least: Option<NumberedSituation<N>> = None;
         for renaming in all {
             // The right PIN has the name 0.
             if self.interner.renamings()[renaming][right] == 0 {
-                let renamed = renamed(&world, renaming, &mut self.interner);
+                let renamed = renamed(&situation, renaming, &mut self.interner);
                 least = Some(least.map_or(renamed, |least| least.min(renamed)));
             }
         }
@@ -268,28 +268,30 @@ impl<M: Machine, const N: usize> Search<M, N> {
             path.push(parent);
         }
         path.reverse();
-        let mut world = self.worlds[path[0]];
-        let mut text = format!("{violation:?} after {} events:\n  {:?}\n", path.len() - 1, world.cards[0]);
+        let mut situation = self.situations[path[0]];
+        let mut text =
+            format!("{violation:?} after {} events:\n  {:?}\n", path.len() - 1, situation.cards[0]);
         for at in &path[1..] {
-            let wanted = self.worlds[*at];
-            let event = self
-                .find(&world, |search, next, broken| broken.is_none() && search.canonical(next) == wanted);
-            self.write(&mut text, &mut world, event);
+            let wanted = self.situations[*at];
+            let event = self.find(&situation, |search, next, broken| {
+                broken.is_none() && search.canonical(next) == wanted
+            });
+            self.write(&mut text, &mut situation, event);
         }
         if last.is_some() {
-            let event = self.find(&world, |_, _, broken| broken == Some(violation));
-            self.write(&mut text, &mut world, event);
+            let event = self.find(&situation, |_, _, broken| broken == Some(violation));
+            self.write(&mut text, &mut situation, event);
         }
         text
     }
 
     fn find(
         &mut self,
-        world: &Worlds<N>,
-        is_it: impl Fn(&mut Self, &Worlds<N>, Option<Violation>) -> bool,
+        situation: &NumberedSituation<N>,
+        is_it: impl Fn(&mut Self, &NumberedSituation<N>, Option<Violation>) -> bool,
     ) -> Event {
         for event in self.events.clone() {
-            let mut next = *world;
+            let mut next = *situation;
             let result = next.step(event, &mut self.interner);
             if result.is_some_and(|result| is_it(self, &next, result.err())) {
                 return event;
@@ -298,18 +300,18 @@ impl<M: Machine, const N: usize> Search<M, N> {
         panic!("the history can be gone through again");
     }
 
-    fn write(&mut self, text: &mut String, world: &mut Worlds<N>, event: Event) {
-        let _ = world.step(event, &mut self.interner);
-        writeln!(text, "  {event:?} -> {:?}", world.card()).expect("a string takes text");
+    fn write(&mut self, text: &mut String, situation: &mut NumberedSituation<N>, event: Event) {
+        let _ = situation.step(event, &mut self.interner);
+        writeln!(text, "  {event:?} -> {:?}", situation.card()).expect("a string takes text");
     }
 }
 
 fn renamed<M: Machine, const N: usize>(
-    world: &Worlds<N>,
+    situation: &NumberedSituation<N>,
     renaming: usize,
     interner: &mut Interner<M>,
-) -> Worlds<N> {
-    let mut renamed = *world;
+) -> NumberedSituation<N> {
+    let mut renamed = *situation;
     for seat in &mut renamed.seats {
         seat.program = interner.rename(seat.program, renaming);
     }
@@ -317,7 +319,7 @@ fn renamed<M: Machine, const N: usize>(
     for card in &mut renamed.cards {
         *card = Card { pin: names[usize::from(card.pin)], ..*card };
     }
-    for (seat, old) in renamed.seats.iter_mut().zip(&world.seats) {
+    for (seat, old) in renamed.seats.iter_mut().zip(&situation.seats) {
         for (marks, old) in seat.page.marks.iter_mut().zip(&old.page.marks) {
             rename_marks(marks, old, names);
         }

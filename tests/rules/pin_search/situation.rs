@@ -51,9 +51,9 @@ pub struct Seat<P> {
     pub page: Page,
 }
 
-/// Everything.
+/// The cards, the programs, and what the ledger has of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct World<P, const PROGRAMS: usize> {
+pub struct Situation<P, const PROGRAMS: usize> {
     pub tells: Tells,
     pub full: u8,
     pub at: usize,
@@ -63,7 +63,7 @@ pub struct World<P, const PROGRAMS: usize> {
     pub seats: [Seat<P>; PROGRAMS],
 }
 
-impl<P: Clone, const N: usize> World<P, N> {
+impl<P: Clone, const N: usize> Situation<P, N> {
     /// Programs that have just started. The other card has one try less than full.
     pub fn new(tells: Tells, full: u8, tries: u8, program: &P) -> Self {
         Self {
@@ -208,13 +208,13 @@ impl<P: Clone, const N: usize> World<P, N> {
 
     /// Whether an entry of the right PIN succeeds after these events.
     fn succeeds(&self, seat: usize, way: &[Event], query: Query, by: &mut impl Perform<P>) -> bool {
-        let mut world = self.clone();
+        let mut situation = self.clone();
         let log_out = Event::Ours(seat, Action::LogOut);
         for event in [&log_out].into_iter().chain(way) {
-            let _ = world.step(*event, by);
+            let _ = situation.step(*event, by);
         }
-        let enter = Action::Enter(world.card().pin, query, Fate::Answered);
-        let entered = by.perform(world.seats[seat].program.clone(), enter, world.card());
+        let enter = Action::Enter(situation.card().pin, query, Fate::Answered);
+        let entered = by.perform(situation.seats[seat].program.clone(), enter, situation.card());
         entered.and_then(|(_, report)| report.attempt).is_some_and(|attempt| attempt.accepted)
     }
 }
