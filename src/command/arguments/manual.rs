@@ -17,7 +17,7 @@ pub(super) fn write(definition: Command, language: Language, page: &mut Vec<u8>)
     roff.control("SH", [help::name_heading(language)]);
     roff.text([roman(format!("{NAME} - {}", help::about(language)))]);
     roff.control("SH", [help::synopsis_heading(language)]);
-    roff.text([roman(help::usage(language))]);
+    roff.text([bold(NAME), roman(help::usage(language).trim_start_matches(NAME))]);
     roff.control("SH", [help::description_heading(language)]);
     roff.text([roman(help::description(language))]);
     roff.control("SH", [help::commands_heading(language)]);
