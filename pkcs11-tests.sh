@@ -271,9 +271,9 @@ command_model() {
     (cd "$ROOT" && JPKI_SEARCH=full cargo test --locked --release --test rules -- pin_search::)
 }
 
-# With the address sanitizer, by cargo-fuzz and Rust's nightly toolchain where there is one; elsewhere RUSTC_BOOTSTRAP lets the
-# stable one take the options that cargo-fuzz needs. Without a sanitizer (JPKI_FUZZ_SANITIZER=none) cargo alone will do,
-# which spares the minutes that cargo-fuzz takes to build.
+# With the address sanitizer, by cargo-fuzz and Rust's nightly toolchain where there is one; elsewhere RUSTC_BOOTSTRAP
+# lets the stable one take the options that cargo-fuzz needs. Without a sanitizer (JPKI_FUZZ_SANITIZER=none) cargo alone
+# will do, which spares the minutes that cargo-fuzz takes to build.
 command_fuzz() {
     local target corpus targets=("$@") cargo=(env RUSTC_BOOTSTRAP=1 cargo) run
     prepare
@@ -296,8 +296,8 @@ command_fuzz() {
     done
 }
 
-# The options by which libFuzzer sees where a program goes, as cargo-fuzz gives them. Given a target, cargo keeps them from
-# build scripts.
+# The options by which libFuzzer sees where a program goes, as cargo-fuzz gives them. Given a target, cargo keeps them
+# from build scripts.
 build_fuzz_targets() {
     local option flags=(--cfg fuzzing -Cpasses=sancov-module)
     for option in level=4 inline-8bit-counters pc-table trace-compares; do

@@ -162,7 +162,8 @@ impl Error {
 /// What PKCS#11 calls the things that happen to a card.
 fn card_return_value(error: CardError) -> ck::CK_RV {
     match error {
-        // C_Login's list of return codes has no PIN_LEN_RANGE, and NSS asks again only on PIN_INCORRECT.
+        // C_Login's list of return codes has no PIN_LEN_RANGE, and NSS asks again only on
+        // PIN_INCORRECT.
         CardError::PinIncorrect | CardError::PinMalformed => ck::CKR_PIN_INCORRECT,
         // Clients that repeat a PIN on PIN_INCORRECT for ever stop at this one.
         CardError::PinRepeated => ck::CKR_FUNCTION_CANCELED,

@@ -21,17 +21,20 @@
 //! | [`iso7816`] | the shape of commands, responses and status words, and the exchange of one command |
 //! | [`os`] | what the operating system gives: secret pages, random bytes, fork marker, end of the process, threads, owners of files, log files, terminal, file locks |
 //!
-//! [`config`], [`logging`] and [`handle`] stand beside the layers. The command `jpki-pkcs11` in `src/command` is a program of
-//! its own above them: it uses [`module`] as every client does.
+//! [`config`], [`logging`] and [`handle`] stand beside the layers. The command `jpki-pkcs11` in
+//! `src/command` is a program of its own above them: it uses [`module`] as every client does.
 //!
 //! # Documents
 //!
-//! - PKCS #11 v3.2 (OASIS Standard): <https://docs.oasis-open.org/pkcs11/pkcs11-spec/v3.2/pkcs11-spec-v3.2.html>.
-//!   Comments cite it as "PKCS #11, C_Sign". Sections 5.1 to 5.20 read alike in 3.0 and 3.1.
-//! - PKCS #11 v2.40: <https://docs.oasis-open.org/pkcs11/pkcs11-base/v2.40/os/pkcs11-base-v2.40-os.html>.
+//! - PKCS #11 v3.2 (OASIS Standard):
+//!   <https://docs.oasis-open.org/pkcs11/pkcs11-spec/v3.2/pkcs11-spec-v3.2.html>. Comments cite it
+//!   as "PKCS #11, C_Sign". Sections 5.1 to 5.20 read alike in 3.0 and 3.1.
+//! - PKCS #11 v2.40:
+//!   <https://docs.oasis-open.org/pkcs11/pkcs11-base/v2.40/os/pkcs11-base-v2.40-os.html>.
 //! - ISO/IEC 7816-4:2020 for commands and status words, RFC 8017 for PKCS #1, RFC 5280 for
 //!   certificates.
-//! - PC/SC workgroup specifications and the API documentation of pcsc-lite: <https://pcsclite.apdu.fr/api/>.
+//! - PC/SC workgroup specifications and the API documentation of pcsc-lite:
+//!   <https://pcsclite.apdu.fr/api/>.
 //!
 //! No specification of the JPKI application is public: card facts name the project they were seen
 //! in.

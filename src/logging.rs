@@ -78,7 +78,8 @@ impl Log for Sink {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // Held for writing only while C_Initialize sets the log up, or by a thread that a fork left behind.
+        // Held for writing only while C_Initialize sets the log up, or by a thread that a fork left
+        // behind.
         let Some(file) = self.0.try_read() else { return };
         let Some(file) = file.as_ref() else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -276,7 +276,8 @@ impl CardManager {
         Err(CardError::Transport(TransportError::Reset))
     }
 
-    /// One transaction: select, make sure of the card, work, leave; after a power-off if it `has_failed`.
+    /// One transaction: select, make sure of the card, work, leave; after a power-off if it
+    /// `has_failed`.
     fn attempt<T>(
         &self,
         line: &mut Line,
@@ -308,7 +309,8 @@ impl CardManager {
             .check_running()
             .and_then(|()| select(&mut applet, card.is_some()))
             .and_then(|()| match card.filter(|card| line.must_recheck || self.always_rechecks(card)) {
-                // A card without an identity can be used at all only if our own power-off does not end it.
+                // A card without an identity can be used at all only if our own power-off does not
+                // end it.
                 Some(card) if own_reset && *card.identity() == Identity::None => {
                     self.confirm_insertion(&applet, card)
                 }
@@ -329,8 +331,8 @@ impl CardManager {
         line.must_recheck |= !forgotten;
         line.took_power = !forgotten && !applet.is_disturbed();
         if let Err(error) = transaction.end(disposition) {
-            // The work is done or not done all the same; what it did stands. Another program may have reset
-            // the card.
+            // The work is done or not done all the same; what it did stands. Another program may
+            // have reset the card.
             line.must_recheck = true;
             line.took_power = false;
             debug!("{}: the transaction did not end well: {error}", self.reader);

@@ -80,8 +80,8 @@ impl Module {
         Self { sessions: SessionTable::new(sessions), objects, ..self }
     }
 
-    /// PKCS #11, C_Finalize: ends waits, sessions and logins. It waits for operations under way, two
-    /// seconds at most, so that the card is left as it should be. One that hangs longer gets no
+    /// PKCS #11, C_Finalize: ends waits, sessions and logins. It waits for operations under way,
+    /// two seconds at most, so that the card is left as it should be. One that hangs longer gets no
     /// further PIN, and finds the module finalized when it comes back.
     pub fn shut_down(&self) {
         let deadline = Instant::now() + FINALIZE_TIMEOUT;

@@ -10,8 +10,8 @@
 //! - For the command: a terminal without echo, and which process has locked a file.
 //!
 //! The names stand here. Each system has a file of its own that gives them: `linux`
-//! (with either C library), `freebsd`, `macos` and `windows`. What the first three share by POSIX is
-//! in `unix`. `unsafe` is allowed in `ffi` and here.
+//! (with either C library), `freebsd`, `macos` and `windows`. What the first three share by POSIX
+//! is in `unix`. `unsafe` is allowed in `ffi` and here.
 
 #![allow(unsafe_code)]
 

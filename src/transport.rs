@@ -3,8 +3,8 @@
 //! [`calls`] is what PC/SC is asked for, as a thin trait; [`pcsc`] makes the calls, the only file
 //! that names that crate (on Windows `winscard` makes them, without the crate); [`service`] and
 //! [`connection`] are what this module makes of them, with the one policy of recovery. Tests put a
-//! simulated service behind [`calls`], and so run the same policy. Nothing here knows what the bytes
-//! mean.
+//! simulated service behind [`calls`], and so run the same policy. Nothing here knows what the
+//! bytes mean.
 
 pub mod calls;
 pub mod connection;

@@ -3,16 +3,16 @@
 # What pkcs11-tests.sh installs, unpacks and builds before it runs anything. To be sourced after environment.sh.
 set -euo pipefail
 
-# What building and the Rust tests need, as "test for its presence:Debian package". What a client needs stands in its script,
-# in lines that begin with "# needs:". Packages that would start a service are not installed: they are unpacked below the
-# target directory.
+# What building and the Rust tests need, as "test for its presence:Debian package". What a client needs stands in its
+# script, in lines that begin with "# needs:". Packages that would start a service are not installed: they are unpacked
+# below the target directory.
 readonly BUILD_PACKAGES=(
     cc:build-essential pkg-config:pkg-config /usr/include/PCSC/winscard.h:libpcsclite-dev
 )
 readonly RUST_TEST_PACKAGES=(openssl:openssl pkcs11-tool:opensc /usr/lib/gnupg/scdaemon:scdaemon strace:strace)
 
-# Tools that are installed below the target directory, in the newest versions that Rust 1.85 builds (cargo-deb 3.8 says so, but
-# does not).
+# Tools that are installed below the target directory, in the newest versions that Rust 1.85 builds (cargo-deb 3.8 says
+# so, but does not).
 readonly CARGO_DEB=3.6.3 CARGO_GENERATE_RPM=0.16.1 CARGO_DENY=0.18.3 CARGO_FUZZ=0.13.1
 
 say() {
@@ -61,8 +61,8 @@ apt_install() {
 # Where apt looks, if not where the system does.
 apt_options=()
 
-# unpack_packages DIRECTORY PACKAGE...: unpacks packages into a directory below the target directory, those that have not
-# been; needs no rights. One download for all of them, since apt takes seconds to begin.
+# unpack_packages DIRECTORY PACKAGE...: unpacks packages into a directory below the target directory, those that have
+# not been; needs no rights. One download for all of them, since apt takes seconds to begin.
 unpack_packages() {
     local directory=$1 package missing=()
     shift
@@ -216,7 +216,8 @@ prepare() {
     build
 }
 
-# begin_to_build FUNCTION...: compiles the module, and with each of these functions a tool, while packages come over the net.
+# begin_to_build FUNCTION...: compiles the module, and with each of these functions a tool, while packages come over the
+# net.
 begin_to_build() {
     need_cargo
     install_packages "${BUILD_PACKAGES[@]}"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the module for other systems, and tries it as far as this machine can: in a chroot of Debian 13 below the target
-# directory, with cross compilers, qemu and Wine. Says one line for each target. It needs root's rights for the chroot.
+# Builds the module for other systems, and tries it as far as this machine can: in a chroot of Debian 13 below the
+# target directory, with cross compilers, qemu and Wine. Says one line for each target. It needs root's rights for the
+# chroot.
 #
 # usage: tests/ports.sh [TARGET...]          builds and tries
 #        tests/ports.sh --package TARGET     makes a package, and prints where it is

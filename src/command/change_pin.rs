@@ -83,7 +83,8 @@ fn say_tries(client: &Client, reader: &Reader, credential: Credential, output: &
 /// The current PIN, and the new one twice.
 fn ask(output: &Output) -> Result<[Secret; 3], NoPin> {
     let language = output.language();
-    // Hidden until the last of them was read: what is typed between two of them is not shown either.
+    // Hidden until the last of them was read: what is typed between two of them is not shown
+    // either.
     at_terminal(|input| {
         let old = Secret::ask(input, text::pin::current(language))?;
         let new = Secret::ask(input, text::pin::new(language))?;

@@ -1,5 +1,5 @@
-//! The NSS profiles of this user's browsers and mail programs: where they are, which PKCS#11 modules
-//! stand in them, and what stands in this module's way there.
+//! The NSS profiles of this user's browsers and mail programs: where they are, which PKCS#11
+//! modules stand in them, and what stands in this module's way there.
 //!
 //! This module only looks. `register` changes profiles, and only by NSS's own `modutil`.
 
@@ -168,8 +168,8 @@ fn listed_profiles(root: &Path) -> Vec<PathBuf> {
 }
 
 /// Chromium uses the first of the two places that is there, since version 146; older versions know
-/// the first place only. So the first is where one is made. If both are there, both are meant: which
-/// one is in use depends on the browser.
+/// the first place only. So the first is where one is made. If both are there, both are meant:
+/// which one is in use depends on the browser.
 fn chromium_databases(folders: &Folders) -> Vec<Profile> {
     let first = folders.home.join(".pki/nssdb");
     let places = [first.clone(), folders.data.join("pki/nssdb")];

@@ -1,7 +1,8 @@
 //! `register` and `unregister`: the module in the NSS profiles of this user.
 //!
-//! First everything is looked at and a plan is made for each profile. Then the question about OpenSC's
-//! module is asked, if there is one. Only then profiles are changed, each while no program uses it.
+//! First everything is looked at and a plan is made for each profile. Then the question about
+//! OpenSC's module is asked, if there is one. Only then profiles are changed, each while no program
+//! uses it.
 
 mod autostart;
 mod libraries;

@@ -124,8 +124,8 @@ impl Parsed {
         }
     }
 
-    /// Takes a value that protects. One that cannot be read is a strict one, and the stricter of two
-    /// holds.
+    /// Takes a value that protects. One that cannot be read is a strict one, and the stricter of
+    /// two holds.
     fn protect(&mut self, protection: Protection, value: &Value) {
         match protection {
             Protection::ReserveTries => {

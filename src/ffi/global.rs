@@ -3,11 +3,11 @@
 //!
 //! A forked child is another application and has to call C_Initialize itself (PKCS #11 Usage Guide,
 //! "Applications and processes"). It inherits a copy of everything. A lock that another thread of
-//! the parent held at the fork is never released there, and the socket to the PC/SC service is still
-//! the parent's. So the child touches none of it. The instance is marked with the process that made
-//! it, and a process that finds another's mark starts with an instance of its own. The parent's is
-//! left where it is, never dropped. `pthread_atfork` would be simpler and is not used: its handlers
-//! outlive a library that is unloaded.
+//! the parent held at the fork is never released there, and the socket to the PC/SC service is
+//! still the parent's. So the child touches none of it. The instance is marked with the process
+//! that made it, and a process that finds another's mark starts with an instance of its own. The
+//! parent's is left where it is, never dropped. `pthread_atfork` would be simpler and is not used:
+//! its handlers outlive a library that is unloaded.
 
 use std::ptr::from_ref;
 use std::sync::Arc;
@@ -82,8 +82,9 @@ impl Drop for CallUnderWay {
     }
 }
 
-/// Waits until no call is under way, two seconds at most: the code that a thread returns to must not
-/// be unloaded before. A thread may wait for the loader, which waits for this; so the wait ends.
+/// Waits until no call is under way, two seconds at most: the code that a thread returns to must
+/// not be unloaded before. A thread may wait for the loader, which waits for this; so the wait
+/// ends.
 pub(super) fn await_calls() {
     let instance = instance();
     let end = Instant::now() + CALLS_TIMEOUT;
@@ -134,8 +135,8 @@ pub(super) fn finalize() -> Result<(), Error> {
     Ok(())
 }
 
-/// As [`finalize`], at the end of the process. What the PC/SC service would have to answer is left to
-/// that end: a service that hangs must not keep the host.
+/// As [`finalize`], at the end of the process. What the PC/SC service would have to answer is left
+/// to that end: a service that hangs must not keep the host.
 pub(super) fn leave() {
     let module = instance().module.write().take();
     if let Some(module) = module {

@@ -90,8 +90,8 @@ tables! {
 
 /// The symbols that the library exports.
 ///
-/// The tables do not lead to them. Several libraries of a program may export one name, and the loader
-/// binds it to the first of them: a copy's table would lead into another library.
+/// The tables do not lead to them. Several libraries of a program may export one name, and the
+/// loader binds it to the first of them: a copy's table would lead into another library.
 mod exported {
     use super::{CK_FUNCTION_LIST, CK_INTERFACE, CK_RV, CK_ULONG, CK_VERSION, ck};
 
@@ -140,8 +140,8 @@ static INTERFACES: Interfaces = Interfaces([
 const INTERFACE_VERSIONS: [CK_VERSION; 3] = [VERSION_3_2, VERSION_3_0, VERSION_2_40];
 
 const fn interface(table: *const c_void) -> CK_INTERFACE {
-    // The C structure has no `const`; an application that writes through these pointers is out of its
-    // duty.
+    // The C structure has no `const`; an application that writes through these pointers is out of
+    // its duty.
     CK_INTERFACE {
         pInterfaceName: INTERFACE_NAME.as_ptr().cast_mut(),
         pFunctionList: table.cast_mut(),

@@ -22,8 +22,9 @@ use crate::transport::{ReaderState, Transaction, TransportError};
 /// The instruction of READ BINARY.
 const READ_BINARY: u8 = 0xb0;
 
-/// The most commands in one transaction. The longest one needs about 30, and 80 on a chip that gives
-/// 32 bytes at a time; a card that answers with a byte at a time, or with 61xx for ever, ends here.
+/// The most commands in one transaction. The longest one needs about 30, and 80 on a chip that
+/// gives 32 bytes at a time; a card that answers with a byte at a time, or with 61xx for ever, ends
+/// here.
 const MAX_EXCHANGES: u8 = 128;
 
 /// What a command is for.

@@ -81,8 +81,8 @@ pub enum CardModel {
 }
 
 impl CardModel {
-    /// Reads the token information. The labels are those of myna-card's `TokenType`; jpki/myna knows
-    /// the first two as well.
+    /// Reads the token information. The labels are those of myna-card's `TokenType`; jpki/myna
+    /// knows the first two as well.
     #[must_use]
     pub fn of(token_info: &[u8]) -> Self {
         match label(token_info) {
@@ -131,8 +131,8 @@ pub fn recognise(applet: &mut Applet<'_, '_>) -> Result<CardKind, AppletError> {
     Ok(CardKind::Jpki(RecognisedCard { identity, serial_number, authentication }))
 }
 
-/// The number of a card that showed its authentication certificate when it was recognised and hides it
-/// now; `None` where it still shows it. No PIN is verified.
+/// The number of a card that showed its authentication certificate when it was recognised and hides
+/// it now; `None` where it still shows it. No PIN is verified.
 ///
 /// # Errors
 /// When no answer came, or one that tells nothing.

@@ -21,8 +21,8 @@ impl CardManager {
         if *identity == Identity::None {
             return Err(CardError::Removed);
         }
-        // A reset that the service has not reported yet looks the same. It reports it at the next command,
-        // or the application has to be selected again.
+        // A reset that the service has not reported yet looks the same. It reports it at the next
+        // command, or the application has to be selected again.
         match applet.select() {
             Err(AppletError::Refused { .. }) => return Err(CardError::Removed),
             result => result?,
@@ -45,8 +45,8 @@ impl CardManager {
         !self.service.counts_changes() && *card.identity() != Identity::None
     }
 
-    /// Before an entry is sent. A card that shows its certificate may be one that hid it before, and
-    /// that has refused this entry.
+    /// Before an entry is sent. A card that shows its certificate may be one that hid it before,
+    /// and that has refused this entry.
     pub(super) fn settle_before_entry(
         &self,
         applet: &mut Applet<'_, '_>,
@@ -85,8 +85,8 @@ impl CardManager {
         Ok(())
     }
 
-    /// Immediately before a PIN, whose file is selected: it goes to the card that it was entered for,
-    /// and to none while the module ends.
+    /// Immediately before a PIN, whose file is selected: it goes to the card that it was entered
+    /// for, and to none while the module ends.
     pub(super) fn confirm_before_pin(
         &self,
         applet: &mut Applet<'_, '_>,

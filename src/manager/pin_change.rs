@@ -28,8 +28,8 @@ impl CardManager {
             PinError::Memory => CardError::SecretMemory,
         })?;
         let old = self.well_formed(of, old)?;
-        // Held until the new PIN is the one that is kept: a signature in another thread must not send the
-        // old one.
+        // Held until the new PIN is the one that is kept: a signature in another thread must not
+        // send the old one.
         let mut io = self.io.lock();
         let mut is_sent = false;
         let changed = self.with_io(&mut io, &of.card, |applet| {
@@ -60,9 +60,9 @@ impl CardManager {
         Ok(())
     }
 
-    /// Makes sure that the card has taken the new PIN. One that it refuses now is a refused entry: a
-    /// card may answer 9000 to CHANGE and keep the old PIN. Whatever fails here, the work does not
-    /// begin again: the old PIN may not hold any more.
+    /// Makes sure that the card has taken the new PIN. One that it refuses now is a refused entry:
+    /// a card may answer 9000 to CHANGE and keep the old PIN. Whatever fails here, the work does
+    /// not begin again: the old PIN may not hold any more.
     fn confirm_change(
         &self,
         applet: &mut Applet<'_, '_>,

@@ -1,8 +1,8 @@
 //! What is known of one PIN, and what follows from it: a value, without a card.
 //!
 //! [`PinMemory`] is what must outlive a removal of the card and a C_Finalize; [`PinState`] is what
-//! ends with either. `P` is a PIN, known again and not sent; `K` is one that a login keeps to send it.
-//! The search puts numbers in their place.
+//! ends with either. `P` is a PIN, known again and not sent; `K` is one that a login keeps to send
+//! it. The search puts numbers in their place.
 //!
 //! # The rules
 //!
@@ -116,8 +116,8 @@ impl Decision {
         matches!(self, Self::Refuse(Refusal::NotFull | Refusal::Repeated))
     }
 
-    /// Whether an entry that is not sent therefore ends the login, too: CKR_PIN_LOCKED does (PKCS#11
-    /// 2.40, 4.9, `CKA_ALWAYS_AUTHENTICATE`).
+    /// Whether an entry that is not sent therefore ends the login, too: CKR_PIN_LOCKED does
+    /// (PKCS#11 2.40, 4.9, `CKA_ALWAYS_AUTHENTICATE`).
     fn is_locked(self) -> bool {
         matches!(self, Self::Refuse(Refusal::Blocked | Refusal::Reserved(_)))
     }
@@ -269,8 +269,8 @@ impl<K: Clone> PinState<K> {
         }
     }
 
-    /// Learns what came of a PIN. The login ends where that speaks against its PIN, and when the PIN
-    /// is blocked. A success begins none.
+    /// Learns what came of a PIN. The login ends where that speaks against its PIN, and when the
+    /// PIN is blocked. A success begins none.
     pub fn learn<P: PartialEq + Clone>(
         &mut self,
         memory: &mut PinMemory<P>,
@@ -304,8 +304,8 @@ impl<K: Clone> PinState<K> {
         self.count = tries;
         self.blocked = tries == Some(TriesLeft::BLOCKED);
         self.wrong_entry = true;
-        // A card may name fewer tries here than it answers to the question. Later counts come from the
-        // question, so the higher number is kept.
+        // A card may name fewer tries here than it answers to the question. Later counts come from
+        // the question, so the higher number is kept.
         let held_at = tries.max(before.map(TriesLeft::one_less));
         memory.refuse(pin.clone(), held_at.unwrap_or(self.full.one_less()));
     }

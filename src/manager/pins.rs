@@ -97,8 +97,8 @@ impl CardManager {
         self.with_io(&mut io, &of.card, |applet| {
             self.verify_entry(applet, of, &entry)?;
             if of.is_private() {
-                // The PIN is verified now: reading the certificate later would cost another VERIFY. If it
-                // cannot be read, it is asked for again when it is needed; only a card that
+                // The PIN is verified now: reading the certificate later would cost another VERIFY.
+                // If it cannot be read, it is asked for again when it is needed; only a card that
                 // is gone ends the login.
                 let role = CertificateRole::EndEntity;
                 let read = self.read_certificate(applet, &of.card, of.credential, role);
@@ -110,8 +110,8 @@ impl CardManager {
         })?;
         let kept = self.kept(of, entry);
         of.card.with_pin(of.credential, |record, _| record.state.log_in(kept));
-        // C_Finalize may have ended its wait for us, and another thread may have seen that the card is
-        // gone: both have ended the logins that there were.
+        // C_Finalize may have ended its wait for us, and another thread may have seen that the card
+        // is gone: both have ended the logins that there were.
         let still_there = if of.card.is_there() { self.check_running() } else { Err(CardError::Removed) };
         still_there.inspect_err(|_| of.log_out())
     }
@@ -129,7 +129,8 @@ impl CardManager {
             return Err(CardError::NotLoggedIn);
         }
         let entry = self.well_formed(of, entry)?;
-        // Held until the PIN is kept: a change of the PIN in another thread has to find it, and end it.
+        // Held until the PIN is kept: a change of the PIN in another thread has to find it, and end
+        // it.
         let mut io = self.io.lock();
         self.with_io(&mut io, &of.card, |applet| self.verify_entry(applet, of, &entry))?;
         of.card.with_pin(of.credential, |record, _| {

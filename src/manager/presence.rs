@@ -189,8 +189,8 @@ impl CardManager {
     /// Asks the service whether what is known still holds. `None`: a card that was not looked at
     /// yet.
     fn look(&self) -> Result<Option<Snapshot>, CardError> {
-        // In this order. Otherwise the snapshot could be newer than the answer: a card that another thread
-        // has just recognised would count as gone.
+        // In this order. Otherwise the snapshot could be newer than the answer: a card that another
+        // thread has just recognised would count as gone.
         let known = self.snapshot.lock().clone();
         let state = self.service.reader_state(&self.reader);
         let changes = state.ok().flatten().filter(|state| state.card_present).map(|state| state.changes);
@@ -274,7 +274,8 @@ impl CardManager {
         let mut line = Line { connection, capabilities, neutral, must_recheck: false, took_power: false };
         let mut examine = || self.transact(&mut line, None, |applet| self.examine(applet, changes, ask));
         let examined = match examine() {
-            // It may have been one bad answer. No PIN was sent; after this the card is not looked at again.
+            // It may have been one bad answer. No PIN was sent; after this the card is not looked
+            // at again.
             Err(CardError::Malformed(_) | CardError::Transport(TransportError::BadLength)) => examine(),
             examined => examined,
         };

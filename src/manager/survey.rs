@@ -84,7 +84,8 @@ impl CardManager {
         Ok(CardSurvey { model, serial_number: card.serial_number(), credentials })
     }
 
-    /// The certificate of the CA that issued a credential's, if the card gives one. No PIN opens it.
+    /// The certificate of the CA that issued a credential's, if the card gives one. No PIN opens
+    /// it.
     ///
     /// # Errors
     /// What keeps the card from being used.

@@ -43,7 +43,8 @@ struct Look {
 pub(super) struct Pairs {
     /// In the order of their ids. A reader that goes away keeps its slots.
     pairs: Vec<Pair>,
-    /// The readers that came since the list was last read, while a spare pair waits for one of them.
+    /// The readers that came since the list was last read, while a spare pair waits for one of
+    /// them.
     waiting: Vec<Arc<CardManager>>,
     last_look: Option<Look>,
     /// What was seen of each reader when events were last noted; `None` before the first time.

@@ -43,8 +43,8 @@ impl SessionTable {
         self.sessions.read().get(&handle).cloned().ok_or(Error::SessionHandleInvalid)
     }
 
-    /// How many sessions a token has. Those of a card that was taken out before belong to that card's
-    /// token.
+    /// How many sessions a token has. Those of a card that was taken out before belong to that
+    /// card's token.
     pub(super) fn counts(&self, token: &Arc<Token>) -> SessionCounts {
         let sessions = self.sessions.read();
         let of_token = sessions.values().filter(|session| Arc::ptr_eq(session.token(), token));

@@ -48,7 +48,8 @@ impl Slot {
         let present = if has_token { ck::CKF_TOKEN_PRESENT } else { 0 };
         let reader = self.reader.get().map(|manager| manager.reader().to_string());
         ck::CK_SLOT_INFO {
-            // What tells the two slots of a reader apart comes first: programs show about twenty characters.
+            // What tells the two slots of a reader apart comes first: programs show about twenty
+            // characters.
             slotDescription: padded(&format!("{}, {}", self.kind(), reader.as_deref().unwrap_or(NO_READER))),
             manufacturerID: padded("PC/SC"),
             flags: ck::CKF_REMOVABLE_DEVICE | ck::CKF_HW_SLOT | present,

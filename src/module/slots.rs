@@ -163,7 +163,8 @@ impl SlotTable {
         self.pairs.lock().take_event()
     }
 
-    /// What a list of tokens asks of a new card: one transaction tells about both slots of a reader.
+    /// What a list of tokens asks of a new card: one transaction tells about both slots of a
+    /// reader.
     fn ask_for_tokens(&self) -> AskSignature {
         let has_signature = self.config.slots.include(Credential::DigitalSignature);
         if has_signature { AskSignature::Yes } else { AskSignature::No }
@@ -199,8 +200,8 @@ impl SlotTable {
         now
     }
 
-    /// Every reader that the service lists, with its slots. No card is asked, not for the spare pair
-    /// either: another program may have a transaction on it.
+    /// Every reader that the service lists, with its slots. No card is asked, not for the spare
+    /// pair either: another program may have a transaction on it.
     pub(super) fn listings(&self) -> Result<Vec<ReaderListing>, TransportError> {
         let names = self.service.readers()?;
         let now = self.look_at(Ok(names.clone()), None);
@@ -224,8 +225,8 @@ impl SlotTable {
     }
 
     /// Looks for the JPKI card that decides about the spare pair, and gives the pair to its reader.
-    /// Cards to which other programs are connected come last. Returns whether another program keeps a
-    /// card from being recognised.
+    /// Cards to which other programs are connected come last. Returns whether another program keeps
+    /// a card from being recognised.
     fn look_for_card(
         &self,
         among: Vec<Arc<CardManager>>,

@@ -86,8 +86,8 @@ pub(super) fn unblocking_stderr(file: File, metadata: &Metadata, is_written_only
     if !file.is_terminal() && !is_written_only {
         return None;
     }
-    // Opened anew: O_NONBLOCK then holds for this description alone. A file that may not be opened anew
-    // would block, unless it is one on a disk.
+    // Opened anew: O_NONBLOCK then holds for this description alone. A file that may not be opened
+    // anew would block, unless it is one on a disk.
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let anew = OpenOptions::new().append(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
     anew.ok().or(metadata.is_file().then_some(file))

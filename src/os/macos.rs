@@ -51,8 +51,8 @@ impl ForkMarker {
     pub fn is_ours(&self) -> bool {
         let number = process::id();
         let Some((owner, start)) = self.owner.get() else {
-            // `set` and not `get_or_init`: a fork may happen at any instruction, and a lock that another
-            // thread held then would stay taken in the child.
+            // `set` and not `get_or_init`: a fork may happen at any instruction, and a lock that
+            // another thread held then would stay taken in the child.
             let _ = self.owner.set((number, start_of(number)));
             return self.owner.get().is_some_and(|(owner, _)| *owner == number);
         };
@@ -108,8 +108,8 @@ pub(super) fn discard_pending(signals: &libc::sigset_t) {
             return;
         }
         let mut taken = 0;
-        // SAFETY: the set is initialised, and `taken` may be written. One of the signals is pending, so
-        // that the call does not wait.
+        // SAFETY: the set is initialised, and `taken` may be written. One of the signals is
+        // pending, so that the call does not wait.
         if unsafe { libc::sigwait(signals, &raw mut taken) } != 0 {
             return;
         }

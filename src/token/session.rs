@@ -102,8 +102,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::UserAlreadyLoggedIn`], [`Error::UserTypeInvalid`], and
-    /// [`Error::OperationNotInitialized`] for a login for one signature where none was begun or none
-    /// asks for it, without looking at the PIN; otherwise what the card says of it.
+    /// [`Error::OperationNotInitialized`] for a login for one signature where none was begun or
+    /// none asks for it, without looking at the PIN; otherwise what the card says of it.
     pub fn login(&self, user: ck::CK_USER_TYPE, pin: PinEntry<'_>) -> Result<(), Error> {
         let (manager, of) = (self.token.manager(), self.token.credential());
         match user {
@@ -114,8 +114,8 @@ impl Session {
                 let operation = self.sign.identity().filter(|_| asked);
                 let operation = operation.ok_or(Error::OperationNotInitialized)?;
                 let login = manager.log_in_once(of, pin)?;
-                // Another thread may have begun another signature meanwhile, which this PIN was not given
-                // for.
+                // Another thread may have begun another signature meanwhile, which this PIN was not
+                // given for.
                 if self.sign.attach(&operation, login) { Ok(()) } else { Err(Error::OperationNotInitialized) }
             }
             // There is no security officer: the municipal office plays that part.

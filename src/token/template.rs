@@ -13,8 +13,8 @@ pub struct TemplateEntry<'a> {
     pub value: &'a [u8],
 }
 
-/// Whether an object with these attributes matches. An attribute that it does not have, or that this
-/// module does not know, is no match and no error.
+/// Whether an object with these attributes matches. An attribute that it does not have, or that
+/// this module does not know, is no match and no error.
 pub(super) fn matches(template: &[TemplateEntry<'_>], attributes: &Attributes) -> bool {
     template.iter().all(|entry| attributes.get(entry.kind) == Some(entry.value))
 }

@@ -15,8 +15,8 @@
 //! - A card that is being pulled answers "not transacted", or success and no bytes, for some
 //!   hundred milliseconds.
 //! - After some failures the card stays mute until its power is taken (seen after suspend).
-//! - The service of macOS says RESET_CARD of a card that was removed, and UNPOWERED_CARD of one that
-//!   was reset (reported, not seen).
+//! - The service of macOS says RESET_CARD of a card that was removed, and UNPOWERED_CARD of one
+//!   that was reset (reported, not seen).
 
 use std::time::{Duration, Instant};
 
@@ -27,8 +27,8 @@ use super::{Disposition, ReaderName, ReaderState, TransportError, transport_erro
 /// How long to look for a removal after a command failed: pcscd polls some readers every 400 ms.
 const REMOVAL_NOTICE: Duration = Duration::from_millis(600);
 
-/// How often the end of a transaction is asked for before it is given up. The service keeps the card
-/// from all others until it takes the end, and takes none after a reset.
+/// How often the end of a transaction is asked for before it is given up. The service keeps the
+/// card from all others until it takes the end, and takes none after a reset.
 const MOST_ENDS: usize = 5;
 
 /// A connection with a context of its own: `SCardBeginTransaction` waits without limit, and

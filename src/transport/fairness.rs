@@ -12,8 +12,9 @@ use crate::os;
 /// How long the card may be used without a pause.
 const LONGEST_USE: Duration = Duration::from_secs(2);
 
-/// The same, while other programs are known to use the card: half of the last wait, at least this, at
-/// most [`LONGEST_USE`]. So a program that waited for many turns of others has a long one itself.
+/// The same, while other programs are known to use the card: half of the last wait, at least this,
+/// at most [`LONGEST_USE`]. So a program that waited for many turns of others has a long one
+/// itself.
 const USE_AMONG_OTHERS: Duration = Duration::from_millis(700);
 
 /// A pause in which each client that waits looks at least once: late, on a busy machine.
@@ -23,8 +24,8 @@ const PAUSE: Duration = Duration::from_millis(150);
 /// then: one of them uses the card meanwhile.
 const PAUSE_AMONG_OTHERS: Duration = Duration::from_millis(200);
 
-/// How much longer such a pause may be, at random. Without it clients that look at the same pace can
-/// meet in the same order at each turn, and one of three waits for ever.
+/// How much longer such a pause may be, at random. Without it clients that look at the same pace
+/// can meet in the same order at each turn, and one of three waits for ever.
 const MOST_ADDED: Duration = Duration::from_millis(100);
 
 /// A begin that takes longer has waited for another program.

@@ -80,8 +80,8 @@ impl Card for pcsc::Card {
 
     fn disconnect(self: Box<Self>, disposition: Disposition) {
         if let Err((card, _)) = pcsc::Card::disconnect(*self, crate_disposition(disposition)) {
-            // The crate would reset the card now. A handle that cannot be closed is the service's to clean
-            // up.
+            // The crate would reset the card now. A handle that cannot be closed is the service's
+            // to clean up.
             std::mem::forget(card);
         }
     }
@@ -89,7 +89,8 @@ impl Card for pcsc::Card {
 
 impl CardTransaction for pcsc::Transaction<'_> {
     fn transmit(&mut self, command: &[u8]) -> Result<Option<Vec<u8>>, Code> {
-        // Large enough for any answer, and wiped: it may hold a certificate with its owner's address.
+        // Large enough for any answer, and wiped: it may hold a certificate with its owner's
+        // address.
         let mut buffer = Zeroizing::new(vec![0; MAX_ANSWER]);
         let exchange = || pcsc::Card::transmit(self, command, &mut buffer).map(<[u8]>::to_vec);
         // Unwind safety: the crate panics before the call or when it is over; nothing is half-done.

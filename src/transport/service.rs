@@ -194,8 +194,8 @@ impl Service {
         if !events.is_empty() {
             context.get_status_change(Duration::ZERO, &mut events)?;
         }
-        // Since version 2 pcscd compares the number of readers that stands here; before, it compared with
-        // the number at the beginning of the call and ignored this one.
+        // Since version 2 pcscd compares the number of readers that stands here; before, it
+        // compared with the number at the beginning of the call and ignored this one.
         let readers = u32::try_from(listed.len()).unwrap_or_default();
         let mut pnp = ReaderEvent::unaware(ReaderName::from(PNP_NOTIFICATION.to_owned()));
         pnp.current = readers << 16;

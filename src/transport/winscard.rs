@@ -1,5 +1,5 @@
-//! The calls over the PC/SC service of Windows, which names readers in UTF-16. In this program their
-//! names are UTF-8.
+//! The calls over the PC/SC service of Windows, which names readers in UTF-16. In this program
+//! their names are UTF-8.
 
 use std::ffi::CString;
 use std::time::Duration;
@@ -122,7 +122,8 @@ impl CardTransaction for Begun<'_> {
         if !PROTOCOLS.contains(&protocol) {
             return Err(Code::PROTO_MISMATCH);
         }
-        // Large enough for any answer, and wiped: it may hold a certificate with its owner's address.
+        // Large enough for any answer, and wiped: it may hold a certificate with its owner's
+        // address.
         let mut buffer = Zeroizing::new(vec![0; MAX_ANSWER]);
         let length = smart_card::transmit(handle, protocol, command, &mut buffer).map_err(Code::new)?;
         Ok(buffer.get(..length).map(<[u8]>::to_vec))

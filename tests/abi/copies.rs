@@ -1,4 +1,5 @@
-//! Several copies of the library in one program: a package installs three, and each has its own state.
+//! Several copies of the library in one program: a package installs three, and each has its own
+//! state.
 
 use std::fs;
 use std::path::PathBuf;

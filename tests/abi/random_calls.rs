@@ -33,7 +33,8 @@ const CALLS: u64 = 600;
 /// More than any result has.
 const ROOM: usize = 8192;
 
-/// What may stand where a PIN does. None costs a try: what has the form of the other PIN is not sent.
+/// What may stand where a PIN does. None costs a try: what has the form of the other PIN is not
+/// sent.
 const PINS: [&[u8]; 7] =
     [AUTHENTICATION_PIN, SIGNATURE_PIN, b"abc123", b"12a4", b"", b"1234567890123456789", b"1234\0"];
 

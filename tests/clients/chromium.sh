@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Chromium: shows the certificate to sites that ask for one, after one PIN dialog; what it does when things go wrong. The
-# dialogs are its own, read over its protocols and answered by keys of an X server that shows nothing.
+# Chromium: shows the certificate to sites that ask for one, after one PIN dialog; what it does when things go wrong.
+# The dialogs are its own, read over its protocols and answered by keys of an X server that shows nothing.
 #
 # needs: chromium:chromium certutil:libnss3-tools python3:python3-minimal Xvfb:xvfb xdotool:xdotool
 source "$(dirname "$0")/lib.sh"
@@ -79,8 +79,8 @@ page_with_pin() {
     page_is_for_the_card "$@"
 }
 
-# An error page comes, the same for all that can go wrong with a card. With TLS 1.2: in TLS 1.3 the server says so after the
-# handshake, and what Chromium shows and remembers depends on whether it hears that before the connection is closed.
+# An error page comes, the same for all that can go wrong with a card. With TLS 1.2: in TLS 1.3 the server says so after
+# the handshake, and what Chromium shows and remembers depends on whether it hears that before the connection is closed.
 page_is_refused() {
     shows '^not loaded: net::ERR_BAD_SSL_CLIENT_AUTH_CERT$'
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The command jpki-pkcs11 as people use it, with a real pcscd: what it says while a card comes, goes and is locked, that it
-# costs no try, the key that it gives to ssh, and PINs that are changed at a terminal. The states that one brings about
-# without a pcscd are in tests/command.
+# The command jpki-pkcs11 as people use it, with a real pcscd: what it says while a card comes, goes and is locked, that
+# it costs no try, the key that it gives to ssh, and PINs that are changed at a terminal. The states that one brings
+# about without a pcscd are in tests/command.
 #
 # needs: ssh-keygen:openssh-client python3:python3
 source "$(dirname "$0")/lib.sh"

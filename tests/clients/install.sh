@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What a user installs: the Debian package, the RPM package and what conf/install.sh installs. pkcs11-tool uses the module
-# from where they put it, under each of its names; the command runs, with its manual pages and completions. Removing leaves
-# nothing.
+# What a user installs: the Debian package, the RPM package and what conf/install.sh installs. pkcs11-tool uses the
+# module from where they put it, under each of its names; the command runs, with its manual pages and completions.
+# Removing leaves nothing.
 #
 # needs: dpkg-shlibdeps:dpkg-dev modutil:libnss3-tools rpm:rpm p11-kit:p11-kit cargo_deb cargo_generate_rpm
 source "$(dirname "$0")/lib.sh"
@@ -99,8 +99,8 @@ p11_kit_file_fits() {
     [[ -r $1$module ]]
 }
 
-# command_is_there PREFIX ZSH-FOLDER: the command sees the card, and brings a manual page in two languages, and what three
-# shells complete with.
+# command_is_there PREFIX ZSH-FOLDER: the command sees the card, and brings a manual page in two languages, and what
+# three shells complete with.
 command_is_there() {
     "$1/bin/jpki-pkcs11" >status
     grep -qx 'All is well.' status

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Documents that Java signs with the signature key: XML as offices take it (javax.xml.crypto.dsig, with SunPKCS11), verified
-# by xmlsec1; PDF by PDFBox, verified by pdfsig.
+# Documents that Java signs with the signature key: XML as offices take it (javax.xml.crypto.dsig, with SunPKCS11),
+# verified by xmlsec1; PDF by PDFBox, verified by pdfsig.
 #
 # needs: javac:default-jdk-headless xmlsec1:xmlsec1 pdfsig:poppler-utils certutil:libnss3-tools
 # needs: /usr/share/java/pdfbox2.jar:libpdfbox2-java /usr/share/java/bcpkix.jar:libbcpkix-java

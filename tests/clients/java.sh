@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Java's SunPKCS11: keytool, jarsigner, and a program that is a TLS client and signs; what they say when things go wrong.
+# Java's SunPKCS11: keytool, jarsigner, and a program that is a TLS client and signs; what they say when things go
+# wrong.
 #
 # needs: javac:default-jdk-headless
 source "$(dirname "$0")/lib.sh"

@@ -11,8 +11,8 @@
 # each command must succeed (`set -e` holds). Checks run in a subshell: what they want to leave behind goes into files
 # of the current directory, which is empty at first and removed at the end.
 #
-# What a script needs stands in lines "# needs:", as "test for its presence:Debian package", or as the name of a function
-# unpack_* or build_* of tests/needs.sh. Every script needs:
+# What a script needs stands in lines "# needs:", as "test for its presence:Debian package", or as the name of a
+# function unpack_* or build_* of tests/needs.sh. Every script needs:
 #
 # needs: pkcs11-tool:opensc openssl:openssl script:bsdutils
 set -euo pipefail
@@ -119,7 +119,8 @@ free_port() {
     printf '%s\n' "$port"
 }
 
-# serve_holders NAME OPTION...: a server that insists on a certificate of the authentication CA; its page tells who came.
+# serve_holders NAME OPTION...: a server that insists on a certificate of the authentication CA; its page tells who
+# came.
 serve_holders() {
     local name=$1
     shift
@@ -224,8 +225,8 @@ at_most() {
     count_check "$3: at most $1 exchanges" "$(($2 > $1))"
 }
 
-# figure LABEL: how many commands README's table of programs says for this script. A rule in tests/rules checks that every
-# number there has its check here.
+# figure LABEL: how many commands README's table of programs says for this script. A rule in tests/rules checks that
+# every number there has its check here.
 figure() {
     local script="(tests/clients/$NAME.sh): " row
     row=$(grep -F -- "$script" "$ROOT/README.md") || die "README's table has no row with $script"
@@ -240,9 +241,9 @@ has_tested_versions() {
     grep -qx 'VERSION_CODENAME=bookworm' /etc/os-release
 }
 
-# check_figure LABEL NAME COMMAND...: the command succeeds, and the card gets as many commands meanwhile as README says. A
-# program that a busy machine holds up for a second asks for the tries left once more: what is counted otherwise is done
-# again.
+# check_figure LABEL NAME COMMAND...: the command succeeds, and the card gets as many commands meanwhile as README says.
+# A program that a busy machine holds up for a second asks for the tries left once more: what is counted otherwise is
+# done again.
 check_figure() {
     local label=$1 name=$2 expected counted before attempt
     shift 2
@@ -292,8 +293,8 @@ shows() {
     done
 }
 
-# at_terminal PROMPT INPUT COMMAND: runs a shell command at a terminal of its own, where INPUT is typed once it has printed
-# PROMPT (a pattern of grep -E). What was to be seen there is in the file `terminal`.
+# at_terminal PROMPT INPUT COMMAND: runs a shell command at a terminal of its own, where INPUT is typed once it has
+# printed PROMPT (a pattern of grep -E). What was to be seen there is in the file `terminal`.
 at_terminal() {
     : >terminal
     rm -f terminal.done

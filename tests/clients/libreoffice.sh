@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# LibreOffice: signs a document and a PDF by its dialogs, after one password dialog; what it does when things go wrong. The
-# dialogs are read and worked as a screen reader does it, on an X server that shows nothing.
+# LibreOffice: signs a document and a PDF by its dialogs, after one password dialog; what it does when things go wrong.
+# The dialogs are read and worked as a screen reader does it, on an X server that shows nothing.
 #
 # needs: soffice:libreoffice-writer /usr/lib/libreoffice/program/pyuno.so:python3-uno /usr/bin/python3:python3
 # needs: certutil:libnss3-tools pdfsig:poppler-utils xmlsec1:xmlsec1 Xvfb:xvfb
@@ -36,7 +36,8 @@ drive() {
 
 # --- what was shown -------------------------------------------------------------------------------------------------
 
-# asked COUNT: there were so many password dialogs, all for the signature token. Version 25.2 names the profile of NSS too.
+# asked COUNT: there were so many password dialogs, all for the signature token. Version 25.2 names the profile of NSS
+# too.
 asked() {
     equal "$1" "$(grep -cE "^password: Enter password to open file: $SIGN_TOKEN(: sql:$PWD/database)?\$" seen)"
     equal "$1" "$(grep -c '^password: ' seen)"

@@ -14,7 +14,8 @@ readonly WITHOUT_ROOT
 
 # take_logins PROGRAM...: puts these programs into the path. They and all libraries are copied, because a user without
 # rights may not reach the target directory. The path that a library gives for those of its own package is an installed
-# one: every directory with libraries is named instead. Debian 13 has two makes of Kerberos, whose names end differently.
+# one: every directory with libraries is named instead. Debian 13 has two makes of Kerberos, whose names end
+# differently.
 take_logins() {
     local program path libraries
     path=$(compgen -G "$TARGET/logins/usr/lib/*-linux-gnu*") || die "the login programs are missing"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The tools of NSS, with the profile that Firefox, Thunderbird and LibreOffice have too: modutil, certutil, a TLS client,
-# CMS; and pdfsig, which signs PDF with it.
+# The tools of NSS, with the profile that Firefox, Thunderbird and LibreOffice have too: modutil, certutil, a TLS
+# client, CMS; and pdfsig, which signs PDF with it.
 #
 # needs: certutil:libnss3-tools pdfsig:poppler-utils
 source "$(dirname "$0")/lib.sh"

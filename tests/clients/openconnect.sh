@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# openconnect logs in to ocserv, a VPN server, with the authentication key. No tunnel is opened, because that takes root.
+# openconnect logs in to ocserv, a VPN server, with the authentication key. No tunnel is opened, because that takes
+# root.
 #
 # needs: p11-kit:p11-kit logins
 source "$(dirname "$0")/lib.sh"

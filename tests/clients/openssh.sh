@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# OpenSSH: the key's public half, logins to an sshd by ssh and by ssh-agent, the agent's list of allowed modules, commits
-# signed with git, files signed with the signature key, and what a user reads when something is wrong.
+# OpenSSH: the key's public half, logins to an sshd by ssh and by ssh-agent, the agent's list of allowed modules,
+# commits signed with git, files signed with the signature key, and what a user reads when something is wrong.
 #
 # needs: ssh-keygen:openssh-client git:git /usr/lib/*/libnss_wrapper.so:libnss-wrapper sshd
 source "$(dirname "$0")/lib.sh"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# OpenSSL 3 by way of pkcs11-provider: keys named by URI for signing, requests, CMS, S/MIME and TLS on both sides; and curl
-# that uses it.
+# OpenSSL 3 by way of pkcs11-provider: keys named by URI for signing, requests, CMS, S/MIME and TLS on both sides; and
+# curl that uses it.
 #
 # needs: provider curl
 source "$(dirname "$0")/lib.sh"

@@ -104,8 +104,9 @@ changed_pin() {
     if tool 0 --login --pin "$AUTH_PIN" --change-pin --new-pin 4321 >/dev/null 2>&1; then echo yes; else echo no; fi
 }
 
-# row NAME TEST PATTERN: measures both; what this module does must match the pattern, and README must have the row. A busy
-# machine may hold a program up for a second, so that it asks for the tries left once more: then both are measured again.
+# row NAME TEST PATTERN: measures both; what this module does must match the pattern, and README must have the row. A
+# busy machine may hold a program up for a second, so that it asks for the tries left once more: then both are measured
+# again.
 row() {
     local name=$1 measure=$2 pattern=$3 ours theirs line
     for _ in 1 2 3; do

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `jpki-pkcs11 register` and `unregister` with NSS's own modutil, on the profiles of Firefox, Thunderbird and Chromium in
-# homes of their own. OpenSC's real pkcs11-register puts OpenSC's module there first, as Debian's desktop does.
+# `jpki-pkcs11 register` and `unregister` with NSS's own modutil, on the profiles of Firefox, Thunderbird and Chromium
+# in homes of their own. OpenSC's real pkcs11-register puts OpenSC's module there first, as Debian's desktop does.
 #
 # needs: modutil:libnss3-tools pkcs11-register:opensc python3:python3
 source "$(dirname "$0")/lib.sh"

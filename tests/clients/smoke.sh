@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A signature or a login each by programs and languages that are not driven in full: osslsigncode, Python's PyKCS11, Rust's
-# cryptoki, strongSwan's pki, pam_pkcs11.
+# A signature or a login each by programs and languages that are not driven in full: osslsigncode, Python's PyKCS11,
+# Rust's cryptoki, strongSwan's pki, pam_pkcs11.
 #
 # needs: /usr/bin/python3:python3 /usr/lib/python3/dist-packages/PyKCS11:python3-pykcs11 osslsigncode:osslsigncode
 # needs: /usr/lib/*/engines-3/pkcs11.so:libengine-pkcs11-openssl rust_client
@@ -95,8 +95,9 @@ pki_signs() {
 
 # --- pam_pkcs11 -------------------------------------------------------------------------------------------------
 
-# A PAM configuration and a user of this place's own: nothing in /etc is read or changed. pam_pkcs11 0.6.13 loads only a module
-# that is root's and that no group may write to. What cargo builds is this user's, and follows the user's own umask.
+# A PAM configuration and a user of this place's own: nothing in /etc is read or changed. pam_pkcs11 0.6.13 loads only a
+# module that is root's and that no group may write to. What cargo builds is this user's, and follows the user's own
+# umask.
 prepare_pam() {
     cp "$MODULE" jpki-pkcs11-auth.so
     sed -e "s|module = /usr.*;|module = $PWD/jpki-pkcs11-auth.so;|" -e "s|ca_dir = .*;|ca_dir = $PWD/ca.pem;|" \
@@ -129,8 +130,8 @@ tries_left() {
     equal "$1" "$(card tries auth)"
 }
 
-# counts_tries NAME PATTERN COMMAND...: an entry that cannot be the PIN costs no try, a wrong PIN costs one, and the right one
-# sets the count back. PATTERN is what the program says of the first two.
+# counts_tries NAME PATTERN COMMAND...: an entry that cannot be the PIN costs no try, a wrong PIN costs one, and the
+# right one sets the count back. PATTERN is what the program says of the first two.
 counts_tries() {
     local name=$1 said=$2
     shift 2

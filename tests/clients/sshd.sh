@@ -53,7 +53,8 @@ END_OF_CONFIG
     copy_sshd "$directory"
 }
 
-# An sshd that was unpacked must be copied, because its user may not enter that directory. Newer ones are several programs.
+# An sshd that was unpacked must be copied, because its user may not enter that directory. Newer ones are several
+# programs.
 copy_sshd() {
     local directory=$1 unpacked=$TARGET/sshd/usr program=/usr/sbin/sshd part
     if [[ ! -x $program ]]; then

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Firefox beside a card that gives no answer, which takes a second to be known: pages that need no card do not wait for it.
+# Firefox beside a card that gives no answer, which takes a second to be known: pages that need no card do not wait for
+# it.
 #
 # needs: firefox-esr:firefox-esr certutil:libnss3-tools python3:python3-minimal pcsc_stand_in
 source "$(dirname "$0")/lib.sh"

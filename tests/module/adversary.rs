@@ -206,7 +206,8 @@ fn rule_1_a_login_for_one_signature_serves_no_other_signature() {
     let session = fixture.logged_in(Credential::Signature);
     let key = fixture.key(session);
     fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, key).expect("logged in");
-    // While the card looks at the PIN, another thread gives the operation up and begins another one.
+    // While the card looks at the PIN, another thread gives the operation up and begins another
+    // one.
     let module = fixture.module();
     thread::scope(|scope| {
         fixture.service().inject(Function::Transmit, When::nth(4), Fault::Hang(Code::NOT_TRANSACTED));
@@ -254,8 +255,8 @@ fn a_card_that_answers_with_nothing_while_it_is_pulled_is_gone() {
     assert_eq!(fixture.memory().live_pages(), 0);
 }
 
-/// The transaction begins only at the third attempt: the connection is renewed after a reset, and the
-/// service fails then. Another person's card has come meanwhile, unseen by the service.
+/// The transaction begins only at the third attempt: the connection is renewed after a reset, and
+/// the service fails then. Another person's card has come meanwhile, unseen by the service.
 #[test]
 fn rule_6_a_renewal_whose_transaction_fails_is_followed_by_a_look_at_the_card() {
     for code in [Code::INTERNAL_ERROR, Code::SHARING_VIOLATION, Code::RESET_CARD] {
@@ -276,8 +277,8 @@ fn rule_6_a_renewal_whose_transaction_fails_is_followed_by_a_look_at_the_card() 
     }
 }
 
-/// The card is reset again and again while a transaction ends, as by a loose contact, or after an end
-/// that the service did not take. Other programs must not wait for ever.
+/// The card is reset again and again while a transaction ends, as by a loose contact, or after an
+/// end that the service did not take. Other programs must not wait for ever.
 #[test]
 fn rule_11_resets_while_a_transaction_ends_leave_none_open() {
     for (resets, fails) in [(1, true), (2, true), (3, true), (1, false), (2, false), (3, false)] {

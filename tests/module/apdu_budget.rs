@@ -99,7 +99,8 @@ fn attributes_searches_and_polls_cost_nothing_once_the_objects_are_known() {
     fixture.module().slot_info(fixture.auth_slot()).expect("a slot");
     fixture.module().session_info(session).expect("a session");
     fixture.module().count_slots(true).expect("slots");
-    // Whether there is a signature certificate is asked once, and with it how many tries its PIN has.
+    // Whether there is a signature certificate is asked once, and with it how many tries its PIN
+    // has.
     assert!(fixture.card().commands_since(mark) <= 3);
     let mark = fixture.card().mark();
     fixture.module().count_slots(true).expect("slots");

@@ -1,7 +1,7 @@
 //! Chips drawn over all that is known or possible of them: each must work in full.
 //!
-//! They are a fixed row, so that every run has the same ones. `JPKI_LOTTERY` sets how many; the full
-//! size is 10,000. A failure names the traits of its chip: with them in
+//! They are a fixed row, so that every run has the same ones. `JPKI_LOTTERY` sets how many; the
+//! full size is 10,000. A failure names the traits of its chip: with them in
 //! [`inputs_that_once_failed_work_in_full`] that chip runs alone.
 
 use std::env;
@@ -71,8 +71,9 @@ fn token_works(
 }
 
 /// Whether a card may count as another one, once. A PIN goes to no card whose identity cannot be
-/// read again. That happens to two kinds: a card that another program left verified, which hides its
-/// certificate later; and a card without certificate and token information, after the reader failed.
+/// read again. That happens to two kinds: a card that another program left verified, which hides
+/// its certificate later; and a card without certificate and token information, after the reader
+/// failed.
 fn may_lose_its_identity(profile: &Profile) -> bool {
     let certificate = profile.credential(Credential::Authentication);
     let hides = certificate.is_some_and(|authentication| authentication.certificate_needs_pin);

@@ -1,5 +1,5 @@
-//! A change of the PIN that fails half-way: the old PIN is never sent after CHANGE, and a new one that
-//! the card has refused is a refused entry.
+//! A change of the PIN that fails half-way: the old PIN is never sent after CHANGE, and a new one
+//! that the card has refused is a refused entry.
 
 use crate::support::by_handle::ByHandle;
 use crate::support::calls::rv;

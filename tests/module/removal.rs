@@ -203,8 +203,8 @@ fn a_card_that_was_out_and_in_again_in_the_middle_of_any_call_is_a_new_one() {
         },
         |ready, case, code, was_done| {
             let noticed = is_removal(ready.call, code);
-            // Some readers lose the card at an extended command. A call that meets the card waits for
-            // its return then, and recognises whatever card came.
+            // Some readers lose the card at an extended command. A call that meets the card waits
+            // for its return then, and recognises whatever card came.
             let was_met_again = ready.call.meets_the_card();
             assert!(noticed || (code == ck::CKR_OK && (was_done || was_met_again)), "{case}");
             if let Some(session) = ready.session {

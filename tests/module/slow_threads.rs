@@ -1,5 +1,5 @@
-//! A thread that is slow between its look at the reader and what it does then, while other threads go
-//! on with a card that came meanwhile (rules 2 and 6). Each pause is at a point that the test
+//! A thread that is slow between its look at the reader and what it does then, while other threads
+//! go on with a card that came meanwhile (rules 2 and 6). Each pause is at a point that the test
 //! chooses.
 
 use std::fs;
@@ -111,8 +111,8 @@ fn rule_2_a_refused_pin_that_looked_before_all_sessions_were_closed_is_not_sent(
     assert_eq!((fixture.card().verifies(AUTH), fixture.tries_left(AUTH)), (1, 2));
 }
 
-/// The slow thread has seen that the first card is gone, and has done nothing about it yet. The same
-/// card comes back, or another person's.
+/// The slow thread has seen that the first card is gone, and has done nothing about it yet. The
+/// same card comes back, or another person's.
 #[test]
 fn rule_2_a_thread_that_notices_a_removal_slowly_frees_no_refused_pin_and_ends_no_newer_login() {
     for swaps in [false, true] {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The chroot in which other systems' libraries are built and tried: Debian 13 with its own Rust, which is the oldest that
-# builds the module. It is kept below the target directory. To be sourced by tests/ports.sh, which needs root's rights.
+# The chroot in which other systems' libraries are built and tried: Debian 13 with its own Rust, which is the oldest
+# that builds the module. It is kept below the target directory. To be sourced by tests/ports.sh, which needs root's
+# rights.
 
 # Tests that a variable of tests/clients/environment.sh is there.
 : "${TARGET:?}" "${ROOT:?}"

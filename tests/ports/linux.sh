@@ -36,8 +36,8 @@ linux_cargo() {
         "${variable}_RUNNER=$emulator" "${TEST_PROFILE[@]}" PROPTEST_CASES=16 cargo "$@" --locked --target "$target"
 }
 
-# linux_port ARCHITECTURE TARGET GNU_TRIPLET EMULATOR, which is `env` where there need be none. The model's random sequences
-# are few: qemu takes ten times as long.
+# linux_port ARCHITECTURE TARGET GNU_TRIPLET EMULATOR, which is `env` where there need be none. The model's random
+# sequences are few: qemu takes ten times as long.
 linux_port() {
     local architecture=$1 target=$2 triplet=$3 emulator=$4
     local directory=/opt/ports/$architecture

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# In the chroot: the client library of pcsc-lite for the C library of musl, from Debian's source, and what unwinds the stack
-# there. Both go to /opt/ports/musl/lib.
+# In the chroot: the client library of pcsc-lite for the C library of musl, from Debian's source, and what unwinds the
+# stack there. Both go to /opt/ports/musl/lib.
 set -euo pipefail
 
 readonly LIB=/opt/ports/musl/lib

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Systems for which Debian has no compiled standard library: Rust builds it from its source, which needs options that only
-# RUSTC_BOOTSTRAP gives. To be sourced by tests/ports.sh.
+# Systems for which Debian has no compiled standard library: Rust builds it from its source, which needs options that
+# only RUSTC_BOOTSTRAP gives. To be sourced by tests/ports.sh.
 
 # The version of the package ziglang, for what is known of macOS.
 readonly ZIGLANG=0.13.0
@@ -45,7 +45,8 @@ port_musl() {
 
 readonly WINDOWS=x86_64-pc-windows-gnu
 
-# What begins and ends a library of Windows: it comes with the source of the standard library, and cargo does not build it.
+# What begins and ends a library of Windows: it comes with the source of the standard library, and cargo does not build
+# it.
 windows_objects() {
     local directory=/usr/lib/rustlib/$WINDOWS/lib
     [[ ! -e $CHROOT$directory/rsend.o ]] || return 0
@@ -84,8 +85,8 @@ port_freebsd() {
     done_line freebsd
 }
 
-# What the linker is given of the libraries of macOS: their names, and which functions they export. That list of libSystem
-# comes with the package ziglang; those of PC/SC and iconv are written here.
+# What the linker is given of the libraries of macOS: their names, and which functions they export. That list of
+# libSystem comes with the package ziglang; those of PC/SC and iconv are written here.
 macos_libraries() {
     local sdk=$CHROOT/opt/ports/macos zig=$PORTS/ziglang
     [[ ! -e $sdk/usr/lib/libSystem.tbd ]] || return 0

@@ -1,5 +1,5 @@
-//! No core file leads to a PIN by what the library remembers of it: `ssh-add -s` sends one PIN to both
-//! tokens, and both remember it (rule 8).
+//! No core file leads to a PIN by what the library remembers of it: `ssh-add -s` sends one PIN to
+//! both tokens, and both remember it (rule 8).
 
 use crate::memory::core_of;
 use crate::support::child::Child;

@@ -114,8 +114,8 @@ fn no_pin_goes_to_the_card_that_takes_the_place_of_one_that_is_idle() {
     }
 }
 
-/// The chip of the second card refuses the short identifiers that the first one takes: what is known
-/// of the first is not held against it.
+/// The chip of the second card refuses the short identifiers that the first one takes: what is
+/// known of the first is not held against it.
 #[test]
 fn another_kind_of_card_that_takes_the_place_works_without_being_taken_out() {
     let [_, (name, profile)] = others();

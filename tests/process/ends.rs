@@ -1,8 +1,8 @@
 //! What each kind of end leaves on the card, in the middle of a signature: often, and for how long.
 //! README tells it in one table, from the figures that this prints.
 //!
-//! Each end comes while the card carries a command of the signature out. A card that keeps its login
-//! over a reset is open from VERIFY on, until the last SELECT.
+//! Each end comes while the card carries a command of the signature out. A card that keeps its
+//! login over a reset is open from VERIFY on, until the last SELECT.
 
 use std::env;
 use std::time::{Duration, Instant};

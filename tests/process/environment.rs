@@ -69,7 +69,6 @@ fn assert_no_try_was_lost(stack: &Stack) {
 }
 
 // --- limits
-// -----------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_host_that_may_lock_no_memory_can_sign() {
@@ -145,7 +144,6 @@ fn what_took_the_number_of_standard_error_is_never_written_to() {
 }
 
 // --- the configuration
-// ------------------------------------------------------------------------------------------
 
 /// What a configuration says that one of the two tokens shows whether it was heard.
 const ONE_TOKEN: &str = "slots = \"authentication\"\n";
@@ -260,7 +258,6 @@ fn a_configuration_that_may_not_be_read_is_one_line_in_the_log() {
 }
 
 // --- rights that the user does not have
-// -------------------------------------------------------------------------
 
 /// CAP_NET_RAW as a file capability, permitted and effective (capabilities(7), linux/capability.h).
 const CAPABILITY: [u8; 20] = {

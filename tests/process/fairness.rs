@@ -1,9 +1,11 @@
-//! Programs that sign without a pause, at one card: each gets its share, and they lose little by it.
+//! Programs that sign without a pause, at one card: each gets its share, and they lose little by
+//! it.
 //!
 //! pcscd has no queue: a program that waits looks every 100 ms whether the card is free.
 //! `JPKI_SOAK=full` makes the times long, and asserts the whole share, how long a program waits and
-//! what all of them make together. Ten seconds are a few turns only, and on a busy machine it is luck
-//! who gets the next one: then a third of the share is asked for. A program that starves gets less.
+//! what all of them make together. Ten seconds are a few turns only, and on a busy machine it is
+//! luck who gets the next one: then a third of the share is asked for. A program that starves gets
+//! less.
 
 use std::env;
 use std::time::Duration;

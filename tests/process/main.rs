@@ -3,8 +3,8 @@
 //! It needs the feature `process-tests`: `./pkcs11-tests.sh` unpacks pcscd and turns the feature
 //! on. `JPKI_TEST_SEED` gives the random tests their seed again. `JPKI_SOAK=full` makes [`soak`]
 //! long, `JPKI_THREAD_SIGNATURES` makes [`threads`] long, `JPKI_ISOLATION_SECONDS` makes
-//! [`isolation`] long, `JPKI_ENDS` makes [`adversary_left_open`] and [`ends`] long, and `JPKI_MEMORY_SAMPLES`
-//! makes [`adversary_memory`] long.
+//! [`isolation`] long, `JPKI_ENDS` makes [`adversary_left_open`] and [`ends`] long, and
+//! `JPKI_MEMORY_SAMPLES` makes [`adversary_memory`] long.
 
 #![allow(unreachable_pub, reason = "a test program has no users")]
 #![allow(

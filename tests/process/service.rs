@@ -45,7 +45,6 @@ fn assert_works_again(host: &mut Child) {
 }
 
 // --- the daemon dies
-// --------------------------------------------------------------------------------------------
 
 #[test]
 fn a_daemon_that_dies_while_nothing_goes_on_costs_the_sessions_only() {
@@ -112,7 +111,6 @@ fn a_host_that_starts_without_a_daemon_finds_the_card_later() {
 }
 
 // --- the daemon talks nonsense
-// ----------------------------------------------------------------------------------
 
 /// What a hostile daemon does with a client.
 type Nonsense = fn(&mut UnixStream);
@@ -196,7 +194,6 @@ fn nonsense_from_a_daemon_is_no_reader() {
 }
 
 // --- another program has the card
-// ---------------------------------------------------------------------------------
 
 #[test]
 fn a_signature_waits_for_the_end_of_a_foreign_transaction() {
@@ -290,7 +287,6 @@ fn gnupg_that_looks_for_its_own_card_before_and_after_stops_no_signature() {
 }
 
 // --- cards come and go
-// ------------------------------------------------------------------------------------------
 
 #[test]
 fn a_card_pulled_during_a_signature_is_told_and_the_next_one_works_within_two_seconds() {

@@ -10,6 +10,8 @@
     reason = "a test may fail wherever it stands"
 )]
 
+/// Comments keep to their columns.
+mod columns;
 /// README's numbers of commands have their checks.
 mod figures;
 /// Imports point down; `pcsc` and `unsafe` stay where they belong.

@@ -10,6 +10,13 @@ pub fn root(path: &str) -> PathBuf {
 
 /// Every Rust file below a folder of the root: its path from that folder on, and its text.
 pub fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let files = files(folder, "rs");
+    assert!(files.len() > 30, "the sources were found");
+    files
+}
+
+/// As [`sources`], the files whose names end so.
+pub fn files(folder: &str, wanted: &str) -> Vec<(PathBuf, String)> {
     let top = root(folder);
     let mut folders = vec![top.clone()];
     let mut files = Vec::new();
@@ -18,13 +25,12 @@ pub fn sources(folder: &str) -> Vec<(PathBuf, String)> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == wanted) {
                 let text = fs::read_to_string(&path).expect("sources are text");
                 files.push((path.strip_prefix(&top).expect("below the folder").to_owned(), text));
             }
         }
     }
-    assert!(files.len() > 30, "the sources were found");
     files
 }
 

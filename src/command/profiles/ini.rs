@@ -14,8 +14,8 @@ impl Section {
     }
 }
 
-/// The sections of a text. A line that is neither a section, a pair nor a comment is left out, and so
-/// is a pair before the first section.
+/// The sections of a text. A line that is neither a section, a pair nor a comment is left out, and
+/// so is a pair before the first section.
 pub(super) fn sections(text: &str) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     for line in text.trim_start_matches('\u{feff}').lines().map(str::trim) {

@@ -2,7 +2,8 @@
 //!
 //! - Firefox and Thunderbird hold a record lock on `.parentlock` in the profile, and leave a link
 //!   `lock` to `ADDRESS:+PROCESS` there. Where the file system has no such locks, the link alone
-//!   counts, and is `ADDRESS:PROCESS`. After a crash the link stays (Mozilla's `nsProfileLock.cpp`).
+//!   counts, and is `ADDRESS:PROCESS`. After a crash the link stays (Mozilla's
+//!   `nsProfileLock.cpp`).
 //! - Chromium and its kin have a link `SingletonLock` to `HOST-PROCESS` in their own folder
 //!   (`process_singleton_posix.cc`). It stays after a crash too.
 

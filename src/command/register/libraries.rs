@@ -25,7 +25,8 @@ impl Libraries {
     }
 }
 
-/// A program gets the library that shows only the slot it needs: two dialogs would come up otherwise.
+/// A program gets the library that shows only the slot it needs: two dialogs would come up
+/// otherwise.
 const fn name(program: Program) -> &'static str {
     match program {
         Program::Firefox | Program::Chromium => "jpki-pkcs11-auth.so",

@@ -21,8 +21,8 @@ impl Modutil {
         files.find(|file| file.is_file()).map(|program| Self { program })
     }
 
-    /// Takes modules out of a profile and puts one in. If the new one cannot be put in, those of this
-    /// project that were taken out are put back where they can be loaded.
+    /// Takes modules out of a profile and puts one in. If the new one cannot be put in, those of
+    /// this project that were taken out are put back where they can be loaded.
     ///
     /// # Errors
     /// Why not, as the program says it.

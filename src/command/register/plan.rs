@@ -52,8 +52,8 @@ pub(super) fn plan_to_unregister(found: &[Module]) -> Plan {
     Plan { remove, ..Plan::default() }
 }
 
-/// Whether two paths lead to one file. The module by its bare name is not taken for one of them: where
-/// the loader finds that depends on the program.
+/// Whether two paths lead to one file. The module by its bare name is not taken for one of them:
+/// where the loader finds that depends on the program.
 fn same_file(one: &Path, other: &Path) -> bool {
     one == other
         || one.is_absolute()

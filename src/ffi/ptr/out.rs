@@ -55,7 +55,8 @@ impl Out<CK_ULONG> {
 }
 
 impl<T: Copy> OutBuffer<T> {
-    /// A view of the caller's buffer and of its length. A NULL `start` makes a size query; then the length is not read, only written.
+    /// A view of the caller's buffer and of its length. A NULL `start` makes a size query; then the
+    /// length is not read, only written.
     ///
     /// # Errors
     /// [`Error::ArgumentsBad`] for a NULL `length` and for a length that no memory can have.
@@ -92,7 +93,8 @@ impl<T: Copy> OutBuffer<T> {
     pub(in crate::ffi) fn write_items(self, items: &[T]) -> Result<(), Error> {
         let refusal = self.size.refusal(items.len());
         if refusal.is_none() {
-            // SAFETY: `new`'s caller allows to write as many as fit, and `items` is not the caller's memory.
+            // SAFETY: `new`'s caller allows to write as many as fit, and `items` is not the
+            // caller's memory.
             unsafe { copy_out(items, self.start) };
         }
         self.length.write_size(items.len());
@@ -148,7 +150,8 @@ impl<T: Copy> OutList<T> {
     pub(in crate::ffi) fn write(self, items: &[T]) -> usize {
         let fitting = items.get(..self.room).unwrap_or(items);
         if !fitting.is_empty() {
-            // SAFETY: `new`'s caller allows to write as many as fit, and `items` is not the caller's memory.
+            // SAFETY: `new`'s caller allows to write as many as fit, and `items` is not the
+            // caller's memory.
             unsafe { copy_out(fitting, self.start) };
         }
         fitting.len()

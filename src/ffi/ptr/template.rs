@@ -82,8 +82,8 @@ impl Template {
                 AttributeAnswer::Unavailable => ck::CK_UNAVAILABLE_INFORMATION,
                 AttributeAnswer::Value(value) => match buffer_size(attribute) {
                     BufferSize::Bytes(size) if value.len() <= size => {
-                        // SAFETY: `new`'s caller allows to write `size` bytes; `value` is not the caller's
-                        // memory.
+                        // SAFETY: `new`'s caller allows to write `size` bytes; `value` is not the
+                        // caller's memory.
                         unsafe { copy_out(value, attribute.pValue.cast()) };
                         from_usize(value.len())
                     }

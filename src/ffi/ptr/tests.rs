@@ -138,8 +138,8 @@ fn a_template_answers_what_fits_and_marks_the_rest() {
         ck::CK_ATTRIBUTE { type_: 5, pValue: endless.as_mut_ptr().cast(), ulValueLen: CK_ULONG::MAX },
     ];
     let value = || AttributeAnswer::Value(vec![1, 2].into());
-    // SAFETY: the template is that long, and so are its values but the last, which claims no possible
-    // room.
+    // SAFETY: the template is that long, and so are its values but the last, which claims no
+    // possible room.
     let template = unsafe { Template::new(attributes.as_mut_ptr(), 5) }.unwrap();
     let sizes: Vec<_> = template.queries().iter().map(|query| query.buffer).collect();
     assert_eq!(

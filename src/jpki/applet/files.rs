@@ -19,8 +19,8 @@ const CHUNK: u16 = 256;
 const SMALL_CHUNK: u16 = 224;
 
 impl Applet<'_, '_> {
-    /// The token information, 160 bytes or what the card has of them: up to the serial number, where
-    /// it gives fewer at once.
+    /// The token information, 160 bytes or what the card has of them: up to the serial number,
+    /// where it gives fewer at once.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -55,8 +55,8 @@ impl Applet<'_, '_> {
         Ok((bytes, true))
     }
 
-    /// As [`Applet::read_start`], and on until there are `least` bytes, where the card gives fewer at
-    /// once. A shorter file ends before that.
+    /// As [`Applet::read_start`], and on until there are `least` bytes, where the card gives fewer
+    /// at once. A shorter file ends before that.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -102,9 +102,9 @@ impl Applet<'_, '_> {
         u16::try_from(rest).map_or(most, |rest| rest.min(most))
     }
 
-    /// A certificate from its file. Its length stands in its first bytes; filler follows it. An empty
-    /// answer is the end of the file on some chips, and one bad answer on others: it is asked for
-    /// once more.
+    /// A certificate from its file. Its length stands in its first bytes; filler follows it. An
+    /// empty answer is the end of the file on some chips, and one bad answer on others: it is asked
+    /// for once more.
     ///
     /// # Errors
     /// When it cannot be read or is no certificate.
@@ -120,8 +120,8 @@ impl Applet<'_, '_> {
         if start.len() >= length || is_selected {
             return self.read_rest(&start, length);
         }
-        // A short identifier makes its file the current one (ISO/IEC 7816-4, 7.2.2). Whether every chip
-        // does so is not known: one that goes on in another file, or in none, brings no
+        // A short identifier makes its file the current one (ISO/IEC 7816-4, 7.2.2). Whether every
+        // chip does so is not known: one that goes on in another file, or in none, brings no
         // certificate.
         if self.may(Capability::ShortFileIdsSelect) {
             let certificate = self.read_rest(&start, length);
@@ -176,8 +176,8 @@ impl Applet<'_, '_> {
                 self.capabilities.learn(Capability::FullLength, Evidence::Disproven);
                 return self.exchange(CommandKind::Read, &command(SMALL_CHUNK));
             }
-            // A reader that fails here may fail at the length. The transaction is begun again, and asks for
-            // less.
+            // A reader that fails here may fail at the length. The transaction is begun again, and
+            // asks for less.
             Err(AppletError::Transport {
                 error: TransportError::Failed(_) | TransportError::BadLength,
                 ..
@@ -227,7 +227,8 @@ impl Applet<'_, '_> {
                 Evidence::Proven
             }
             Ok(_) => Evidence::Disproven,
-            // The reader failed, or lost the card. The transaction is begun again, and does without.
+            // The reader failed, or lost the card. The transaction is begun again, and does
+            // without.
             Err(_) if !proven => Evidence::Disproven,
             Err(_) => Evidence::Proven,
         };

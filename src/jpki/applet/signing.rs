@@ -52,7 +52,8 @@ impl Applet<'_, '_> {
         let (mut told, mut is_answered) = (None, false);
         if self.may_use_short_key_id() {
             let (status, by_short_id) = self.ask_key_for(scheme, 0x80 | key.short())?;
-            // A wrong parameter may be P2: a card may have a short identifier for its other key only.
+            // A wrong parameter may be P2: a card may have a short identifier for its other key
+            // only.
             told = by_short_id.filter(|&has| has);
             let takes_it = known == Some(true) && by_short_id != Some(false);
             is_answered = told.is_some() || takes_it || !is_refused_form(status);

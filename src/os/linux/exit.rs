@@ -22,8 +22,8 @@ static FINI: extern "C" fn() = run_at_exit;
 /// first one stays.
 pub fn on_exit(work: fn(Ending)) {
     if AT_EXIT.set(work).is_ok() {
-        // SAFETY: the handler takes nothing and does not unwind. It goes with the library: the C library's
-        // `atexit` registers it for the object that it is linked into.
+        // SAFETY: the handler takes nothing and does not unwind. It goes with the library: the C
+        // library's `atexit` registers it for the object that it is linked into.
         unsafe { libc::atexit(note_exit) };
     }
 }

@@ -20,8 +20,8 @@ pub fn secure_execution() -> bool {
     unsafe { libc::issetugid() != 0 }
 }
 
-/// Fills `bytes` with random numbers (getentropy(3), which gives 256 bytes at most). `false` when the
-/// kernel has none.
+/// Fills `bytes` with random numbers (getentropy(3), which gives 256 bytes at most). `false` when
+/// the kernel has none.
 #[must_use]
 pub fn fill_random(bytes: &mut [u8]) -> bool {
     bytes.chunks_mut(256).all(|part| {
@@ -70,7 +70,8 @@ static AT_EXIT: OnceCell<fn(Ending)> = OnceCell::new();
 /// [`Ending::Process`], with which it may call no service.
 pub fn on_exit(work: fn(Ending)) {
     if AT_EXIT.set(work).is_ok() {
-        // SAFETY: the function stays as long as the library, and the loader calls it before that goes.
+        // SAFETY: the function stays as long as the library, and the loader calls it before that
+        // goes.
         unsafe { __cxa_atexit(run_at_exit, null_mut(), &raw const __dso_handle) };
     }
 }

@@ -36,8 +36,8 @@ pub fn user_configuration_folders() -> Vec<PathBuf> {
     first.into_iter().chain(more).collect()
 }
 
-/// Opens a file to read it: a FIFO does not make the caller wait, and a terminal does not become the
-/// host's controlling terminal.
+/// Opens a file to read it: a FIFO does not make the caller wait, and a terminal does not become
+/// the host's controlling terminal.
 ///
 /// # Errors
 /// Why it cannot be opened.

@@ -10,8 +10,8 @@ use crate::os::system;
 
 /// Tells a process from the children that it forks.
 ///
-/// The mark lies on a page that the kernel empties in a child. A process id would not do: a child in
-/// a new PID namespace can have the id that its parent has in its own. Where the kernel does not
+/// The mark lies on a page that the kernel empties in a child. A process id would not do: a child
+/// in a new PID namespace can have the id that its parent has in its own. Where the kernel does not
 /// empty pages (before Linux 4.14) the process id is all there is.
 pub struct ForkMarker {
     /// The mark; null until the first question. It is never given back: other threads may read it.
@@ -45,7 +45,8 @@ impl ForkMarker {
         if mark.is_null() {
             mark = self.set();
         }
-        // SAFETY: a mark that is not null leads to a page that stays mapped as long as the process lives.
+        // SAFETY: a mark that is not null leads to a page that stays mapped as long as the process
+        // lives.
         let found = unsafe { mark.as_ref() }.map_or(0, |mark| mark.load(Ordering::Relaxed));
         if found & NOT_WIPED != 0 { found == own_number() | NOT_WIPED } else { found != 0 }
     }
@@ -55,7 +56,8 @@ impl ForkMarker {
     fn set(&self) -> *mut AtomicU32 {
         if let ([mark, ..], false) = (&FIRST_PAGE.0, FIRST_PAGE_TAKEN.swap(true, Ordering::AcqRel)) {
             let start = (&raw const FIRST_PAGE).cast_mut().cast::<c_void>();
-            // SAFETY: nothing else lies on these pages, and a child finds the zeros that they began with.
+            // SAFETY: nothing else lies on these pages, and a child finds the zeros that they began
+            // with.
             let wiped = unsafe { system::keep_from_children(start, size_of::<LargestPage>()) };
             mark.store(if wiped { 1 } else { own_number() | NOT_WIPED }, Ordering::Relaxed);
             return self.publish(from_ref(mark).cast_mut()).unwrap_or_else(|other| other);
@@ -65,7 +67,8 @@ impl ForkMarker {
         let wiped = unsafe { system::keep_from_children(page.start.as_ptr().cast(), page.length) };
         let value = if wiped { 1 } else { own_number() | NOT_WIPED };
         let mark = page.start.as_ptr().cast::<AtomicU32>();
-        // SAFETY: a page is aligned for any type, longer than this one, and no other thread knows it yet.
+        // SAFETY: a page is aligned for any type, longer than this one, and no other thread knows
+        // it yet.
         if let Some(mark) = unsafe { mark.as_ref() } {
             mark.store(value, Ordering::Relaxed);
         }

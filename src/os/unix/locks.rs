@@ -57,7 +57,8 @@ mod tests {
 
     use super::*;
 
-    // A process does not stand in its own way; tests/clients/register.sh has another one hold a lock.
+    // A process does not stand in its own way; tests/clients/register.sh has another one hold a
+    // lock.
     #[test]
     fn a_file_without_a_lock_can_be_locked() {
         let path = std::env::temp_dir().join(format!("jpki-pkcs11-lock-{}", id()));

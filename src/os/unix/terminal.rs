@@ -57,8 +57,8 @@ impl Terminal {
         (&self.0).write_all(text.as_bytes())
     }
 
-    /// Turns the echo off. What was typed before is discarded: it was meant for another program, and
-    /// sent as a PIN it could cost a try.
+    /// Turns the echo off. What was typed before is discarded: it was meant for another program,
+    /// and sent as a PIN it could cost a try.
     ///
     /// # Errors
     /// When the terminal is gone.

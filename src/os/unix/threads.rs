@@ -36,9 +36,9 @@ impl Default for UncancellableThread {
 impl Drop for UncancellableThread {
     fn drop(&mut self) {
         let mut ignored = 0;
-        // SAFETY: the state is the one that the call gave, and `ignored` may be written. Setting the state
-        // is no cancellation point (POSIX, 2.9.5): a cancellation that waits is carried out in the
-        // host's code.
+        // SAFETY: the state is the one that the call gave, and `ignored` may be written. Setting
+        // the state is no cancellation point (POSIX, 2.9.5): a cancellation that waits is carried
+        // out in the host's code.
         unsafe { pthread_setcancelstate(self.before, &raw mut ignored) };
     }
 }

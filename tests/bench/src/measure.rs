@@ -132,7 +132,8 @@ impl Bench {
         for task in [Task::List, Task::FirstSignature] {
             figures.extend(self.of_processes(task));
         }
-        // Other programs end the login that OpenSC's driver leaves on the card, so it has no partner.
+        // Other programs end the login that OpenSC's driver leaves on the card, so it has no
+        // partner.
         figures.extend(self.further_signatures(&[Program::Module, Program::Bare]));
         figures.extend(self.further_signatures(&[Program::OpenSc]));
         Results { condition, figures }

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# Sites that require the authentication certificate, for the scripts that drive a browser. To be sourced after lib.sh, in
-# its directory of files. A browser's script leaves what it showed in the file `seen`, and the text of the page in `page`.
+# Sites that require the authentication certificate, for the scripts that drive a browser. To be sourced after lib.sh,
+# in its directory of files. A browser's script leaves what it showed in the file `seen`, and the text of the page in
+# `page`.
 
 make_server_certificate() {
     local names=DNS:localhost,DNS:second.localhost,DNS:third.localhost
@@ -17,8 +18,8 @@ serve_anyone() {
     wait_until is_listening "$1" || die "$(cat "server-$1.log")"
 }
 
-# serve PORT OPTION...: each connection needs a new signature, and its page tells about it. It serves one connection after
-# the other, so that one which a browser keeps for later would block another site of the same server.
+# serve PORT OPTION...: each connection needs a new signature, and its page tells about it. It serves one connection
+# after the other, so that one which a browser keeps for later would block another site of the same server.
 serve() {
     local port=$1
     shift

@@ -98,7 +98,8 @@ class Person:
         self._press(dialog, "OK", "No")
 
     def _answer_certificates(self, dialog):
-        # The list is made while the dialog is open. The password dialog comes on top of it; after that, the list is made.
+        # The list is made while the dialog is open. The password dialog comes on top of it; after that, the list is
+        # made.
         end = time.monotonic() + LIST_SECONDS
         while not (rows := list(rows_of(dialog))) and time.monotonic() < end:
             top = self._office.top()

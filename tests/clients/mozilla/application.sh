@@ -77,8 +77,8 @@ change_password() {
     shows "^alert: $4"
 }
 
-# asked_for TOKEN...: there was one PIN dialog for each of these, in this order, and no other. The name stands in brackets,
-# or, in version 140, at the end.
+# asked_for TOKEN...: there was one PIN dialog for each of these, in this order, and no other. The name stands in
+# brackets, or, in version 140, at the end.
 asked_for() {
     equal "$(IFS=,; printf '%s' "$*")" "$(sed -En 's/^PIN: .*[( ](JPKI [A-Za-z ]*)[).].*/\1/p' seen | paste -s -d,)"
 }

@@ -1,4 +1,5 @@
-//! Writes the seeds of every target from what a virtual card really holds: `cargo run --example seeds`.
+//! Writes the seeds of every target from what a virtual card really holds:
+//! `cargo run --example seeds`.
 
 use std::path::Path;
 use std::{fs, io};

@@ -1,7 +1,9 @@
-//! A reader whose card is a virtual one with a script: at some commands something else comes back, or nothing.
+//! A reader whose card is a virtual one with a script: at some commands something else comes back,
+//! or nothing.
 //!
-//! Whatever the script does, two things are checked at every command: no transaction is longer than it may be, and the
-//! card does not stay verified unless the script itself says that it was left when it was not.
+//! Whatever the script does, two things are checked at every command: no transaction is longer than
+//! it may be, and the card does not stay verified unless the script itself says that it was left
+//! when it was not.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::CString;
@@ -208,7 +210,8 @@ impl State {
         if answer.len() > MAX_ANSWER { Err(Code::INSUFFICIENT_BUFFER) } else { Ok(answer) }
     }
 
-    /// The card's own answer. It signs each message once in the life of the process: that takes the most time.
+    /// The card's own answer. It signs each message once in the life of the process: that takes the
+    /// most time.
     fn carry_out(&mut self, command: &[u8]) -> Result<Vec<u8>, Code> {
         static SIGNATURES: Mutex<Option<HashMap<Vec<u8>, Vec<u8>>>> = Mutex::new(None);
         let signs = command.get(1) == Some(&SIGN) && self.is_verified();

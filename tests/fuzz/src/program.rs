@@ -1,5 +1,5 @@
-//! A C program that calls the tables' functions with whatever it is told to. Its buffers are as long as it says, so
-//! that AddressSanitizer sees a byte too many.
+//! A C program that calls the tables' functions with whatever it is told to. Its buffers are as
+//! long as it says, so that AddressSanitizer sees a byte too many.
 
 use std::ptr;
 
@@ -68,7 +68,8 @@ impl Program {
         // SAFETY: NULL asks for the default; the place is writable.
         let rv = unsafe { C_GetInterface(ptr::null_mut(), ptr::null_mut(), &raw mut interface, 0) };
         assert_eq!(rv, ck::CKR_OK);
-        // SAFETY: the module's interfaces and tables are statics, and the newest interface is the default.
+        // SAFETY: the module's interfaces and tables are statics, and the newest interface is the
+        // default.
         let p11 = unsafe { &*(*interface).pFunctionList.cast::<CK_FUNCTION_LIST_3_2>() };
         let program = Self { p11, slot, sessions: Vec::new(), objects: Vec::new() };
         assert_eq!(call!(program, C_Initialize(ptr::null_mut())), ck::CKR_OK);
@@ -179,7 +180,8 @@ impl Program {
         let count = ulong(template.len());
         let list = if template.is_empty() { ptr::null_mut() } else { template.as_mut_ptr() };
         let rv = call!(self, C_FindObjectsInit(session, list, count));
-        // A certificate that only the PIN opens may be read here, with a PIN that was right at login.
+        // A certificate that only the PIN opens may be read here, with a PIN that was right at
+        // login.
         self.must_have_cost(1);
         let mut objects = vec![0; 16];
         let mut found = 0;

@@ -1,5 +1,5 @@
-//! The same card in a reader of the simulated PC/SC service, for the module as C programs load it: everything below
-//! its transport layer is the real thing, down to the calls of `libpcsclite.so.1`.
+//! The same card in a reader of the simulated PC/SC service, for the module as C programs load it:
+//! everything below its transport layer is the real thing, down to the calls of `libpcsclite.so.1`.
 
 use std::ffi::CStr;
 use std::sync::Arc;

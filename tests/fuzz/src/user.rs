@@ -155,7 +155,8 @@ impl User {
     pub fn look(&mut self, slot: usize) {
         let session = self.session(slot);
         self.objects[slot] = self.find(session).unwrap_or_default();
-        // A certificate that only the PIN opens may be read here, with a PIN that was right at login.
+        // A certificate that only the PIN opens may be read here, with a PIN that was right at
+        // login.
         self.must_have_cost(1);
         let queries = |room| ATTRIBUTES.map(|kind| AttributeQuery { kind, buffer: room });
         for &object in &self.objects[slot] {

@@ -1,7 +1,9 @@
-//! A C program that calls the loaded module's functions with anything, over a card that answers anything.
+//! A C program that calls the loaded module's functions with anything, over a card that answers
+//! anything.
 //!
-//! Nothing panics, nothing is written where there is no room or after an error, no call costs more than one try, the
-//! card is never left verified, and C_Finalize leaves nothing at the PC/SC service.
+//! Nothing panics, nothing is written where there is no room or after an error, no call costs more
+//! than one try, the card is never left verified, and C_Finalize leaves nothing at the PC/SC
+//! service.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Any bytes as a certificate, as token information or as the list of certificates, read by themselves and on a card.
+//! Any bytes as a certificate, as token information or as the list of certificates, read by
+//! themselves and on a card.
 
 #![no_main]
 
@@ -19,7 +20,8 @@ fuzz_target!(|bytes: &[u8]| {
     let Some(choice) = input.byte() else { return };
     let file = FILES[usize::from(choice & 0x7f) % FILES.len()];
     let content = input.rest();
-    // Most bytes are no certificate, and the walk through a card takes a thousand times as long as to find that out.
+    // Most bytes are no certificate, and the walk through a card takes a thousand times as long as
+    // to find that out.
     let walk = choice & 0x80 != 0 || matches!(file, 0x0006 | 0x0008);
     if !parse(content) && !walk {
         return;

@@ -109,8 +109,8 @@ fn contain(call: Call, command: &CommandRecord, number: usize, status: u16, prof
         assert!(!ready.is_logged_in() || is_for_one_signature(call), "{case}: logged in");
     }
     if status == 0x9000 {
-        // A card that says it has selected a file and has not gets the PIN all the same. One that says
-        // it has changed the PIN is asked whether it takes the new one.
+        // A card that says it has selected a file and has not gets the PIN all the same. One that
+        // says it has changed the PIN is asked whether it takes the new one.
         ready.fixture.without_invariants();
         return;
     }

@@ -80,7 +80,8 @@ fn a_list_of_tokens_does_not_wait_for_a_transaction_in_another_reader() {
         fixture.service().add_reader(second);
         let other = VirtualCard::new(Profile::full(), Identity::from_seed(7));
         fixture.service().insert(second, Arc::new(other.clone()));
-        // Of the other card nothing is known: a connection would wait for the end of the transaction.
+        // Of the other card nothing is known: a connection would wait for the end of the
+        // transaction.
         let holder = fixture.foreign().hold_transaction(second).unwrap();
         if with_token {
             assert_eq!(fixture.module().count_slots(true), Ok(2));

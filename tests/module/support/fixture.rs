@@ -294,8 +294,8 @@ impl Fixture {
         self.service.remove_card(READER);
     }
 
-    /// Takes the card out and lets the module look, where the service counts no insertions: there it
-    /// could not know later that the card was exchanged.
+    /// Takes the card out and lets the module look, where the service counts no insertions: there
+    /// it could not know later that the card was exchanged.
     pub fn show_empty_reader(&self) {
         if self.service.quirks().is_macos {
             self.remove_card();
@@ -311,8 +311,8 @@ impl Fixture {
         card
     }
 
-    /// Stops the thread that makes such a call of a function: it has come when the first wait of the
-    /// barrier is over, and goes on at the second.
+    /// Stops the thread that makes such a call of a function: it has come when the first wait of
+    /// the barrier is over, and goes on at the second.
     pub fn stop_before(&self, function: Function, when: When) -> Arc<Barrier> {
         let breakpoint = Arc::new(Barrier::new(2));
         let reached = breakpoint.clone();

@@ -15,7 +15,8 @@ const LOOK: Duration = Duration::from_millis(600);
 
 const PROTOCOLS: u32 = protocol::T0 | protocol::T1;
 
-/// The ways of the service that these tests run on. `JPKI_TEST_SERVICE=macos` chooses that of macOS.
+/// The ways of the service that these tests run on. `JPKI_TEST_SERVICE=macos` chooses that of
+/// macOS.
 ///
 /// # Panics
 /// When there is no such service.

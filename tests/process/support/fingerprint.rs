@@ -1,5 +1,5 @@
-//! An attack on what a process remembers of a PIN: a hash with a random key helps nothing where the key
-//! lies beside it, since there are ten thousand PINs of four digits.
+//! An attack on what a process remembers of a PIN: a hash with a random key helps nothing where the
+//! key lies beside it, since there are ten thousand PINs of four digits.
 //!
 //! The hash is that of Rust's standard library, SipHash-1-3 (Aumasson and Bernstein).
 
@@ -33,7 +33,8 @@ fn is_random(word: u64) -> bool {
     word >> 48 != 0 && word >> 48 != 0xffff && bytes.iter().filter(|byte| byte.is_ascii_graphic()).count() < 7
 }
 
-/// How a PIN may be hashed: as bytes with their length, or not, behind a number that tells its form.
+/// How a PIN may be hashed: as bytes with their length, or not, behind a number that tells its
+/// form.
 fn messages(pin: &[u8]) -> Vec<Vec<u8>> {
     let length = pin.len().to_le_bytes();
     let forms: [&[u8]; 4] = [&[], &[0], &[1], &[2]];

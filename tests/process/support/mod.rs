@@ -73,8 +73,8 @@ pub fn wait_until(what: &str, holds: impl Fn() -> bool) -> Duration {
     start.elapsed()
 }
 
-/// Copies a program that will be run. Another process does it: a test that forks meanwhile would have
-/// the copy open for writing, and what is open so cannot be run.
+/// Copies a program that will be run. Another process does it: a test that forks meanwhile would
+/// have the copy open for writing, and what is open so cannot be run.
 pub fn copy_executable(from: &Path, to: &Path) {
     let copied = Command::new("cp").args([from, to]).status().unwrap();
     assert!(copied.success(), "{copied}");

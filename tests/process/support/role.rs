@@ -133,7 +133,8 @@ impl Player {
             return "forked".to_owned();
         }
         if let Some(rest) = line.strip_prefix("fork-as-first ") {
-            // SAFETY: the call has no preconditions; the next child is process 1 of a new namespace.
+            // SAFETY: the call has no preconditions; the next child is process 1 of a new
+            // namespace.
             if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
                 return io::Error::last_os_error().to_string();
             }

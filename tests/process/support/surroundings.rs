@@ -82,7 +82,8 @@ pub(super) fn surroundings(words: &[&str]) -> String {
     if done == 0 { "done".to_owned() } else { io::Error::last_os_error().to_string() }
 }
 
-/// Has SIGUSR1 end the process by exit(). Tells the id of this thread, which runs the next line too.
+/// Has SIGUSR1 end the process by exit(). Tells the id of this thread, which runs the next line
+/// too.
 fn exit_in_handler() -> String {
     extern "C" fn handler(_: libc::c_int) {
         // SAFETY: what such a host does is not allowed by POSIX, and done.

@@ -45,12 +45,14 @@ impl TracedHost {
         &mut self.child
     }
 
-    /// Ends the host, before its stack ends. Gives the names of the system calls of each line that was counted.
+    /// Ends the host, before its stack ends. Gives the names of the system calls of each line that
+    /// was counted.
     pub fn system_calls(mut self) -> Vec<Vec<String>> {
         self.child.wait();
         let text = fs::read_to_string(&self.log).expect("strace writes a log");
         let calls: Vec<(&str, &str)> = text.lines().filter_map(call_of).collect();
-        // The library starts no thread, and the host waits for the line: no other thread's calls count.
+        // The library starts no thread, and the host waits for the line: no other thread's calls
+        // count.
         let thread = calls.iter().find(|(_, name)| *name == MARK).map(|(thread, _)| *thread);
         let own: Vec<_> = calls.iter().filter(|(at, _)| Some(*at) == thread).map(|(_, name)| *name).collect();
         let sections = own.split(|name| *name == MARK).skip(1).step_by(2);

@@ -53,8 +53,8 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// A PIN that was sent, and its answer, if one came. It was lost by a reset: the login stays, so
-    /// that more can happen than when it ends.
+    /// A PIN that was sent, and its answer, if one came. It was lost by a reset: the login stays,
+    /// so that more can happen than when it ends.
     fn sent(pin: Pin, origin: Origin, query: Query, answer: Option<VerifyOutcome>) -> (Self, Sent) {
         let sent = answer.map_or(Sent::Lost { by_reset: true }, Sent::Answered);
         let attempt = Self {

@@ -189,8 +189,9 @@ impl Pairs {
     }
 }
 
-/// SplitMix64. It has to stay as it is: a chip's name is its seed, and [`FIRST_SEED`] was found with
-/// it. So it is not the generator of the tests, which may change and lies in a crate above this one.
+/// SplitMix64. It has to stay as it is: a chip's name is its seed, and [`FIRST_SEED`] was found
+/// with it. So it is not the generator of the tests, which may change and lies in a crate above
+/// this one.
 struct Rng(u64);
 
 impl Rng {

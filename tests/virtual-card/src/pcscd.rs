@@ -4,10 +4,10 @@
 //! readers from a directory given with `--config`, and its clients find it through
 //! PCSCLITE_CSOCK_NAME.
 //!
-//! There is no setting for /run/pcscd. The daemon makes it, or ends where it may not. It also writes
-//! over another daemon's pid file there. So a copy of the daemon is started, which has a directory
-//! of ours in its place (see [`START`]). It needs no rights. It would find real readers on the USB
-//! by itself: their names keep them from it (see [`READER_NAME`]).
+//! There is no setting for /run/pcscd. The daemon makes it, or ends where it may not. It also
+//! writes over another daemon's pid file there. So a copy of the daemon is started, which has a
+//! directory of ours in its place (see [`START`]). It needs no rights. It would find real readers
+//! on the USB by itself: their names keep them from it (see [`READER_NAME`]).
 
 use std::fs::{self, File};
 use std::io;
