@@ -9,6 +9,10 @@ use super::{StandIn, library_directory};
 /// Set in the process that a test is run in.
 const MARK: &str = "JPKI_STAND_IN_ISOLATED";
 
+/// The program that runs the tests of another processor, if this one cannot. A program that it runs
+/// cannot start another one of that processor by itself.
+const EMULATOR: &str = "JPKI_TEST_EMULATOR";
+
 /// How a test's own process is started.
 #[derive(Debug, Default, Clone)]
 pub struct Isolated {
@@ -52,6 +56,7 @@ impl Isolated {
         let test = segments.join("::");
         let program = env::current_exe().expect("the program has a path");
         let mut words: Vec<OsString> = self.runner;
+        words.extend(env::var_os(EMULATOR));
         words.push(program.into());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(["--exact", &test, "--nocapture", "--test-threads=1"]);
