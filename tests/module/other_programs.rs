@@ -1,5 +1,6 @@
 //! Other programs at the same card, and a PC/SC service that fails.
 
+mod failing_calls;
 mod holding;
 mod leaving;
 mod service;
