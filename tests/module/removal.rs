@@ -1,5 +1,6 @@
 //! Cards and readers that go away, at the worst moments, and what comes after them.
 
+mod notice;
 mod readers;
 
 use std::sync::mpsc;

@@ -64,7 +64,14 @@ impl Fixture {
     /// Anything else.
     pub fn builder() -> Builder {
         let (profile, identity) = (Profile::full(), Identity::shared());
-        Builder { profile, identity, config: Config::default(), inserted: true, reuses_counts: false }
+        Builder {
+            profile,
+            identity,
+            config: Config::default(),
+            inserted: true,
+            reuses_counts: false,
+            waits: false,
+        }
     }
 
     /// The module under test.

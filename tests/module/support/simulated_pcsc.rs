@@ -9,8 +9,8 @@ use pcsc_stand_in::service::{
     self, CardHandle, ContextHandle, Quirks, ReaderState, Service, ShareMode, protocol,
 };
 
-/// A wait as short as this is a look: in these tests nothing changes by itself in the meantime, and
-/// hundreds of cases would spend most of their time in it.
+/// The waits of the module for what a service notices late are shorter. In most tests nothing
+/// changes by itself in the meantime, and hundreds of cases would spend most of their time in them.
 const LOOK: Duration = Duration::from_millis(600);
 
 const PROTOCOLS: u32 = protocol::T0 | protocol::T1;
@@ -29,11 +29,16 @@ pub fn quirks() -> Quirks {
 }
 
 /// The library of the simulated service.
-pub struct SimulatedPcsc(Service);
+pub struct SimulatedPcsc {
+    service: Service,
+    /// A wait as short as this is a look.
+    look: Duration,
+}
 
 /// A context, released when it is dropped.
 struct SimulatedContext {
     service: Service,
+    look: Duration,
     handle: ContextHandle,
 }
 
@@ -49,18 +54,23 @@ struct SimulatedTransaction<'a>(&'a SimulatedCard);
 impl SimulatedPcsc {
     /// The library of this service.
     pub fn new(service: Service) -> Self {
-        Self(service)
+        Self { service, look: LOOK }
+    }
+
+    /// The same, and short waits are waits too.
+    pub fn waiting(self) -> Self {
+        Self { look: Duration::ZERO, ..self }
     }
 }
 
 impl Calls for SimulatedPcsc {
     fn counts_changes(&self) -> bool {
-        !self.0.quirks().is_macos
+        !self.service.quirks().is_macos
     }
 
     fn establish_context(&self) -> Result<Box<dyn Context>, Code> {
-        let handle = self.0.establish_context().map_err(code)?;
-        Ok(Box::new(SimulatedContext { service: self.0.clone(), handle }))
+        let handle = self.service.establish_context().map_err(code)?;
+        Ok(Box::new(SimulatedContext { service: self.service.clone(), look: self.look, handle }))
     }
 }
 
@@ -78,7 +88,7 @@ impl Context for SimulatedContext {
                 ReaderState { current: reader.current, ..unaware }
             })
             .collect();
-        let timeout = if timeout <= LOOK { Duration::ZERO } else { timeout };
+        let timeout = if timeout <= self.look { Duration::ZERO } else { timeout };
         let result = self.service.get_status_change(self.handle, Some(timeout), &mut states);
         for (reader, state) in readers.iter_mut().zip(states) {
             reader.event = state.event;
