@@ -44,7 +44,7 @@ use self::error::CardError;
 use self::memory::ProcessMemory;
 pub use self::pins::PinStatus;
 use self::presence::Snapshot;
-pub use self::presence::{AskSignature, WhenInUse};
+pub use self::presence::{AsOf, AskSignature, WhenInUse};
 pub use self::signing::Authorization;
 use crate::jpki::applet::{Applet, AppletError, NeutralApplication};
 use crate::jpki::capability::CardCapabilities;
@@ -196,9 +196,7 @@ impl CardManager {
     /// under way.
     pub fn shut_down(&self) {
         self.shutting_down.store(true, Ordering::Release);
-        if let Some(card) = self.known_card() {
-            card.log_out_all();
-        }
+        self.end_logins();
     }
 
     /// Closes the connection, unless an operation is under way: that one closes it.
@@ -211,9 +209,7 @@ impl CardManager {
     /// Waits until no operation is under way; not beyond `deadline`.
     pub fn wait_for_operations(&self, deadline: Instant) {
         drop(self.io.try_lock_until(deadline));
-        if let Some(card) = self.known_card() {
-            card.log_out_all();
-        }
+        self.end_logins();
     }
 
     /// Runs `work` in one transaction on `card`.

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::handle::{HandleCounter, HandleCounters, SessionHandle, SlotId};
 use crate::jpki::pin::PinEntry;
+use crate::manager::AsOf;
 use crate::manager::error::CardError;
 use crate::manager::memory::ProcessMemory;
 use crate::os::{LockedMemory, SecretMemory};
@@ -253,9 +254,7 @@ impl Module {
     /// # Errors
     /// As [`Module::live_session`].
     pub fn polled_session(&self, handle: SessionHandle) -> Result<Arc<Session>, Error> {
-        let session = self.session(handle)?;
-        let token = session.token();
-        if token.manager().has_seen_lately(token.card()) { Ok(session) } else { self.live_session(handle) }
+        self.session_of_card_there(handle, AsOf::Lately)
     }
 
     /// A session whose card is there, as the service says now. The call that notices that it is
@@ -264,10 +263,13 @@ impl Module {
     /// # Errors
     /// [`Error::SessionHandleInvalid`], or device removed.
     pub fn live_session(&self, handle: SessionHandle) -> Result<Arc<Session>, Error> {
+        self.session_of_card_there(handle, AsOf::Now)
+    }
+
+    fn session_of_card_there(&self, handle: SessionHandle, as_of: AsOf) -> Result<Arc<Session>, Error> {
         let session = self.session(handle)?;
         let token = session.token();
-        let current = token.manager().current();
-        if current.is_some_and(|card| Arc::ptr_eq(&card, token.card())) {
+        if token.manager().is_there(token.card(), as_of) {
             return Ok(session);
         }
         self.sessions.close_removed(token);

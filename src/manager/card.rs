@@ -169,14 +169,14 @@ impl Card {
     }
 
     /// Ends a login.
-    pub(super) fn log_out(&self, credential: Credential) {
+    fn log_out(&self, credential: Credential) {
         self.with_pin(credential, |record, _| record.state.log_out());
     }
 
     /// Runs `work` on what is known of a PIN. When that ends the login, all ends that hangs on it:
     /// the PIN is wiped when its last user drops it, which may be an operation under way, and what
     /// only the PIN opens is forgotten.
-    pub(super) fn with_pin<T>(
+    fn with_pin<T>(
         &self,
         credential: Credential,
         work: impl FnOnce(&mut PinRecord, &mut PinMemory<RememberedPin>) -> T,
@@ -199,9 +199,12 @@ impl Card {
         result
     }
 
-    /// Whether the owner's certificate can be read only after a login.
-    #[must_use]
-    pub fn is_private(&self, credential: Credential) -> bool {
+    /// Whether it has the certificate for user authentication.
+    pub(super) fn has_authentication(&self) -> bool {
+        self.present.of(Credential::UserAuthentication).get() == Some(&true)
+    }
+
+    fn is_private(&self, credential: Credential) -> bool {
         *self.private.of(credential)
     }
 
@@ -220,38 +223,40 @@ impl Card {
         self.capabilities.lock().learn(capability, Evidence::Disproven);
     }
 
-    /// Whether the card has this credential, as soon as that is known.
-    pub(super) fn present(&self, credential: Credential) -> &OnceCell<bool> {
-        self.present.of(credential)
-    }
-
-    /// A certificate, if it was read; `Some(None)` when the card has none that can be used.
-    pub(super) fn certificate(
-        &self,
-        credential: Credential,
-        role: CertificateRole,
-    ) -> Option<Option<Arc<Certificate>>> {
-        let mut certificates = self.certificates.lock();
-        certificates.of_mut(credential).of(role).clone()
-    }
-
-    /// Remembers a certificate. The first one stays: a card that answers differently later does not
-    /// get two keys mixed.
-    pub(super) fn put(
-        &self,
-        credential: Credential,
-        role: CertificateRole,
-        certificate: Option<Arc<Certificate>>,
-    ) {
+    fn put(&self, credential: Credential, role: CertificateRole, certificate: Option<Arc<Certificate>>) {
         self.certificates.lock().of_mut(credential).of(role).get_or_insert(certificate);
     }
 }
 
 impl CardCredential {
+    /// Runs `work` on what is known of the PIN: see [`Card::with_pin`].
+    pub(super) fn with_pin<T>(
+        &self,
+        work: impl FnOnce(&mut PinRecord, &mut PinMemory<RememberedPin>) -> T,
+    ) -> T {
+        self.card.with_pin(self.credential, work)
+    }
+
+    /// A certificate, if it was read; `Some(None)` when the card has none that can be used.
+    pub(super) fn certificate(&self, role: CertificateRole) -> Option<Option<Arc<Certificate>>> {
+        self.card.certificates.lock().of_mut(self.credential).of(role).clone()
+    }
+
+    /// Remembers a certificate. The first one stays: a card that answers differently later does not
+    /// get two keys mixed.
+    pub(super) fn put(&self, role: CertificateRole, certificate: Option<Arc<Certificate>>) {
+        self.card.put(self.credential, role, certificate);
+    }
+
+    /// Whether the card has this credential, as soon as that is known.
+    pub(super) fn present(&self) -> &OnceCell<bool> {
+        self.card.present.of(self.credential)
+    }
+
     /// Whether the user is logged in.
     #[must_use]
     pub fn is_logged_in(&self) -> bool {
-        self.card.with_pin(self.credential, |record, _| record.state.is_logged_in())
+        self.with_pin(|record, _| record.state.is_logged_in())
     }
 
     /// Ends the login.

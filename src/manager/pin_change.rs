@@ -50,7 +50,7 @@ impl CardManager {
             error => error,
         })?;
         let kept = self.kept(of, new);
-        of.card.with_pin(of.credential, |record, _| {
+        of.with_pin(|record, _| {
             // A PIN that was given for one signature is not sent once it was changed.
             record.end_context_logins();
             if record.state.is_logged_in() {
@@ -98,5 +98,5 @@ impl CardManager {
 
 /// Ends the login whose PIN may be the old one.
 fn end_login(of: &CardCredential) {
-    of.card.with_pin(of.credential, |record, _| record.state.lose_change());
+    of.with_pin(|record, _| record.state.lose_change());
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use log::warn;
 
 use super::CardManager;
-use super::card::{Card, CardCredential, KnownPin};
+use super::card::{CardCredential, KnownPin};
 use super::context_login::ContextLogin;
 use super::error::CardError;
 use super::identification::forget_others;
@@ -53,14 +53,14 @@ impl CardManager {
     /// # Errors
     /// When the card does not answer.
     pub fn pin_status(&self, of: &CardCredential) -> Result<PinStatus, CardError> {
-        let is_fresh = of.card.with_pin(of.credential, |record, _| {
+        let is_fresh = of.with_pin(|record, _| {
             let at = record.counted_at.filter(|_| record.state.count().is_some());
             at.is_some_and(|at| at.elapsed() < self.settings.count_reuse)
         });
         if !is_fresh || !of.card.is_there() {
-            self.with_card(&of.card, |applet| self.count_for_display(applet, &of.card, of.credential))?;
+            self.with_card(&of.card, |applet| self.count_for_display(applet, of))?;
         }
-        Ok(of.card.with_pin(of.credential, |record, _| PinStatus {
+        Ok(of.with_pin(|record, _| PinStatus {
             tries: record.state.count(),
             count_low: record.state.is_count_low(),
         }))
@@ -70,11 +70,10 @@ impl CardManager {
     pub(super) fn count_for_display(
         &self,
         applet: &mut Applet<'_, '_>,
-        card: &Card,
-        credential: Credential,
+        of: &CardCredential,
     ) -> Result<(), CardError> {
-        let answer = applet.count_tries(credential)?;
-        card.with_pin(credential, |record, memory| {
+        let answer = applet.count_tries(of.credential)?;
+        of.with_pin(|record, memory| {
             record.counted_at = Some(Instant::now());
             record.state.observe(memory, answer);
         });
@@ -101,7 +100,7 @@ impl CardManager {
                 // If it cannot be read, it is asked for again when it is needed; only a card that
                 // is gone ends the login.
                 let role = CertificateRole::EndEntity;
-                let read = self.read_certificate(applet, &of.card, of.credential, role);
+                let read = self.read_certificate(applet, of, role);
                 if matches!(read, Err(CardError::Removed)) {
                     return Err(CardError::Removed);
                 }
@@ -109,7 +108,7 @@ impl CardManager {
             Ok(())
         })?;
         let kept = self.kept(of, entry);
-        of.card.with_pin(of.credential, |record, _| record.state.log_in(kept));
+        of.with_pin(|record, _| record.state.log_in(kept));
         // C_Finalize may have ended its wait for us, and another thread may have seen that the card
         // is gone: both have ended the logins that there were.
         let still_there = if of.card.is_there() { self.check_running() } else { Err(CardError::Removed) };
@@ -133,7 +132,7 @@ impl CardManager {
         // it.
         let mut io = self.io.lock();
         self.with_io(&mut io, &of.card, |applet| self.verify_entry(applet, of, &entry))?;
-        of.card.with_pin(of.credential, |record, _| {
+        of.with_pin(|record, _| {
             // Another thread may have logged out while the card checked the PIN.
             if !record.state.is_logged_in() {
                 return Err(CardError::NotLoggedIn);
@@ -188,7 +187,7 @@ impl CardManager {
         applet: &mut Applet<'_, '_>,
         of: &CardCredential,
     ) -> Result<(), CardError> {
-        let stored = of.card.with_pin(of.credential, |record, _| record.state.stored());
+        let stored = of.with_pin(|record, _| record.state.stored());
         let pin = &*stored.ok_or(CardError::NotLoggedIn)?;
         self.verify_kept(applet, of, &OutgoingPin { pin, origin: Origin::Login, context_login: None })
     }
@@ -238,7 +237,7 @@ impl CardManager {
     ) -> Result<(), CardError> {
         applet.select_pin(of.credential)?;
         let decide = |answer| {
-            let decision = of.card.with_pin(of.credential, |record, memory| {
+            let decision = of.with_pin(|record, memory| {
                 record.counted_at = Some(Instant::now());
                 record.state.decide(memory, outgoing.origin, &outgoing.pin.remembered, answer)
             });
@@ -312,7 +311,7 @@ impl CardManager {
             Err(error) if error.is_before_sending() => Sent::NotSent,
             Err(error) => Sent::Lost { by_reset: error.is_reset() },
         };
-        of.card.with_pin(of.credential, |record, memory| {
+        of.with_pin(|record, memory| {
             record.state.learn(memory, outgoing.origin, &outgoing.pin.remembered, sent);
             record.counted_at = Some(Instant::now());
             if sent == Sent::Answered(VerifyOutcome::Accepted) {
@@ -338,7 +337,7 @@ impl CardManager {
             if error == PinError::Memory {
                 return CardError::SecretMemory;
             }
-            of.card.with_pin(of.credential, |record, _| {
+            of.with_pin(|record, _| {
                 if record.malformed.as_ref().is_some_and(|malformed| malformed.is(entry)) {
                     return CardError::PinRepeated;
                 }

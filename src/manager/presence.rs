@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use log::{debug, info, warn};
 use parking_lot::MutexGuard;
 
-use super::card::Card;
+use super::card::{Card, CardCredential};
 use super::error::CardError;
 use super::{CardManager, Line, OpenCard};
 use crate::jpki::applet::{Applet, NeutralApplication};
@@ -46,6 +46,15 @@ pub enum WhenInUse {
     Wait,
     /// It is left alone, and counts as held by others for now.
     LeaveAlone,
+}
+
+/// How old the answer may be to the question whether a card is in the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsOf {
+    /// The service is asked.
+    Now,
+    /// What it said a moment ago will do.
+    Lately,
 }
 
 /// What the last look at the reader found.
@@ -120,16 +129,13 @@ impl Snapshot {
 }
 
 impl CardManager {
-    /// The JPKI card in the reader, if it was recognised before and is still there. Asks the
-    /// service, not the card.
-    pub fn current(&self) -> Option<Arc<Card>> {
-        self.look().ok().flatten()?.card().ok()
-    }
-
-    /// Whether the service said a moment ago that this card is there. Nothing is asked.
-    #[must_use]
-    pub fn has_seen_lately(&self, card: &Card) -> bool {
-        card.is_there() && card.unseen_for() < self.settings.look_reuse
+    /// Whether this card is in the reader. Asks the service, if at all, and not the card.
+    pub fn is_there(&self, card: &Arc<Card>, as_of: AsOf) -> bool {
+        if as_of == AsOf::Lately && card.is_there() && card.unseen_for() < self.settings.look_reuse {
+            return true;
+        }
+        let current = self.look().ok().flatten().and_then(|snapshot| snapshot.card().ok());
+        current.is_some_and(|current| Arc::ptr_eq(&current, card))
     }
 
     /// The JPKI card in the reader, recognised now if need be.
@@ -155,24 +161,25 @@ impl CardManager {
     ///
     /// # Errors
     /// When the card does not answer.
-    pub fn has(&self, card: &Arc<Card>, credential: Credential) -> Result<bool, CardError> {
+    pub fn has(&self, of: &CardCredential) -> Result<bool, CardError> {
+        // Of the other credential that is known since the recognition.
         let ask = || {
-            let authentication = self.has_authentication(card);
-            self.with_card(card, |applet| {
-                let present = has_signature_certificate(applet, authentication)?;
+            self.with_card(&of.card, |applet| {
+                let present = has_signature_certificate(applet, of.card.has_authentication())?;
                 if present {
                     // A client that looks at the slot asks for its token's flags next.
-                    self.count_for_display(applet, card, Credential::DigitalSignature)?;
+                    self.count_for_display(applet, of)?;
                 }
                 Ok(present)
             })
         };
-        card.present(credential).get_or_try_init(ask).copied()
+        of.present().get_or_try_init(ask).copied()
     }
 
-    /// The card that was last recognised, if it was not seen to be gone. Nothing is asked.
-    pub(super) fn known_card(&self) -> Option<Arc<Card>> {
-        self.snapshot.lock().as_ref()?.card().ok()
+    /// Ends both logins of the card that was last recognised. Nothing is asked.
+    pub(super) fn end_logins(&self) {
+        let known = self.snapshot.lock().as_ref().and_then(|snapshot| snapshot.card().ok());
+        known.into_iter().for_each(|card| card.log_out_all());
     }
 
     /// The card is gone: its logins end. What is known of another card that came since stays.
@@ -192,8 +199,7 @@ impl CardManager {
         // In this order. Otherwise the snapshot could be newer than the answer: a card that another
         // thread has just recognised would count as gone.
         let known = self.snapshot.lock().clone();
-        let state = self.service.reader_state(&self.reader);
-        let changes = state.ok().flatten().filter(|state| state.card_present).map(|state| state.changes);
+        let changes = self.changes_now();
         match known {
             Some(known) if known.holds(changes, self) => {
                 if let Found::Card(card) = &known.found {
@@ -280,7 +286,7 @@ impl CardManager {
             examined => examined,
         };
         self.memory.note_reader(&self.reader, &line.capabilities);
-        Ok(OpenCard { card: Arc::new(examined?), line })
+        Ok(OpenCard { card: examined?, line })
     }
 
     /// What card it is. The application is selected.
@@ -289,7 +295,7 @@ impl CardManager {
         applet: &mut Applet<'_, '_>,
         changes: u32,
         ask: AskSignature,
-    ) -> Result<Card, CardError> {
+    ) -> Result<Arc<Card>, CardError> {
         let recognised = match recognise(applet)? {
             CardKind::Jpki(recognised) => recognised,
             CardKind::Juki => {
@@ -298,22 +304,19 @@ impl CardManager {
             }
         };
         let memory = self.memory.card(recognised.serial_number, recognised.may_hide_certificate());
-        let card = Card::new(recognised, changes, memory);
-        let authentication = Credential::UserAuthentication;
-        if let Some(Some(certificate)) = card.certificate(authentication, CertificateRole::EndEntity) {
-            self.warn_about_expiry(authentication, &certificate);
+        let card = Arc::new(Card::new(recognised, changes, memory));
+        let of = |credential| CardCredential { card: card.clone(), credential };
+        let authentication = of(Credential::UserAuthentication);
+        if let Some(Some(certificate)) = authentication.certificate(CertificateRole::EndEntity) {
+            self.warn_about_expiry(authentication.credential, &certificate);
         }
         if ask == AskSignature::Yes {
-            let present = has_signature_certificate(applet, self.has_authentication(&card));
+            let present = has_signature_certificate(applet, card.has_authentication());
             // The cell is new: it takes the value.
-            let _ = card.present(Credential::DigitalSignature).set(present?);
+            let _ = of(Credential::DigitalSignature).present().set(present?);
         }
-        self.count_for_display(applet, &card, authentication)?;
+        self.count_for_display(applet, &authentication)?;
         Ok(card)
-    }
-
-    fn has_authentication(&self, card: &Card) -> bool {
-        card.present(Credential::UserAuthentication).get() == Some(&true)
     }
 
     /// What is known of the reader. Its driver is asked once.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use log::{debug, warn};
 
 use super::CardManager;
-use super::card::{Card, CardCredential};
+use super::card::CardCredential;
 use super::error::CardError;
 use crate::iso7816::status::Status;
 use crate::jpki::applet::{Applet, AppletError};
@@ -26,7 +26,7 @@ impl CardManager {
         of: &CardCredential,
         role: CertificateRole,
     ) -> Result<Option<Arc<Certificate>>, CardError> {
-        let known = || of.card.certificate(of.credential, role);
+        let known = || of.certificate(role);
         if !of.card.is_there() {
             return Err(CardError::Removed);
         }
@@ -42,7 +42,7 @@ impl CardManager {
             if private {
                 self.verify_stored(applet, of)?;
             }
-            self.read_certificate(applet, &of.card, of.credential, role)
+            self.read_certificate(applet, of, role)
         })
     }
 
@@ -50,17 +50,19 @@ impl CardManager {
     pub(super) fn read_certificate(
         &self,
         applet: &mut Applet<'_, '_>,
-        card: &Card,
-        credential: Credential,
+        of: &CardCredential,
         role: CertificateRole,
     ) -> Result<Option<Arc<Certificate>>, CardError> {
-        let certificate = match applet.certificate(role.file(credential)) {
+        let certificate = match applet.certificate(role.file(of.credential)) {
             Ok(certificate) => Some(Arc::new(certificate)),
             Err(error @ (AppletError::Transport { .. } | AppletError::Malformed(_) | AppletError::NoPin)) => {
                 return Err(error.into());
             }
             Err(error @ (AppletError::Refused { .. } | AppletError::NoCertificate)) => {
-                warn!("{}: a certificate ({credential:?}, {role:?}) cannot be read: {error}", self.reader);
+                warn!(
+                    "{}: a certificate ({:?}, {role:?}) cannot be read: {error}",
+                    self.reader, of.credential
+                );
                 if !is_lasting(error) {
                     return Ok(None);
                 }
@@ -68,9 +70,9 @@ impl CardManager {
             }
         };
         if let (Some(certificate), CertificateRole::EndEntity) = (&certificate, role) {
-            self.warn_about_expiry(credential, certificate);
+            self.warn_about_expiry(of.credential, certificate);
         }
-        card.put(credential, role, certificate.clone());
+        of.put(role, certificate.clone());
         Ok(certificate)
     }
 

@@ -79,7 +79,9 @@ impl CardManager {
             self.open_card(AskSignature::Yes, WhenInUse::Wait).map_err(|error| self.obstacle(error))?;
         let gone = |error: CardError| self.obstacle(error);
         let model = self.model(&card).map_err(gone)?;
-        let surveys = credentials.iter().map(|&credential| self.survey_credential(&card, credential));
+        let surveys = credentials
+            .iter()
+            .map(|&credential| self.survey_credential(&CardCredential { card: card.clone(), credential }));
         let credentials = surveys.collect::<Result<_, _>>().map_err(gone)?;
         Ok(CardSurvey { model, serial_number: card.serial_number(), credentials })
     }
@@ -121,26 +123,22 @@ impl CardManager {
     }
 
     /// Only a card that is gone is an error. What it does not answer is not known.
-    fn survey_credential(
-        &self,
-        card: &Arc<Card>,
-        credential: Credential,
-    ) -> Result<CredentialSurvey, CardError> {
-        let of = CardCredential { card: card.clone(), credential };
+    fn survey_credential(&self, of: &CardCredential) -> Result<CredentialSurvey, CardError> {
+        let credential = of.credential;
         let absent =
             CredentialSurvey { credential, certificate: CertificateSurvey::Absent, tries: None, pss: None };
-        if !known(self.has(card, credential))?.unwrap_or(true) {
+        if !known(self.has(of))?.unwrap_or(true) {
             return Ok(absent);
         }
         let certificate = if of.is_private() && !of.is_logged_in() {
             CertificateSurvey::NeedsPin
         } else {
-            let read = known(self.certificate(&of, CertificateRole::EndEntity))?.flatten();
+            let read = known(self.certificate(of, CertificateRole::EndEntity))?.flatten();
             read.map_or(CertificateSurvey::Unreadable, CertificateSurvey::Read)
         };
-        let status = known(self.pin_status(&of))?;
+        let status = known(self.pin_status(of))?;
         let tries = status.and_then(|status| status.tries).map(|tries| tries.count());
-        let pss = known(self.offers(&of, Scheme::PssSha256))?;
+        let pss = known(self.offers(of, Scheme::PssSha256))?;
         Ok(CredentialSurvey { certificate, tries, pss, ..absent })
     }
 }

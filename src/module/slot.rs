@@ -62,14 +62,14 @@ impl Slot {
     pub(super) fn token(&self, objects: &HandleCounter) -> Result<Arc<Token>, Error> {
         let manager = self.reader.get().ok_or(Error::TokenNotPresent)?;
         let card = manager.open_card(self.ask(), WhenInUse::Wait).map_err(absent_if_never_seen)?;
-        if !manager.has(&card, self.credential)? {
+        let of = CardCredential { card, credential: self.credential };
+        if !manager.has(&of)? {
             return Err(Error::TokenNotPresent);
         }
         let mut token = self.token.lock();
-        if let Some(token) = token.as_ref().filter(|token| Arc::ptr_eq(token.card(), &card)) {
+        if let Some(token) = token.as_ref().filter(|token| Arc::ptr_eq(token.card(), &of.card)) {
             return Ok(token.clone());
         }
-        let of = CardCredential { card, credential: self.credential };
         let fresh = Arc::new(Token::new(manager.clone(), of, objects));
         Ok(token.insert(fresh).clone())
     }
@@ -80,7 +80,7 @@ impl Slot {
     /// [`CardError::Held`] for a card that is left alone; other errors mean that there is no token.
     pub(super) fn has_token(&self, ask: AskSignature, when: WhenInUse) -> Result<bool, CardError> {
         let manager = self.reader.get().ok_or(CardError::NoCard)?;
-        manager.has(&manager.open_card(ask, when)?, self.credential)
+        manager.has(&CardCredential { card: manager.open_card(ask, when)?, credential: self.credential })
     }
 
     /// What the slot is for, in one word.
