@@ -33,7 +33,7 @@ impl CardManager {
         let mut io = self.io.lock();
         let mut is_sent = false;
         let changed = self.with_io(&mut io, &of.card, |applet| {
-            self.verify_entry(applet, of, &old)?;
+            self.verify_entry(applet, of, &self.entered(of, &old))?;
             self.confirm_before_pin(applet, of)?;
             let answer = applet.change_selected(&new.pin);
             is_sent = !answer.is_err_and(AppletError::is_before_sending);

@@ -12,7 +12,7 @@
 //!
 //! 1. A stored PIN is sent only while the count is full. So the logins of all programs together
 //!    cost one try at most when the PIN was changed elsewhere. A login ends when its PIN may not be
-//!    right any more, and when the PIN is found to be locked.
+//!    right any more, and when an entry for one signature finds the PIN locked.
 //! 2. An entry that was refused is not sent again before the count was seen higher than right after
 //!    its refusal, or before a success of our own.
 //! 3. A blocked PIN is blocked, whatever was entered.
@@ -59,6 +59,11 @@ pub enum Origin {
     /// A caller gave it now.
     Entry {
         /// How many tries are to be left; fewer than all.
+        reserve: u8,
+    },
+    /// A caller gave it now for one signature.
+    ContextEntry {
+        /// As above.
         reserve: u8,
     },
     /// It is that of the login.
@@ -116,8 +121,8 @@ impl Decision {
         matches!(self, Self::Refuse(Refusal::NotFull | Refusal::Repeated))
     }
 
-    /// Whether an entry that is not sent therefore ends the login, too: CKR_PIN_LOCKED does
-    /// (PKCS#11 2.40, 4.9, `CKA_ALWAYS_AUTHENTICATE`).
+    /// Whether an entry for one signature that is not sent therefore ends the login: CKR_PIN_LOCKED
+    /// does (PKCS#11 2.40, 4.9, `CKA_ALWAYS_AUTHENTICATE`).
     fn is_locked(self) -> bool {
         matches!(self, Self::Refuse(Refusal::Blocked | Refusal::Reserved(_)))
     }
@@ -205,7 +210,7 @@ impl<K: Clone> PinState<K> {
     }
 
     /// Whether a PIN may be sent. The login ends where the answer speaks against its PIN, and where
-    /// an entry finds the PIN locked.
+    /// an entry for one signature finds the PIN locked.
     pub fn decide<P: PartialEq + Clone>(
         &mut self,
         memory: &mut PinMemory<P>,
@@ -215,7 +220,8 @@ impl<K: Clone> PinState<K> {
     ) -> Decision {
         self.observe(memory, answer);
         let (decision, ends) = match origin {
-            Origin::Entry { reserve } => {
+            Origin::Entry { reserve } => (self.decide_entry(memory, pin, answer, reserve), false),
+            Origin::ContextEntry { reserve } => {
                 let decision = self.decide_entry(memory, pin, answer, reserve);
                 (decision, decision.is_locked())
             }
@@ -269,8 +275,8 @@ impl<K: Clone> PinState<K> {
         }
     }
 
-    /// Learns what came of a PIN. The login ends where that speaks against its PIN, and when the
-    /// PIN is blocked. A success begins none.
+    /// Learns what came of a PIN. The login ends where that speaks against its PIN, and where an
+    /// entry for one signature finds the PIN locked. A success begins none.
     pub fn learn<P: PartialEq + Clone>(
         &mut self,
         memory: &mut PinMemory<P>,
@@ -278,8 +284,12 @@ impl<K: Clone> PinState<K> {
         pin: &P,
         sent: Sent,
     ) {
-        let is_blocked = sent == Sent::Answered(VerifyOutcome::Blocked);
-        if is_blocked || (origin == Origin::Login && sent.ends_kept_login()) {
+        let ends = match origin {
+            Origin::Login => sent.ends_kept_login(),
+            Origin::ContextEntry { .. } => sent == Sent::Answered(VerifyOutcome::Blocked),
+            Origin::Entry { .. } | Origin::ContextLogin => false,
+        };
+        if ends {
             self.log_out();
         }
         let before = self.count;

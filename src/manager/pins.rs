@@ -94,7 +94,7 @@ impl CardManager {
             return Err(CardError::AlreadyLoggedIn);
         }
         self.with_io(&mut io, &of.card, |applet| {
-            self.verify_entry(applet, of, &entry)?;
+            self.verify_entry(applet, of, &self.entered(of, &entry))?;
             if of.is_private() {
                 // The PIN is verified now: reading the certificate later would cost another VERIFY.
                 // If it cannot be read, it is asked for again when it is needed; only a card that
@@ -131,7 +131,9 @@ impl CardManager {
         // Held until the PIN is kept: a change of the PIN in another thread has to find it, and end
         // it.
         let mut io = self.io.lock();
-        self.with_io(&mut io, &of.card, |applet| self.verify_entry(applet, of, &entry))?;
+        let origin = Origin::ContextEntry { reserve: self.reserve(of) };
+        let outgoing = OutgoingPin { pin: &entry, origin, context_login: None };
+        self.with_io(&mut io, &of.card, |applet| self.verify_entry(applet, of, &outgoing))?;
         of.with_pin(|record, _| {
             // Another thread may have logged out while the card checked the PIN.
             if !record.state.is_logged_in() {
@@ -151,8 +153,11 @@ impl CardManager {
 
     /// An entry, to be sent.
     pub(super) fn entered<'a>(&self, of: &CardCredential, pin: &'a KnownPin) -> OutgoingPin<'a> {
-        let reserve = self.settings.reserved_tries(of.credential);
-        OutgoingPin { pin, origin: Origin::Entry { reserve }, context_login: None }
+        OutgoingPin { pin, origin: Origin::Entry { reserve: self.reserve(of) }, context_login: None }
+    }
+
+    fn reserve(&self, of: &CardCredential) -> u8 {
+        self.settings.reserved_tries(of.credential)
     }
 
     /// Sends an entry, once, if it may be sent, and learns what comes of it.
@@ -160,12 +165,11 @@ impl CardManager {
         &self,
         applet: &mut Applet<'_, '_>,
         of: &CardCredential,
-        entry: &KnownPin,
+        outgoing: &OutgoingPin<'_>,
     ) -> Result<(), CardError> {
         self.settle_before_entry(applet, &of.card)?;
-        let outgoing = self.entered(of, entry);
-        self.permit(applet, of, &outgoing)?;
-        match self.send(applet, of, &outgoing)? {
+        self.permit(applet, of, outgoing)?;
+        match self.send(applet, of, outgoing)? {
             VerifyOutcome::Accepted => Ok(()),
             VerifyOutcome::Blocked => {
                 self.warn_blocked(of.credential);

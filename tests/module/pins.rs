@@ -268,19 +268,6 @@ fn reserved_tries_are_not_spent() {
     }
 }
 
-/// The login's PIN would not be sent any more either.
-#[test]
-fn a_change_that_finds_the_pin_locked_ends_the_login() {
-    let fixture = with_config("reserve_tries = 2");
-    let session = fixture.open_rw(fixture.auth_slot());
-    fixture.login(session, AUTH_PIN).expect("the PIN");
-    assert_eq!(rv(fixture.set_pin(session, b"9999", b"4321")), ck::CKR_PIN_INCORRECT);
-    assert_eq!(rv(fixture.set_pin(session, b"9998", b"4321")), ck::CKR_PIN_LOCKED);
-    let state = fixture.module().session_info(session).expect("a session").state;
-    assert_eq!(state, ck::CKS_RW_PUBLIC_SESSION);
-    assert_eq!(fixture.memory().live_pages(), 0);
-}
-
 #[test]
 fn with_always_authenticate_a_pin_serves_one_signature() {
     let fixture = with_config("always_authenticate = true");

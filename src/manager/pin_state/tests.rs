@@ -2,6 +2,7 @@ use super::*;
 
 const FULL: TriesLeft = TriesLeft::new(3);
 const ENTRY: Origin = Origin::Entry { reserve: 0 };
+const CONTEXT_ENTRY: Origin = Origin::ContextEntry { reserve: 0 };
 const LOST: Sent = Sent::Lost { by_reset: false };
 
 type State = PinState<u8>;
@@ -99,14 +100,15 @@ fn without_a_count_a_stored_pin_that_was_refused_as_an_entry_is_not_sent() {
 }
 
 #[test]
-fn an_entry_that_would_take_a_reserved_try_is_not_sent_and_ends_the_login() {
+fn an_entry_that_would_take_a_reserved_try_is_not_sent() {
     let (mut state, mut memory) = (State::new(FULL), PinMemory::default());
     state.log_in(None);
+    let refused = Decision::Refuse(Refusal::Reserved(TriesLeft::new(2)));
     let entry = Origin::Entry { reserve: 2 };
     assert_eq!(state.decide(&mut memory, entry, &7, told(3)), Decision::Send);
+    assert_eq!(state.decide(&mut memory, entry, &7, told(2)), refused);
     assert!(state.is_logged_in());
-    let second = state.decide(&mut memory, entry, &7, told(2));
-    assert_eq!(second, Decision::Refuse(Refusal::Reserved(TriesLeft::new(2))));
+    assert_eq!(state.decide(&mut memory, Origin::ContextEntry { reserve: 2 }, &7, told(2)), refused);
     assert!(!state.is_logged_in());
 }
 
@@ -124,7 +126,10 @@ fn the_login_ends_by_what_speaks_against_its_pin() {
         (Origin::ContextLogin, wrong, true),
         (ENTRY, wrong, true),
         (ENTRY, LOST, true),
-        (ENTRY, blocked, false),
+        (ENTRY, blocked, true),
+        (CONTEXT_ENTRY, wrong, true),
+        (CONTEXT_ENTRY, LOST, true),
+        (CONTEXT_ENTRY, blocked, false),
     ] {
         let (mut state, mut memory) = (State::new(FULL), PinMemory::default());
         state.log_in(Some(7));
@@ -137,7 +142,9 @@ fn the_login_ends_by_what_speaks_against_its_pin() {
         (Origin::Login, CountAnswer::Verified, true),
         (Origin::ContextLogin, told(2), true),
         (ENTRY, told(2), true),
-        (ENTRY, told(0), false),
+        (ENTRY, told(0), true),
+        (CONTEXT_ENTRY, told(2), true),
+        (CONTEXT_ENTRY, told(0), false),
     ] {
         let (mut state, mut memory) = (State::new(FULL), PinMemory::default());
         state.log_in(Some(7));

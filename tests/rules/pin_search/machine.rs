@@ -13,6 +13,8 @@ pub const CARDS: usize = 2;
 
 /// Where an entry comes from.
 pub const ENTRY: Origin = Origin::Entry { reserve: 0 };
+/// Where one for one signature comes from.
+pub const CONTEXT_ENTRY: Origin = Origin::ContextEntry { reserve: 0 };
 
 /// A machine. Each operation is the real one's; a mutant replaces some.
 pub trait Machine: Clone + Eq + Hash {

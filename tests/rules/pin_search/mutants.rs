@@ -127,7 +127,7 @@ impl Mutant {
         (holds.contains(&self.instead) || self.is(Instead::OnceWithoutCount)) && self.is_held(pin)
     }
 
-    fn decide_entry(&mut self, pin: Pin, answer: CountAnswer) -> Decision {
+    fn decide_entry(&mut self, pin: Pin, origin: Origin, answer: CountAnswer) -> Decision {
         let answer = match (self.instead, self.seen) {
             (Instead::OldCount, Some(seen)) => CountAnswer::Told(seen),
             (Instead::OpenIsFullForEntry, _) if answer == CountAnswer::Verified => {
@@ -136,7 +136,7 @@ impl Mutant {
             _ => answer,
         };
         self.see(answer);
-        let decision = self.real.decide(pin, ENTRY, answer);
+        let decision = self.real.decide(pin, origin, answer);
         match decision {
             Decision::Send if self.holds_back(pin) => Decision::Refuse(Refusal::Repeated),
             Decision::Refuse(Refusal::Blocked)
@@ -188,7 +188,7 @@ impl Machine for Mutant {
 
     fn decide(&mut self, pin: Pin, origin: Origin, answer: CountAnswer) -> Decision {
         match origin {
-            Origin::Entry { .. } => self.decide_entry(pin, answer),
+            Origin::Entry { .. } | Origin::ContextEntry { .. } => self.decide_entry(pin, origin, answer),
             Origin::Login | Origin::ContextLogin => self.decide_stored(pin, origin, answer),
         }
     }
@@ -221,8 +221,9 @@ impl Machine for Mutant {
             self.real.state.log_in(login);
         }
         let is_accepted = sent == Sent::Answered(VerifyOutcome::Accepted);
+        let is_stored = matches!(origin, Origin::Login | Origin::ContextLogin);
         let keeps = (is_accepted && self.is(Instead::SuccessDoesNotClear))
-            || (is_refused && origin != ENTRY && self.is(Instead::StoredNotListed));
+            || (is_refused && is_stored && self.is(Instead::StoredNotListed));
         if keeps {
             *self.memory() = before;
         }

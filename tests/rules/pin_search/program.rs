@@ -4,7 +4,7 @@ use jpki_pkcs11::jpki::applet::{CountAnswer, VerifyOutcome};
 use jpki_pkcs11::manager::pin_state::{Decision, Origin, Sent};
 
 use super::card::{Card, Change, Fate, Pin, Query};
-use super::machine::{ENTRY, Machine};
+use super::machine::{CONTEXT_ENTRY, ENTRY, Machine};
 
 /// A program.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -149,7 +149,7 @@ impl<M: Machine> Program<M> {
             Action::LogOut => self.machine.log_out(),
             Action::SetPin(old, new, query, change) => self.set_pin(old, new, (query, change), report)?,
             Action::EnterContext(pin, query, fate) if before => {
-                if self.attempt(pin, ENTRY, (query, fate), report) {
+                if self.attempt(pin, CONTEXT_ENTRY, (query, fate), report) {
                     self.context = Some(pin);
                 }
             }
