@@ -186,7 +186,8 @@ pub fn exported_symbols() -> Vec<String> {
     let strings = number(section(number(symbols + link, 4)) + offset, word);
     let first = number(symbols + offset, word);
     let entries = (first..first + number(symbols + size, word)).step_by(entry_size);
-    let defined = entries.filter(|entry| number(entry + defined_in, 2) != 0);
+    // On some processors sections are there, too, without a name.
+    let defined = entries.filter(|entry| number(entry + defined_in, 2) != 0 && number(*entry, 4) != 0);
     let mut names: Vec<String> = defined
         .map(|entry| {
             let name = file[strings + number(entry, 4)..].split(|byte| *byte == 0).next().unwrap();
