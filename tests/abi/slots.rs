@@ -194,7 +194,8 @@ fn four_readers() -> [String; 4] {
     [0, 1, 2, 3].map(|number| format!("Virtual Reader {number:02} 00"))
 }
 
-/// Plugs readers in and out, 10,000 times, some of them with a card. The last two are in at the end.
+/// Plugs readers in and out, 10,000 times, some of them with a card. The last two are in at the
+/// end.
 fn plug_and_unplug(stand_in: StandIn) {
     let readers = four_readers();
     for (number, reader) in readers.iter().enumerate() {

@@ -38,8 +38,8 @@ linux_cargo() {
         cargo "$1" --locked --target "$target" "${@:2}"
 }
 
-# What is left out under qemu: what tries each of the 65,536 status words, which would take hours, and what asks the kernel
-# about the memory, of which qemu does not tell all and has some itself.
+# What is left out under qemu: what tries each of the 65,536 status words, which would take hours, and what asks the
+# kernel about the memory, of which qemu does not tell all and has some itself.
 readonly UNDER_QEMU=(
     --skip status_words::of_all
     --skip fork::a_child_finds_zeros_where_its_parent_keeps_the_pin

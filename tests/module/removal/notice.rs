@@ -12,8 +12,8 @@ use virtual_card::Credential;
 /// The module waits longer than this for it.
 const NOTICED: Duration = Duration::from_millis(400);
 
-/// pcscd calls a command "not transacted" at first whose card was pulled. Whether it is gone decides
-/// what the caller is told, and whether the card's power is taken.
+/// pcscd calls a command "not transacted" at first whose card was pulled. Whether it is gone
+/// decides what the caller is told, and whether the card's power is taken.
 #[test]
 fn a_removal_that_the_service_notices_after_the_failed_command_is_a_removal() {
     // A test that a busy machine kept from pulling the card in time says nothing.
