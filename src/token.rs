@@ -19,7 +19,7 @@ use cryptoki_sys as ck;
 
 use self::attribute::{AttributeAnswers, AttributeQuery, Attributes};
 use self::mechanism::{Function, Mechanism, offered};
-use self::object::{Object, ObjectKind, hex, objects};
+use self::object::{Object, ObjectKind, objects};
 use self::output::padded;
 use self::template::{TemplateEntry, matches, may_match};
 use crate::error::Error;
@@ -90,7 +90,7 @@ impl Token {
             label: padded(&format!("JPKI {}", facts.name)),
             manufacturerID: padded("J-LIS"),
             model: padded("My Number card"),
-            serialNumber: padded(&hex(&self.of.card.serial_number())),
+            serialNumber: padded(&self.of.card.serial_number().to_string()),
             flags: self.flags(status),
             ulMaxSessionCount: ck::CK_EFFECTIVELY_INFINITE,
             ulSessionCount: count(sessions.all),

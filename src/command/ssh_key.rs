@@ -63,7 +63,7 @@ fn line(card: &CardSurvey) -> Result<String, NoKey> {
         CertificateSurvey::Unreadable => return Err(NoKey::Unreadable),
     };
     let key = certificate.public_key().ok_or(NoKey::Unreadable)?;
-    Ok(format!("{KIND} {} jpki-{}", Base64::encode_string(&blob(key)), card.serial_text()))
+    Ok(format!("{KIND} {} jpki-{}", Base64::encode_string(&blob(key)), card.serial_number))
 }
 
 /// The key as the protocol carries it: strings with their lengths before them.

@@ -1,5 +1,7 @@
 //! What tells one card from another.
 
+use std::fmt;
+
 use sha2::{Digest, Sha256};
 
 use super::certificate::Certificate;
@@ -50,14 +52,26 @@ impl Identity {
         let common = before.len().min(now.len());
         common > 0 && common >= fewest && before.get(..common) == now.get(..common)
     }
+}
 
-    /// A number that differs from card to card, and that leads to no person: the beginning of a
-    /// SHA-256 hash. The card's own serial number may be the same on all cards, and 00000000
-    /// (OpenSC) makes two cards indistinguishable to PKCS#11 URIs.
+/// A number that differs from card to card, and that leads to no person: the beginning of a SHA-256
+/// hash. The card's own serial number may be the same on all cards, and 00000000 (OpenSC) makes two
+/// cards indistinguishable to PKCS#11 URIs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SerialNumber([u8; 8]);
+
+impl SerialNumber {
+    /// The number of the card that has this file.
     #[must_use]
-    pub fn serial_number(bytes: &[u8]) -> [u8; 8] {
-        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(bytes));
-        [a, b, c, d, e, f, g, h]
+    pub fn of(file: &[u8]) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(file));
+        Self([a, b, c, d, e, f, g, h])
+    }
+}
+
+impl fmt::Display for SerialNumber {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02X}"))
     }
 }
 

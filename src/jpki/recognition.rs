@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::applet::{Applet, AppletError, CommandKind};
 use super::certificate::Certificate;
 use super::credential::{CERTIFICATES_PRESENT, Credential};
-use super::identity::Identity;
+use super::identity::{Identity, SerialNumber};
 use crate::iso7816::status::Status;
 
 /// The label of a juki card's token information (`CheckCard` of jpki/myna). A My Number card says
@@ -37,7 +37,7 @@ pub struct RecognisedCard {
     /// What tells it from another card.
     pub identity: Identity,
     /// The serial number that PKCS#11 shows.
-    pub serial_number: [u8; 8],
+    pub serial_number: SerialNumber,
     /// Its certificate of user authentication.
     pub authentication: AuthenticationCertificate,
 }
@@ -104,7 +104,7 @@ pub fn recognise(applet: &mut Applet<'_, '_>) -> Result<CardKind, AppletError> {
         Ok(certificate) => {
             return Ok(CardKind::Jpki(RecognisedCard {
                 identity: Identity::of_certificate(&certificate),
-                serial_number: Identity::serial_number(certificate.der()),
+                serial_number: SerialNumber::of(certificate.der()),
                 authentication: AuthenticationCertificate::Read(Box::new(certificate)),
             }));
         }
@@ -127,7 +127,7 @@ pub fn recognise(applet: &mut Applet<'_, '_>) -> Result<CardKind, AppletError> {
         return Ok(CardKind::Juki);
     }
     let identity = Identity::of_token_info(&token_info);
-    let serial_number = Identity::serial_number(&token_info);
+    let serial_number = SerialNumber::of(&token_info);
     Ok(CardKind::Jpki(RecognisedCard { identity, serial_number, authentication }))
 }
 
@@ -136,14 +136,14 @@ pub fn recognise(applet: &mut Applet<'_, '_>) -> Result<CardKind, AppletError> {
 ///
 /// # Errors
 /// When no answer came, or one that tells nothing.
-pub fn number_without_certificate(applet: &mut Applet<'_, '_>) -> Result<Option<[u8; 8]>, AppletError> {
+pub fn number_without_certificate(applet: &mut Applet<'_, '_>) -> Result<Option<SerialNumber>, AppletError> {
     let file = Credential::UserAuthentication.facts().certificate;
     match applet.read_start(file, SHOWN_BYTES) {
         Ok(start) if start.is_empty() => Err(AppletError::Malformed(CommandKind::Read)),
         Ok(_) => Ok(None),
         Err(AppletError::Refused { .. }) => {
             let token_info = or_nothing(applet.token_info())?;
-            Ok(Some(Identity::serial_number(&token_info)))
+            Ok(Some(SerialNumber::of(&token_info)))
         }
         Err(error) => Err(error),
     }

@@ -13,7 +13,7 @@ use super::pin_state::{PinMemory, PinState};
 use crate::jpki::capability::{Capability, CardCapabilities, Evidence};
 use crate::jpki::certificate::Certificate;
 use crate::jpki::credential::{CertificateRole, Credential, PerCredential};
-use crate::jpki::identity::Identity;
+use crate::jpki::identity::{Identity, SerialNumber};
 use crate::jpki::pin::{MalformedEntry, Pin};
 use crate::jpki::recognition::{AuthenticationCertificate, RecognisedCard};
 use crate::jpki::remembered_pin::RememberedPin;
@@ -21,7 +21,7 @@ use crate::jpki::remembered_pin::RememberedPin;
 /// A JPKI card in a reader, from its recognition to its removal.
 pub struct Card {
     identity: Identity,
-    serial_number: [u8; 8],
+    serial_number: SerialNumber,
     /// What it shows without a PIN is known. One that another program left verified may show a
     /// certificate that it hides later.
     is_settled: AtomicBool,
@@ -132,7 +132,7 @@ impl Card {
 
     /// A number that differs from card to card, and that leads to no person.
     #[must_use]
-    pub fn serial_number(&self) -> [u8; 8] {
+    pub fn serial_number(&self) -> SerialNumber {
         self.serial_number
     }
 

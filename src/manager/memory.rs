@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::pin_state::PinMemory;
 use crate::jpki::capability::{Capability, CardCapabilities, Evidence};
 use crate::jpki::credential::{Credential, PerCredential};
+use crate::jpki::identity::SerialNumber;
 use crate::jpki::remembered_pin::RememberedPin;
 use crate::os::SecretMemory;
 use crate::transport::ReaderName;
@@ -26,7 +27,7 @@ pub struct ProcessMemory {
 /// What is remembered of cards.
 #[derive(Default)]
 struct Cards {
-    by_number: HashMap<[u8; 8], CardPinMemory>,
+    by_number: HashMap<SerialNumber, CardPinMemory>,
     /// Cards that refused a PIN, and that may show themselves as others when they come back.
     unsettled: Vec<Unsettled>,
     /// Whether a card was seen that hides its certificate.
@@ -38,7 +39,7 @@ struct Unsettled {
     memory: CardPinMemory,
     /// The numbers of the cards that may be this one and took over its memory. Each does so once: a
     /// count may have cleared the entries since.
-    taken_for: Vec<[u8; 8]>,
+    taken_for: Vec<SerialNumber>,
 }
 
 impl ProcessMemory {
@@ -55,7 +56,7 @@ impl ProcessMemory {
 
     /// What is remembered of a card's PINs. One that hides its certificate may be any of those that
     /// showed it last.
-    pub(super) fn card(&self, serial_number: [u8; 8], may_hide_certificate: bool) -> CardPinMemory {
+    pub(super) fn card(&self, serial_number: SerialNumber, may_hide_certificate: bool) -> CardPinMemory {
         let mut cards = self.cards.lock();
         let memory = cards.by_number.entry(serial_number).or_default().clone();
         if may_hide_certificate {
@@ -92,7 +93,7 @@ impl ProcessMemory {
     }
 
     /// What is remembered of a card that was known by one number, and will be by another one.
-    pub(super) fn unite(&self, former: [u8; 8], lasting: [u8; 8]) -> CardPinMemory {
+    pub(super) fn unite(&self, former: SerialNumber, lasting: SerialNumber) -> CardPinMemory {
         let mut cards = self.cards.lock();
         let memory = cards.by_number.entry(lasting).or_default().clone();
         if let Some(former) = cards.by_number.insert(former, memory.clone()) {

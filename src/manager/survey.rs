@@ -9,6 +9,7 @@ use super::{AskSignature, CardManager, WhenInUse};
 use crate::jpki::applet::AppletError;
 use crate::jpki::certificate::Certificate;
 use crate::jpki::credential::{CertificateRole, Credential};
+use crate::jpki::identity::SerialNumber;
 use crate::jpki::key::Scheme;
 use crate::jpki::recognition::CardModel;
 use crate::transport::TransportError;
@@ -38,7 +39,7 @@ pub struct CardSurvey {
     /// Which product it is.
     pub model: CardModel,
     /// A number that differs from card to card, and that leads to no person.
-    pub serial_number: [u8; 8],
+    pub serial_number: SerialNumber,
     /// What is known of the credentials that were asked for.
     pub credentials: Vec<CredentialSurvey>,
 }
@@ -148,12 +149,6 @@ impl CardSurvey {
     #[must_use]
     pub fn credential(&self, credential: Credential) -> Option<&CredentialSurvey> {
         self.credentials.iter().find(|found| found.credential == credential)
-    }
-
-    /// The number that differs from card to card, in hexadecimal digits.
-    #[must_use]
-    pub fn serial_text(&self) -> String {
-        self.serial_number.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

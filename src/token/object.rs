@@ -229,10 +229,5 @@ fn unique_id(kind: ObjectKind, of: &CardCredential) -> String {
         ObjectKind::PrivateKey => "private-key".to_owned(),
         ObjectKind::Profile(profile) => format!("profile-{profile}"),
     };
-    format!("{}-{slot}-{object}", hex(&of.card.serial_number()))
-}
-
-/// Upper-case hex digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+    format!("{}-{slot}-{object}", of.card.serial_number())
 }

@@ -45,6 +45,10 @@ fn the_serial_number_differs_between_cards_and_is_the_same_for_both_slots() {
         let auth = fixture.module().token_info(fixture.auth_slot()).expect("a token").serialNumber;
         let sign = fixture.module().token_info(fixture.sign_slot()).expect("a token").serialNumber;
         assert_eq!(auth, sign);
+        // The command says the same, to be copied into a URI.
+        let readers = fixture.module().readers().expect("a service");
+        let told = fixture.module().survey(&readers[0]).expect("a card").serial_number.to_string();
+        assert_eq!(told.as_bytes(), auth);
         auth
     };
     let first = serial(Identity::shared());

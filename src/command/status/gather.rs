@@ -71,7 +71,7 @@ pub(crate) fn card(survey: &CardSurvey, config: &Config) -> Card {
     let of = |credential| survey.credential(credential).map(|found| certificate(found, config));
     let mut card = Card {
         kind: card_kind(survey.model),
-        serial_number: survey.serial_text(),
+        serial_number: survey.serial_number.to_string(),
         authentication: of(Credential::UserAuthentication),
         signature: of(Credential::DigitalSignature),
     };
