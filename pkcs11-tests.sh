@@ -30,8 +30,8 @@ Commands:
   pictures         make the pictures of docs from the real programs and a virtual card
   stack            keep a private pcscd with a virtual card up, to try programs by hand
   install          build the Debian package, and install it
-  package          build a Debian package (cargo deb), and print where it is; with --target arm64 or armhf one for that
-                   processor, with --target windows a zip
+  package          build a Debian package (cargo deb), and print where it is; with --target amd64, arm64 or armhf one
+                   for that processor, with --target windows a zip
   rpm              build an RPM package (cargo generate-rpm), and print where it is
 
 conf/install.sh installs without a package.
@@ -194,17 +194,25 @@ command_ports() {
     ports "$@"
 }
 
+# package_for TARGET: in the chroot of the ports.
+package_for() {
+    install_packages "${BUILD_PACKAGES[@]}" debootstrap:debootstrap unshare:util-linux
+    if [[ $1 != windows ]]; then
+        build_cargo_deb
+        build
+    fi
+    ports --package "$1"
+}
+
 # The libraries that the package needs are found by dpkg-shlibdeps.
 command_package() {
     if [[ ${1:-} == --target ]]; then
         (($# == 2)) || die "a package for which target?"
-        install_packages "${BUILD_PACKAGES[@]}" debootstrap:debootstrap unshare:util-linux
-        if [[ $2 != windows ]]; then
-            build_cargo_deb
-            build
+        # This machine's own needs no chroot.
+        if [[ $2 != "$(dpkg --print-architecture)" ]]; then
+            package_for "$2"
+            return
         fi
-        ports --package "$2"
-        return
     fi
     need_cargo
     install_packages "${BUILD_PACKAGES[@]}" dpkg-shlibdeps:dpkg-dev
