@@ -59,6 +59,12 @@ pub enum Credential {
 pub struct CredentialFacts {
     /// What OpenSC calls it; labels of objects begin with it.
     pub name: &'static str,
+    /// In one word, as slots and objects say it.
+    pub short_name: &'static str,
+    /// The number of its key and certificate as OpenSC has it (CKA_ID).
+    pub object_id: u8,
+    /// That of the CA certificate.
+    pub ca_object_id: u8,
     /// What the offices call it.
     pub japanese_name: &'static str,
     /// The file of the certificate.
@@ -98,6 +104,9 @@ pub enum PinAlphabet {
 
 static USER_AUTHENTICATION: CredentialFacts = CredentialFacts {
     name: "User Authentication",
+    short_name: "Authentication",
+    object_id: 0x01,
+    ca_object_id: 0x03,
     japanese_name: "利用者証明用",
     certificate: FileId(0x000a),
     certificate_is_private: false,
@@ -110,6 +119,9 @@ static USER_AUTHENTICATION: CredentialFacts = CredentialFacts {
 
 static DIGITAL_SIGNATURE: CredentialFacts = CredentialFacts {
     name: "Digital Signature",
+    short_name: "Signature",
+    object_id: 0x02,
+    ca_object_id: 0x04,
     japanese_name: "署名用",
     certificate: FileId(0x0001),
     certificate_is_private: true,

@@ -50,7 +50,11 @@ impl Slot {
         ck::CK_SLOT_INFO {
             // What tells the two slots of a reader apart comes first: programs show about twenty
             // characters.
-            slotDescription: padded(&format!("{}, {}", self.kind(), reader.as_deref().unwrap_or(NO_READER))),
+            slotDescription: padded(&format!(
+                "{}, {}",
+                self.credential.facts().short_name,
+                reader.as_deref().unwrap_or(NO_READER)
+            )),
             manufacturerID: padded("PC/SC"),
             flags: ck::CKF_REMOVABLE_DEVICE | ck::CKF_HW_SLOT | present,
             hardwareVersion: ck::CK_VERSION { major: 0, minor: 0 },
@@ -81,14 +85,6 @@ impl Slot {
     pub(super) fn has_token(&self, ask: AskSignature, when: WhenInUse) -> Result<bool, CardError> {
         let manager = self.reader.get().ok_or(CardError::NoCard)?;
         manager.has(&CardCredential { card: manager.open_card(ask, when)?, credential: self.credential })
-    }
-
-    /// What the slot is for, in one word.
-    fn kind(&self) -> &'static str {
-        match self.credential {
-            Credential::UserAuthentication => "Authentication",
-            Credential::DigitalSignature => "Signature",
-        }
     }
 
     /// What a new card is asked on behalf of this slot.

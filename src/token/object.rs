@@ -159,18 +159,14 @@ fn known(kind: ObjectKind, of: &CardCredential, private: bool, always_authentica
 
 /// Label and id, both as OpenSC gives them: scripts depend on them.
 fn named(attributes: Attributes, kind: ObjectKind, credential: Credential) -> Attributes {
-    let subject = credential.facts().name;
-    let (id, ca_id) = match credential {
-        Credential::UserAuthentication => (0x01, 0x03),
-        Credential::DigitalSignature => (0x02, 0x04),
-    };
+    let facts = credential.facts();
     let (what, id) = match kind {
-        ObjectKind::Certificate(CertificateRole::Ca) => ("Certificate CA", ca_id),
-        ObjectKind::Certificate(CertificateRole::EndEntity) => ("Certificate", id),
-        ObjectKind::PublicKey => ("Public Key", id),
-        ObjectKind::PrivateKey | ObjectKind::Profile(_) => ("Key", id),
+        ObjectKind::Certificate(CertificateRole::Ca) => ("Certificate CA", facts.ca_object_id),
+        ObjectKind::Certificate(CertificateRole::EndEntity) => ("Certificate", facts.object_id),
+        ObjectKind::PublicKey => ("Public Key", facts.object_id),
+        ObjectKind::PrivateKey | ObjectKind::Profile(_) => ("Key", facts.object_id),
     };
-    attributes.bytes(ck::CKA_LABEL, format!("{subject} {what}").as_bytes()).bytes(ck::CKA_ID, &[id])
+    attributes.bytes(ck::CKA_LABEL, format!("{} {what}", facts.name).as_bytes()).bytes(ck::CKA_ID, &[id])
 }
 
 fn certificate(attributes: Attributes, role: CertificateRole) -> Attributes {
@@ -218,10 +214,7 @@ fn private_key(attributes: Attributes, always_authenticate: bool) -> Attributes 
 
 /// A name that no other object of any card has (PKCS #11, CKA_UNIQUE_ID).
 fn unique_id(kind: ObjectKind, of: &CardCredential) -> String {
-    let slot = match of.credential {
-        Credential::UserAuthentication => "authentication",
-        Credential::DigitalSignature => "signature",
-    };
+    let slot = of.credential.facts().short_name.to_lowercase();
     let object = match kind {
         ObjectKind::Certificate(CertificateRole::EndEntity) => "certificate".to_owned(),
         ObjectKind::Certificate(CertificateRole::Ca) => "ca-certificate".to_owned(),
