@@ -12,6 +12,9 @@ use super::capability::Capability;
 /// Bits of every key on the cards of today.
 pub const KEY_BITS: usize = 2048;
 
+/// What PKCS #1 v1.5 padding takes at least of a signature's bytes (RFC 8017, 9.2).
+pub const LEAST_PADDING: usize = 11;
+
 /// Bytes of a SHA-256 hash, and of the salt beside it in RSASSA-PSS.
 pub const PSS_SHA256_LENGTH: usize = 32;
 
@@ -104,8 +107,7 @@ impl PublicKey {
     #[must_use]
     pub fn input_length(&self, scheme: Scheme) -> RangeInclusive<usize> {
         match scheme {
-            // The padding takes 11 bytes at least (RFC 8017, 9.2).
-            Scheme::Pkcs1 => 1..=self.modulus.len().saturating_sub(11),
+            Scheme::Pkcs1 => 1..=self.modulus.len().saturating_sub(LEAST_PADDING),
             Scheme::PssSha256 => PSS_SHA256_LENGTH..=PSS_SHA256_LENGTH,
         }
     }

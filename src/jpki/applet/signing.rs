@@ -7,7 +7,7 @@ use crate::iso7816::apdu::{Command, Expected, Response};
 use crate::iso7816::status::{Status, StatusWord};
 use crate::jpki::capability::{Capability, Evidence};
 use crate::jpki::credential::Credential;
-use crate::jpki::key::{Scheme, ToBeSigned};
+use crate::jpki::key::{KEY_BITS, LEAST_PADDING, Scheme, ToBeSigned};
 
 /// P1 of the sign command that no source knows.
 const P1_UNKNOWN: u8 = 0x7f;
@@ -15,10 +15,9 @@ const P1_UNKNOWN: u8 = 0x7f;
 /// P2 of the sign command with the key that is selected.
 const P2_SELECTED: u8 = 0x80;
 
-/// An input that no scheme takes: a hash has 32 bytes, and PKCS #1 v1.5 padding of 2048 bits leaves
-/// room for 245. A question that a chip could sign would be a signature that the user did not ask
-/// for.
-const UNSIGNABLE: [u8; 246] = [0; 246];
+/// An input that no scheme takes: a hash is shorter, and PKCS #1 v1.5 padding leaves one byte less. A
+/// question that a chip could sign would be a signature that the user did not ask for.
+const UNSIGNABLE: [u8; KEY_BITS / 8 - LEAST_PADDING + 1] = [0; KEY_BITS / 8 - LEAST_PADDING + 1];
 
 /// What the longest signature needs in Le: 00.
 const FULL_ANSWER: u16 = 256;
