@@ -44,7 +44,7 @@ readonly UNDER_QEMU=(
     --skip status_words::of_all
     --skip fork::a_child_finds_zeros_where_its_parent_keeps_the_pin
     --skip fork::logging_out_takes_the_pin_out_of_memory
-    --skip lifecycle::a_thousand_lives_leave_no_file_and_no_mapping
+    --skip leave_no_file_and_no_mapping
 )
 
 # linux_tests TARGET GNU_TRIPLET EMULATOR: the unit tests, those in one process and those of the C functions.

@@ -15,8 +15,8 @@ const P1_UNKNOWN: u8 = 0x7f;
 /// P2 of the sign command with the key that is selected.
 const P2_SELECTED: u8 = 0x80;
 
-/// An input that no scheme takes: a hash is shorter, and PKCS #1 v1.5 padding leaves one byte less. A
-/// question that a chip could sign would be a signature that the user did not ask for.
+/// An input that no scheme takes: a hash is shorter, and PKCS #1 v1.5 padding leaves one byte less.
+/// A question that a chip could sign would be a signature that the user did not ask for.
 const UNSIGNABLE: [u8; KEY_BITS / 8 - LEAST_PADDING + 1] = [0; KEY_BITS / 8 - LEAST_PADDING + 1];
 
 /// What the longest signature needs in Le: 00.
