@@ -168,9 +168,18 @@ impl Card {
         Credential::ALL.into_iter().for_each(|credential| self.log_out(credential));
     }
 
-    /// Ends a login.
+    /// Ends a login. What only the PIN opens is forgotten though there was none: a thread that was
+    /// reading it may have put it here after the login had ended.
     fn log_out(&self, credential: Credential) {
         self.with_pin(credential, |record, _| record.state.log_out());
+        self.forget_private(credential);
+    }
+
+    /// Forgets what only the PIN opens.
+    fn forget_private(&self, credential: Credential) {
+        if self.is_private(credential) {
+            self.certificates.lock().of_mut(credential).end_entity = None;
+        }
     }
 
     /// Runs `work` on what is known of a PIN. When that ends the login, all ends that hangs on it:
@@ -189,9 +198,7 @@ impl Card {
         let result = work(record, memory.of_mut(credential));
         if was_logged_in && !record.state.is_logged_in() {
             record.end_context_logins();
-            if self.is_private(credential) {
-                self.certificates.lock().of_mut(credential).end_entity = None;
-            }
+            self.forget_private(credential);
         }
         if record.state.tells() {
             pins.of_mut(credential.other()).state.note_that_card_tells();

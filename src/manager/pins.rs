@@ -227,7 +227,13 @@ impl CardManager {
                 Err(CardError::PinStale)
             }
             Err(CardError::Transport(TransportError::Reset)) => Err(CardError::Interrupted),
-            Err(error) => Err(error),
+            Err(error) => {
+                if error == CardError::NotLoggedIn {
+                    // The page of the PIN is empty: there is nothing left to log in with.
+                    of.log_out();
+                }
+                Err(error)
+            }
         }
     }
 

@@ -38,12 +38,17 @@ impl CardManager {
             return Ok(certificate);
         }
         let private = role == CertificateRole::EndEntity && of.is_private();
-        self.with_io(&mut io, &of.card, |applet| {
+        let read = self.with_io(&mut io, &of.card, |applet| {
             if private {
                 self.verify_stored(applet, of)?;
             }
             self.read_certificate(applet, of, role)
-        })
+        });
+        if private && !of.is_logged_in() {
+            // It ended while the certificate was read. No login begins before this lock is free.
+            of.log_out();
+        }
+        read
     }
 
     /// Reads a certificate within a transaction and remembers it, or that there is none.

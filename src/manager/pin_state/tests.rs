@@ -97,6 +97,7 @@ fn without_a_count_a_stored_pin_that_was_refused_as_an_entry_is_not_sent() {
     state.learn(&mut memory, ENTRY, &7, Sent::Answered(VerifyOutcome::Rejected(None)));
     let stored = state.decide(&mut memory, Origin::Login, &7, CountAnswer::NotTold);
     assert_eq!(stored, Decision::Refuse(Refusal::Repeated));
+    assert!(!state.is_logged_in());
 }
 
 #[test]

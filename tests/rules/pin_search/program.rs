@@ -48,7 +48,7 @@ pub struct Attempt {
     pub decision: Decision,
     pub lost: bool,
     pub accepted: bool,
-    /// The login for one signature ends whose PIN this was.
+    /// The login ends whose PIN this was, if it was one's.
     pub ends_kept_login: bool,
 }
 
