@@ -16,7 +16,7 @@ debian_package() {
     local architecture=$1 target=$2 triplet=$3
     linux_packages "$architecture" "$triplet"
     install_in_chroot dpkg-dev
-    linux_cargo "$target" "$triplet" '' build --quiet --release --lib --bin jpki-pkcs11 --features command
+    linux_cargo "$target" "$triplet" env build --quiet --release --lib --bin jpki-pkcs11 --features command
     # The command prints its manual page, and says the same on every processor.
     "$ROOT/conf/install.sh" documents "$PORTS/build/$target/release/share"
     # What the package needs is found by dpkg-shlibdeps, which asks the packages of that architecture.
