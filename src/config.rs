@@ -137,19 +137,21 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use super::*;
     use crate::manager::CaCertificates;
 
     #[test]
     fn every_key_is_taken() {
-        let config = Config::parse(
+        // An absolute path differs from system to system.
+        let log = std::env::temp_dir().join("log");
+        let config = Config::parse(&format!(
             "slots = \"signature\"\nalways_authenticate = true\nreserve_tries = 1\npss = \"off\"\n\
              ca_certificates = false\n\
              [readers]\nuse = [\"*Sony*\"]\nignore = \"*TPM*\"\nextended_length = false\n\
-             [log]\nlevel = \"debug\"\nfile = \"/tmp/log\"\n",
-        );
+             [log]\nlevel = \"debug\"\nfile = '{}'\n",
+            log.display()
+        ));
         assert_eq!(config.complaints, Vec::new());
         assert_eq!(config.slots, Slots::Only(Credential::DigitalSignature));
         assert!(config.settings.always_authenticate && config.settings.no_extended_length);
@@ -157,7 +159,7 @@ mod tests {
         assert_eq!(config.settings.pss, Some(false));
         assert_eq!(config.settings.ca_certificates, CaCertificates::Hidden);
         assert_eq!(config.log_level, LevelFilter::Debug);
-        assert_eq!(config.log_file.as_deref(), Some(Path::new("/tmp/log")));
+        assert_eq!(config.log_file.as_deref(), Some(log.as_path()));
     }
 
     #[test]
