@@ -66,8 +66,10 @@ fn a_host_that_forks_while_it_signs_gets_its_signatures() {
     let mut host = Child::logged_in(&stack, &BOTH);
     host.expect("spawn threads signature 4 25", "spawned");
     for _ in 0..10 {
-        host.expect("fork sign signature; initialize; tokens; finalize", "forked");
-        assert_eq!(host.ask("join fork"), "CKR_CRYPTOKI_NOT_INITIALIZED; CKR_OK; CKR_OK 2; CKR_OK (0)");
+        // No more than this: a thread may have had a lock of libpcsclite at the fork (2.3.3 has one
+        // for all calls). In the child nothing gives it back, and a call of the library waits.
+        host.expect("fork sign signature; initialize; finalize", "forked");
+        assert_eq!(host.ask("join fork"), "CKR_CRYPTOKI_NOT_INITIALIZED; CKR_OK; CKR_OK (0)");
     }
     assert_eq!(host.ask("join"), "CKR_OK 100");
     assert_no_try_was_lost(&stack.card(0));
