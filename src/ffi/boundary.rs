@@ -17,7 +17,10 @@ use crate::os::UncancellableThread;
 /// end the host, or leave the card open.
 pub(super) fn entry(name: &'static str, work: impl FnOnce() -> Result<(), Error>) -> ck::CK_RV {
     // Ends last: after that the library may be unloaded.
-    let _under_way = global::CallUnderWay::begin();
+    let under_way = global::CallUnderWay::begin();
+    if under_way.is_too_late() {
+        return ck::CKR_CRYPTOKI_NOT_INITIALIZED;
+    }
     let _uncancellable = UncancellableThread::new();
     // Unwind safety: what a panic can leave half-done is state behind locks, and those are
     // parking_lot's, which do not poison; the layers below compute first and commit last.

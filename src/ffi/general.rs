@@ -128,9 +128,8 @@ fn make_module(memory: Arc<ProcessMemory>) -> Module {
     on_exit(|ending| match ending {
         Ending::Process => global::leave(),
         Ending::Library => {
-            // First of all. A thread that waits for a lock here registers work for its own end, and
-            // the library would be gone by then.
-            global::await_calls();
+            // First of all: afterwards no thread waits for a lock in here, this one neither.
+            global::end_calls();
             let _ = global::finalize();
         }
     });

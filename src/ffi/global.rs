@@ -24,11 +24,15 @@ use crate::manager::memory::ProcessMemory;
 use crate::module::Module;
 use crate::os::{ForkMarker, LockedMemory};
 
-/// How long [`await_calls`] waits for calls that are under way.
+/// How long [`end_calls`] waits for calls that are under way.
 const CALLS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often it looks, and how long the last call has for its way out of this library.
+/// How often it looks.
 const CALLS_PERIOD: Duration = Duration::from_millis(10);
+
+/// How long the last call has for its way out of this library. The way is a few instructions, but
+/// the thread may have to wait for a processor.
+const WAY_OUT: Duration = Duration::from_millis(100);
 
 /// The module of one process.
 struct Instance {
@@ -37,6 +41,8 @@ struct Instance {
     calls: AtomicUsize,
     /// Whether two ever were at the same time.
     overlapped: AtomicBool,
+    /// Whether the library is being unloaded.
+    unloading: AtomicBool,
     module: RwLock<Option<Arc<Module>>>,
     /// What outlives C_Finalize.
     memory: OnceCell<Arc<ProcessMemory>>,
@@ -55,6 +61,7 @@ impl Instance {
             owner: ForkMarker::new(),
             calls: AtomicUsize::new(0),
             overlapped: AtomicBool::new(false),
+            unloading: AtomicBool::new(false),
             module: RwLock::new(None),
             memory: OnceCell::new(),
             handles: OnceCell::new(),
@@ -74,6 +81,12 @@ impl CallUnderWay {
         }
         Self(instance)
     }
+
+    /// Whether the call began when the library was being unloaded. It must not wait for a lock then:
+    /// a thread that waits registers work for its own end, and the library would be gone by then.
+    pub(super) fn is_too_late(&self) -> bool {
+        self.0.unloading.load(Ordering::Acquire)
+    }
 }
 
 impl Drop for CallUnderWay {
@@ -82,11 +95,12 @@ impl Drop for CallUnderWay {
     }
 }
 
-/// Waits until no call is under way, two seconds at most: the code that a thread returns to must
-/// not be unloaded before. A thread may wait for the loader, which waits for this; so the wait
-/// ends.
-pub(super) fn await_calls() {
+/// Refuses further calls and waits until none is under way, two seconds at most: the code that a
+/// thread returns to must not be unloaded before. A thread may wait for the loader, which waits for
+/// this; so the wait ends.
+pub(super) fn end_calls() {
     let instance = instance();
+    instance.unloading.store(true, Ordering::Release);
     let end = Instant::now() + CALLS_TIMEOUT;
     let mut may_be_leaving = instance.overlapped.load(Ordering::Acquire);
     while instance.calls.load(Ordering::Acquire) > 0 && Instant::now() < end {
@@ -95,7 +109,7 @@ pub(super) fn await_calls() {
     }
     if may_be_leaving {
         // The last one is counted no more, and is still on its way out.
-        thread::sleep(CALLS_PERIOD);
+        thread::sleep(WAY_OUT);
     }
 }
 

@@ -236,14 +236,22 @@ fn a_program_may_end_while_another_thread_waits_for_the_card() {
     });
 }
 
-/// A thread begins a call, another one unloads the library, and the call ends.
-fn unload_during(stand_in: StandIn, begin: fn(Client), has_begun: fn(StandIn), end: fn(StandIn)) {
+/// A thread that has a session begins a call, another one unloads the library, and the call ends.
+fn unload_during(
+    stand_in: StandIn,
+    begin: fn(Client, ck::CK_SESSION_HANDLE),
+    has_begun: fn(StandIn, u64),
+    end: fn(StandIn),
+) {
     for _ in 0..5 {
         let ended = in_child(|| {
             let host = Host::new(stand_in);
             let client = Client { p11: host.p11 };
-            let thread = std::thread::spawn(move || begin(client));
-            has_begun(stand_in);
+            let session = host.open();
+            stand_in.card(CARD, &["latency", "10", "10"]);
+            let before = stand_in.calls(Function::Transmit);
+            let thread = std::thread::spawn(move || begin(client, session));
+            has_begun(stand_in, before);
             host.library.close();
             end(stand_in);
             thread.join().unwrap();
@@ -256,10 +264,10 @@ fn unload_during(stand_in: StandIn, begin: fn(Client), has_begun: fn(StandIn), e
 #[test]
 fn a_library_that_is_unloaded_while_a_thread_waits_in_it_does_no_harm() {
     isolated!(|stand_in| {
-        let wait = |client: Client| {
+        let wait = |client: Client, _| {
             c!(client.p11, C_WaitForSlotEvent(0, &mut 0, ptr::null_mut()));
         };
-        let waits = |stand_in: StandIn| stand_in.await_blocked(Function::GetStatusChange, 1);
+        let waits = |stand_in: StandIn, _| stand_in.await_blocked(Function::GetStatusChange, 1);
         unload_during(stand_in, wait, waits, |stand_in| stand_in.remove_card(READER));
     });
 }
@@ -267,19 +275,40 @@ fn a_library_that_is_unloaded_while_a_thread_waits_in_it_does_no_harm() {
 #[test]
 fn a_library_that_is_unloaded_while_a_thread_logs_in_does_no_harm() {
     isolated!(|stand_in| {
-        let log_in = |client: Client| {
-            // From the unloading on there is no slot.
-            let slots = client.try_slots(true).unwrap_or_default();
-            let session = slots.first().and_then(|slot| client.open_on(*slot).ok());
-            session.map(|session| client.login(session, AUTHENTICATION_PIN));
+        let log_in = |client: Client, session| {
+            client.login(session, AUTHENTICATION_PIN);
         };
-        let works = |stand_in: StandIn| {
-            stand_in.card(CARD, &["latency", "10", "10"]);
-            let before = stand_in.calls(Function::Transmit);
+        let works = |stand_in: StandIn, before| {
             while stand_in.calls(Function::Transmit) == before {
                 std::thread::yield_now();
             }
         };
         unload_during(stand_in, log_in, works, |_| {});
+    });
+}
+
+#[test]
+fn a_call_that_begins_while_the_library_is_unloaded_is_refused() {
+    isolated!(|stand_in| {
+        let ended = in_child(|| {
+            let host = Host::new(stand_in);
+            let client = Client { p11: host.p11 };
+            let session = host.open();
+            stand_in.hang(Function::Transmit, 1, Code::INTERNAL_ERROR);
+            let logs_in = std::thread::spawn(move || client.login(session, AUTHENTICATION_PIN));
+            stand_in.await_blocked(Function::Transmit, 1);
+            // It waits for the login.
+            let unloads = std::thread::spawn(move || host.library.close());
+            let mut info = ck::CK_INFO::default();
+            while c!(client.p11, C_GetInfo(&raw mut info)) == ck::CKR_OK {
+                std::thread::yield_now();
+            }
+            assert_eq!(c!(client.p11, C_Logout(session)), ck::CKR_CRYPTOKI_NOT_INITIALIZED);
+            stand_in.release_hanging();
+            logs_in.join().unwrap().ok();
+            unloads.join().unwrap();
+            exit();
+        });
+        assert_eq!(ended, End::Exited(0));
     });
 }
