@@ -82,8 +82,9 @@ impl CallUnderWay {
         Self(instance)
     }
 
-    /// Whether the call began when the library was being unloaded. It must not wait for a lock then:
-    /// a thread that waits registers work for its own end, and the library would be gone by then.
+    /// Whether the call began while the library was being unloaded. Then it must not wait for a
+    /// lock: a thread that waits registers work for its own end, and the library would be gone by
+    /// then.
     pub(super) fn is_too_late(&self) -> bool {
         self.0.unloading.load(Ordering::Acquire)
     }
