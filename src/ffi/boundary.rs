@@ -17,11 +17,11 @@ use crate::os::UncancellableThread;
 /// end the host, or leave the card open.
 pub(super) fn entry(name: &'static str, work: impl FnOnce() -> Result<(), Error>) -> ck::CK_RV {
     // Ends last: after that the library may be unloaded.
-    let under_way = global::CallUnderWay::begin();
-    if under_way.is_too_late() {
+    let Some(under_way) = global::CallUnderWay::begin() else {
         return ck::CKR_CRYPTOKI_NOT_INITIALIZED;
-    }
+    };
     let _uncancellable = UncancellableThread::new();
+    under_way.keep_library();
     // Unwind safety: what a panic can leave half-done is state behind locks, and those are
     // parking_lot's, which do not poison; the layers below compute first and commit last.
     catch_unwind(AssertUnwindSafe(|| {

@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::handle::HandleCounters;
 use crate::manager::memory::ProcessMemory;
 use crate::module::Module;
-use crate::os::{ForkMarker, LockedMemory};
+use crate::os::{ForkMarker, LockedMemory, stay_loaded};
 
 /// How long [`end_calls`] waits for calls that are under way.
 const CALLS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,8 +39,8 @@ struct Instance {
     owner: ForkMarker,
     /// How many calls are under way.
     calls: AtomicUsize,
-    /// Whether two ever were at the same time.
-    overlapped: AtomicBool,
+    /// Which thread called first; 0 before that.
+    first_caller: AtomicUsize,
     /// Whether the library is being unloaded.
     unloading: AtomicBool,
     module: RwLock<Option<Arc<Module>>>,
@@ -60,11 +60,22 @@ impl Instance {
         Self {
             owner: ForkMarker::new(),
             calls: AtomicUsize::new(0),
-            overlapped: AtomicBool::new(false),
+            first_caller: AtomicUsize::new(0),
             unloading: AtomicBool::new(false),
             module: RwLock::new(None),
             memory: OnceCell::new(),
             handles: OnceCell::new(),
+        }
+    }
+
+    /// Whether this thread called first, or does now. A thread has the place of a thread-local, and
+    /// a later one may have that of one that has ended.
+    fn is_first_caller(&self) -> bool {
+        thread_local!(static PLACE: u8 = const { 0 });
+        let place = PLACE.with(|place| from_ref(place).addr());
+        match self.first_caller.compare_exchange(0, place, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => true,
+            Err(first) => first == place,
         }
     }
 }
@@ -73,26 +84,29 @@ impl Instance {
 pub(super) struct CallUnderWay(&'static Instance);
 
 impl CallUnderWay {
-    /// A call begins. It ends when this is dropped.
-    pub(super) fn begin() -> Self {
+    /// A call begins. It ends when this is dropped. `None` when the library is being unloaded: such
+    /// a call must not wait for a lock, since a thread that waits registers work for its own end,
+    /// and the library would be gone by then.
+    pub(super) fn begin() -> Option<Self> {
         let instance = instance();
-        if instance.calls.fetch_add(1, Ordering::AcqRel) > 0 {
-            instance.overlapped.store(true, Ordering::Release);
-        }
-        Self(instance)
+        // In one order with `end_calls`: either this finds the mark, or that finds the call.
+        instance.calls.fetch_add(1, Ordering::SeqCst);
+        let call = Self(instance);
+        if instance.unloading.load(Ordering::SeqCst) { None } else { Some(call) }
     }
 
-    /// Whether the call began while the library was being unloaded. Then it must not wait for a
-    /// lock: a thread that waits registers work for its own end, and the library would be gone by
-    /// then.
-    pub(super) fn is_too_late(&self) -> bool {
-        self.0.unloading.load(Ordering::Acquire)
+    /// Has the library stay in the process once a second thread calls it: only then does a thread
+    /// wait for another one, which registers work for its end, or outlast the unloading.
+    pub(super) fn keep_library(&self) {
+        if !self.0.is_first_caller() {
+            stay_loaded();
+        }
     }
 }
 
 impl Drop for CallUnderWay {
     fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Ordering::AcqRel);
+        self.0.calls.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -101,15 +115,13 @@ impl Drop for CallUnderWay {
 /// this; so the wait ends.
 pub(super) fn end_calls() {
     let instance = instance();
-    instance.unloading.store(true, Ordering::Release);
+    instance.unloading.store(true, Ordering::SeqCst);
     let end = Instant::now() + CALLS_TIMEOUT;
-    let mut may_be_leaving = instance.overlapped.load(Ordering::Acquire);
-    while instance.calls.load(Ordering::Acquire) > 0 && Instant::now() < end {
-        may_be_leaving = true;
+    while instance.calls.load(Ordering::SeqCst) > 0 && Instant::now() < end {
         thread::sleep(CALLS_PERIOD);
     }
-    if may_be_leaving {
-        // The last one is counted no more, and is still on its way out.
+    if !instance.is_first_caller() {
+        // The other thread's last call is counted no more, and may still be on its way out.
         thread::sleep(WAY_OUT);
     }
 }

@@ -43,7 +43,7 @@ static SYMBOL_IN_LIBRARY: u8 = 0;
 /// Has the library stay in the process, whatever the host unloads (dlopen(3), `RTLD_NODELETE`).
 pub fn stay_loaded() {
     static DONE: AtomicBool = AtomicBool::new(false);
-    if DONE.swap(true, Ordering::Relaxed) {
+    if DONE.load(Ordering::Relaxed) || DONE.swap(true, Ordering::Relaxed) {
         return;
     }
     let path = library_path().and_then(|path| CString::new(path.as_os_str().as_bytes()).ok());

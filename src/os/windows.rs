@@ -13,6 +13,7 @@ use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::AsHandle;
 use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::debug;
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
@@ -190,6 +191,10 @@ pub fn on_exit(_work: fn(Ending)) {}
 
 /// Has the library stay in the process, whatever the host unloads.
 pub fn stay_loaded() {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if DONE.load(Ordering::Relaxed) || DONE.swap(true, Ordering::Relaxed) {
+        return;
+    }
     let flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN;
     let mut library = null_mut();
     // SAFETY: any address may be asked for, and `library` may be written.

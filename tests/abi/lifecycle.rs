@@ -1,8 +1,12 @@
 //! From loading to unloading: C_Initialize and what it may be told, C_Finalize and what it leaves,
 //! and what happens to programs that do without either.
 
+use std::ffi::c_int;
 use std::fs;
 use std::ptr;
+use std::sync::{Barrier, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use cryptoki_sys as ck;
 use cryptoki_sys::CK_C_INITIALIZE_ARGS;
@@ -14,6 +18,13 @@ use crate::support::host::{AUTHENTICATION_PIN, CARD, Host, READER};
 use crate::support::process::{End, exit, in_child, mappings, open_files, threads};
 use test_support::c;
 use test_support::client::Client;
+
+/// Linux's value (pthread.h).
+const PTHREAD_CANCEL_DISABLE: c_int = 1;
+
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
+}
 
 unsafe extern "C" fn create_mutex(_: *mut ck::CK_VOID_PTR) -> ck::CK_RV {
     ck::CKR_GENERAL_ERROR
@@ -177,7 +188,7 @@ fn lives_with_a_log_leave_no_file_and_no_mapping() {
 fn unloading_takes_the_library_out_of_the_process() {
     isolated!(|stand_in| {
         // A thread of its own: what it keeps for the library goes when it ends.
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             let host = Host::new(stand_in);
             host.signs();
             host.finalize().ok();
@@ -228,7 +239,7 @@ fn a_program_may_end_while_another_thread_waits_for_the_card() {
             let host: &Host = Box::leak(Box::new(Host::new(stand_in)));
             let session = host.open();
             stand_in.hang(Function::Transmit, 1, Code::INTERNAL_ERROR);
-            std::thread::spawn(move || host.login(session, AUTHENTICATION_PIN));
+            thread::spawn(move || host.login(session, AUTHENTICATION_PIN));
             stand_in.await_blocked(Function::Transmit, 1);
             exit();
         });
@@ -250,7 +261,7 @@ fn unload_during(
             let session = host.open();
             stand_in.card(CARD, &["latency", "10", "10"]);
             let before = stand_in.calls(Function::Transmit);
-            let thread = std::thread::spawn(move || begin(client, session));
+            let thread = thread::spawn(move || begin(client, session));
             has_begun(stand_in, before);
             host.library.close();
             end(stand_in);
@@ -280,7 +291,7 @@ fn a_library_that_is_unloaded_while_a_thread_logs_in_does_no_harm() {
         };
         let works = |stand_in: StandIn, before| {
             while stand_in.calls(Function::Transmit) == before {
-                std::thread::yield_now();
+                thread::yield_now();
             }
         };
         unload_during(stand_in, log_in, works, |_| {});
@@ -288,25 +299,96 @@ fn a_library_that_is_unloaded_while_a_thread_logs_in_does_no_harm() {
 }
 
 #[test]
-fn a_call_that_begins_while_the_library_is_unloaded_is_refused() {
+fn threads_that_waited_for_one_another_may_end_after_the_library_is_unloaded() {
     isolated!(|stand_in| {
         let ended = in_child(|| {
             let host = Host::new(stand_in);
             let client = Client { p11: host.p11 };
-            let session = host.open();
-            stand_in.hang(Function::Transmit, 1, Code::INTERNAL_ERROR);
-            let logs_in = std::thread::spawn(move || client.login(session, AUTHENTICATION_PIN));
-            stand_in.await_blocked(Function::Transmit, 1);
-            // It waits for the login.
-            let unloads = std::thread::spawn(move || host.library.close());
-            let mut info = ck::CK_INFO::default();
-            while c!(client.p11, C_GetInfo(&raw mut info)) == ck::CKR_OK {
-                std::thread::yield_now();
-            }
-            assert_eq!(c!(client.p11, C_Logout(session)), ck::CKR_CRYPTOKI_NOT_INITIALIZED);
-            stand_in.release_hanging();
-            logs_in.join().unwrap().ok();
-            unloads.join().unwrap();
+            stand_in.card(CARD, &["latency", "10", "10"]);
+            let slots = client.slots(false);
+            let look = |slot| c!(client.p11, C_GetSlotInfo(slot, &mut ck::CK_SLOT_INFO::default())).ok();
+            look(slots[0]);
+            let (all_have_called, library_is_gone) = (Barrier::new(5), Barrier::new(5));
+            thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        // One finds out whether the card has the other token, for all of them.
+                        look(slots[1]);
+                        all_have_called.wait();
+                        library_is_gone.wait();
+                    });
+                }
+                all_have_called.wait();
+                host.finalize().ok();
+                host.library.close();
+                library_is_gone.wait();
+            });
+            exit();
+        });
+        assert_eq!(ended, End::Exited(0));
+    });
+}
+
+/// One thread calls, and hangs in C_Login while `unload` runs. A library that two threads have called
+/// would stay.
+fn unload_under_a_login(stand_in: StandIn, unload: impl FnOnce(Host)) {
+    let (give, take) = mpsc::channel();
+    let logs_in = thread::spawn(move || {
+        let host = Host::new(stand_in);
+        let (client, session) = (Client { p11: host.p11 }, host.open());
+        stand_in.hang(Function::Transmit, 1, Code::INTERNAL_ERROR);
+        give.send(host).unwrap();
+        client.login(session, AUTHENTICATION_PIN)
+    });
+    let host = take.recv().unwrap();
+    stand_in.await_blocked(Function::Transmit, 1);
+    unload(host);
+    // The command was one that is repeated.
+    logs_in.join().unwrap().ok();
+}
+
+#[test]
+fn a_call_that_begins_while_the_library_is_unloaded_is_refused() {
+    isolated!(|stand_in| {
+        let is_refused = |begun_after: Duration| {
+            in_child(|| {
+                unload_under_a_login(stand_in, |host| {
+                    let client = Client { p11: host.p11 };
+                    // It waits for the login, two seconds at most.
+                    let unloads = thread::spawn(move || host.library.close());
+                    thread::sleep(begun_after);
+                    let rv = c!(client.p11, C_GetInfo(&mut ck::CK_INFO::default()));
+                    stand_in.release_hanging();
+                    unloads.join().unwrap();
+                    assert_eq!(rv, ck::CKR_CRYPTOKI_NOT_INITIALIZED);
+                });
+                exit();
+            })
+        };
+        // The thread that unloads may be slow to begin.
+        let waits = [20, 100, 500, 1000].map(Duration::from_millis);
+        assert!(waits.into_iter().any(|wait| is_refused(wait) == End::Exited(0)));
+    });
+}
+
+#[test]
+fn a_thread_that_is_cancelled_unloads_the_library_first() {
+    isolated!(|stand_in| {
+        let ended = in_child(|| {
+            unload_under_a_login(stand_in, |host| {
+                let unloads = thread::spawn(move || {
+                    // SAFETY: the thread is this one. No point of cancellation follows but those of
+                    // the library.
+                    unsafe { libc::pthread_cancel(libc::pthread_self()) };
+                    host.library.close();
+                    // SAFETY: no preconditions.
+                    unsafe { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, ptr::null_mut()) };
+                });
+                // It waits for the login meanwhile.
+                thread::sleep(Duration::from_millis(100));
+                stand_in.release_hanging();
+                unloads.join().unwrap();
+            });
             exit();
         });
         assert_eq!(ended, End::Exited(0));

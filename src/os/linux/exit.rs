@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use once_cell::sync::OnceCell;
 
-use crate::os::Ending;
+use crate::os::{Ending, UncancellableThread};
 
 /// What runs when the process exits or the library is unloaded.
 static AT_EXIT: OnceCell<fn(Ending)> = OnceCell::new();
@@ -37,7 +37,8 @@ extern "C" fn note_exit() {
 extern "C" fn run_at_exit() {
     if let Some(work) = AT_EXIT.get() {
         let ending = if EXITING.load(Ordering::Acquire) { Ending::Process } else { Ending::Library };
-        // A panic must not leave through C.
+        // Neither a panic nor a cancellation of the thread may leave through C.
+        let _uncancellable = UncancellableThread::new();
         let _ = std::panic::catch_unwind(|| work(ending));
     }
 }

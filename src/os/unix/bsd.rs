@@ -10,7 +10,7 @@ use std::ptr::null_mut;
 
 use once_cell::sync::OnceCell;
 
-use crate::os::Ending;
+use crate::os::{Ending, UncancellableThread};
 
 /// Whether the program runs with more rights than its user has (issetugid(2)): then the environment
 /// is the attacker's.
@@ -78,7 +78,8 @@ pub fn on_exit(work: fn(Ending)) {
 
 extern "C" fn run_at_exit(_: *mut c_void) {
     if let Some(work) = AT_EXIT.get() {
-        // A panic must not leave through C.
+        // Neither a panic nor a cancellation of the thread may leave through C.
+        let _uncancellable = UncancellableThread::new();
         let _ = std::panic::catch_unwind(|| work(Ending::Process));
     }
 }
