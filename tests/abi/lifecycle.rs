@@ -377,9 +377,11 @@ fn a_thread_that_is_cancelled_unloads_the_library_first() {
         let ended = in_child(|| {
             unload_under_a_login(stand_in, |host| {
                 let unloads = thread::spawn(move || {
-                    // SAFETY: the thread is this one. No point of cancellation follows but those of
-                    // the library.
-                    unsafe { libc::pthread_cancel(libc::pthread_self()) };
+                    // SAFETY: no preconditions.
+                    let this = unsafe { libc::pthread_self() };
+                    // SAFETY: the thread lives. No point of cancellation follows but those of the
+                    // library.
+                    unsafe { libc::pthread_cancel(this) };
                     host.library.close();
                     // SAFETY: no preconditions.
                     unsafe { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, ptr::null_mut()) };
