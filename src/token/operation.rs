@@ -21,9 +21,19 @@ pub(super) struct Slot<K>(Mutex<Option<Operation<K>>>);
 pub(super) struct Operation<K> {
     pub(super) kind: K,
     data: Data,
-    in_parts: bool,
+    form: Form,
     /// Tells this operation from those before and after it.
     identity: Arc<()>,
+}
+
+/// How the data of an operation comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// No function has shown it yet.
+    Unknown,
+    /// The caller has asked how long the result of data in one piece is.
+    OnePiece,
+    Parts,
 }
 
 /// The data of an operation as far as it has come.
@@ -111,7 +121,7 @@ impl<K: ResultLength> Slot<K> {
         data: &[u8],
         buffer: BufferSize,
     ) -> Result<Operation<K>, Result<Output, Error>> {
-        let mut operation = self.take_if(buffer, |operation| !operation.in_parts)?;
+        let mut operation = self.take_unless(Form::Parts, Form::OnePiece, buffer)?;
         operation.data.add(data).map_err(Err)?;
         Ok(operation)
     }
@@ -120,7 +130,7 @@ impl<K: ResultLength> Slot<K> {
     pub(super) fn update(&self, part: &[u8]) -> Result<(), Error> {
         let mut slot = self.0.lock();
         let operation = slot.as_mut().ok_or(Error::OperationNotInitialized)?;
-        operation.in_parts = true;
+        operation.form = Form::Parts;
         let added = operation.data.add(part);
         if added.is_err() {
             *slot = None;
@@ -128,24 +138,28 @@ impl<K: ResultLength> Slot<K> {
         added
     }
 
-    /// Takes the operation out after its parts, as [`Slot::take_with`].
+    /// Takes the operation out after its parts, as [`Slot::take_with`]. There may be none, but data
+    /// whose result was asked for in one piece is not signed as if it were empty.
     pub(super) fn take(&self, buffer: BufferSize) -> Result<Operation<K>, Result<Output, Error>> {
-        self.take_if(buffer, |_| true)
+        self.take_unless(Form::OnePiece, Form::Parts, buffer)
     }
 
-    fn take_if(
+    /// Takes the operation out, unless its data comes in the other form.
+    fn take_unless(
         &self,
+        other: Form,
+        this: Form,
         buffer: BufferSize,
-        may_end: impl FnOnce(&Operation<K>) -> bool,
     ) -> Result<Operation<K>, Result<Output, Error>> {
         let mut slot = self.0.lock();
-        let operation = slot.as_ref().ok_or(Err(Error::OperationNotInitialized))?;
-        if !may_end(operation) {
+        let operation = slot.as_mut().ok_or(Err(Error::OperationNotInitialized))?;
+        if operation.form == other {
             *slot = None;
             return Err(Err(Error::OperationActive));
         }
         let length = operation.kind.result_length(operation.data.hash_length());
         if let Some(refusal) = length.and_then(|length| buffer.refusal(length)) {
+            operation.form = this;
             return Err(Ok(refusal));
         }
         slot.take().ok_or(Err(Error::OperationNotInitialized))
@@ -210,7 +224,7 @@ impl Operation<Verifying> {
 
 impl<K> Operation<K> {
     fn new(kind: K, data: Data) -> Self {
-        Self { kind, data, in_parts: false, identity: Arc::new(()) }
+        Self { kind, data, form: Form::Unknown, identity: Arc::new(()) }
     }
 }
 

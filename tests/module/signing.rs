@@ -247,6 +247,30 @@ fn a_single_part_after_many_is_refused_and_ends_the_operation() {
 }
 
 #[test]
+fn data_whose_result_was_asked_for_in_one_piece_does_not_end_as_empty_parts() {
+    let fixture = Fixture::new();
+    let session = fixture.logged_in(Credential::Authentication);
+    for short in [BufferSize::Query, BufferSize::Bytes(31)] {
+        fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, fixture.key(session)).expect("logged in");
+        assert!(!matches!(fixture.module().sign(session, DATA, short), Ok(Output::Bytes(_))));
+        assert_eq!(rv(fixture.module().sign_final(session, LARGE)), ck::CKR_OPERATION_ACTIVE);
+        assert_eq!(rv(fixture.finish_sign(session, DATA)), ck::CKR_OPERATION_NOT_INITIALIZED);
+        let sha256 = MechanismRequest { kind: ck::CKM_SHA256, parameter: Parameter::None };
+        fixture.module().digest_init(session, Some(sha256)).expect("a mechanism");
+        assert!(!matches!(fixture.module().digest(session, DATA, short), Ok(Output::Bytes(_))));
+        assert_eq!(rv(fixture.module().digest_final(session, LARGE)), ck::CKR_OPERATION_ACTIVE);
+    }
+    // Parts may follow the question, and there may be none without it.
+    fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, fixture.key(session)).expect("logged in");
+    fixture.module().sign(session, DATA, BufferSize::Query).expect("a length");
+    fixture.module().sign_update(session, DATA).expect("a part");
+    fixture.module().sign_final(session, BufferSize::Query).expect("a length");
+    assert_eq!(rv(fixture.module().sign_final(session, LARGE)), ck::CKR_OK);
+    fixture.sign_init(session, ck::CKM_SHA256_RSA_PKCS, fixture.key(session)).expect("logged in");
+    assert_eq!(rv(fixture.module().sign_final(session, LARGE)), ck::CKR_OK);
+}
+
+#[test]
 fn only_the_private_key_of_a_logged_in_user_signs() {
     let fixture = Fixture::new();
     let session = fixture.logged_in(Credential::Authentication);
