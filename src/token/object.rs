@@ -200,12 +200,13 @@ fn public_key(attributes: Attributes) -> Attributes {
     attributes
         .flag(ck::CKA_VERIFY, true)
         .flags(&[ck::CKA_ENCRYPT, ck::CKA_VERIFY_RECOVER, ck::CKA_WRAP, ck::CKA_TRUSTED], false)
+        .flag(ck::CKA_ENCAPSULATE, false)
 }
 
 fn private_key(attributes: Attributes, always_authenticate: bool) -> Attributes {
     attributes
         .flags(&[ck::CKA_SIGN, ck::CKA_SENSITIVE, ck::CKA_ALWAYS_SENSITIVE, ck::CKA_NEVER_EXTRACTABLE], true)
-        .flags(&[ck::CKA_DECRYPT, ck::CKA_SIGN_RECOVER, ck::CKA_UNWRAP], false)
+        .flags(&[ck::CKA_DECRYPT, ck::CKA_SIGN_RECOVER, ck::CKA_UNWRAP, ck::CKA_DECAPSULATE], false)
         .flags(&[ck::CKA_EXTRACTABLE, ck::CKA_WRAP_WITH_TRUSTED], false)
         .flag(ck::CKA_ALWAYS_AUTHENTICATE, always_authenticate)
         .sensitive(&[ck::CKA_PRIVATE_EXPONENT, ck::CKA_PRIME_1, ck::CKA_PRIME_2])

@@ -171,9 +171,17 @@ fn every_object_has_the_attributes_that_clients_read() {
         ck::CKA_ALLOWED_MECHANISMS,
         ck::CKA_KEY_GEN_MECHANISM,
     ];
-    let public = [ck::CKA_ENCRYPT, ck::CKA_VERIFY, ck::CKA_VERIFY_RECOVER, ck::CKA_WRAP, ck::CKA_TRUSTED];
+    let public = [
+        ck::CKA_ENCRYPT,
+        ck::CKA_ENCAPSULATE,
+        ck::CKA_VERIFY,
+        ck::CKA_VERIFY_RECOVER,
+        ck::CKA_WRAP,
+        ck::CKA_TRUSTED,
+    ];
     let private = [
         ck::CKA_DECRYPT,
+        ck::CKA_DECAPSULATE,
         ck::CKA_SIGN,
         ck::CKA_SIGN_RECOVER,
         ck::CKA_UNWRAP,
