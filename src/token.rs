@@ -111,11 +111,13 @@ impl Token {
 
     /// The token's flags. `CKF_WRITE_PROTECTED` would keep clients from opening the read-write
     /// sessions that OpenSSH and a change of the PIN need. `CKF_RNG` is not claimed: see
-    /// [`crate::ffi`]'s random functions.
+    /// [`crate::ffi`]'s random functions. The PIN counts as locked where no login is possible, also
+    /// while the configuration keeps the tries that are left.
     fn flags(&self, status: PinStatus) -> ck::CK_FLAGS {
         let always = ck::CKF_LOGIN_REQUIRED | ck::CKF_USER_PIN_INITIALIZED | ck::CKF_TOKEN_INITIALIZED;
+        let reserved = self.manager.settings().reserved_tries(self.of.credential);
         let count = match status.tries.map(|tries| tries.count()) {
-            Some(0) => ck::CKF_USER_PIN_LOCKED,
+            Some(tries) if tries <= reserved => ck::CKF_USER_PIN_LOCKED,
             Some(1) => ck::CKF_USER_PIN_FINAL_TRY,
             Some(_) | None => 0,
         };

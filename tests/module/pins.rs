@@ -262,6 +262,7 @@ fn reserved_tries_are_not_spent() {
         assert_eq!(rv(fixture.login(session, b"9999")), ck::CKR_PIN_INCORRECT);
         let mark = fixture.card().mark();
         assert_eq!(rv(fixture.login(session, AUTH_PIN)), ck::CKR_PIN_LOCKED);
+        assert_eq!(pin_flags(&fixture, fixture.auth_slot()), LOW | LOCKED);
         assert_eq!(rv(fixture.set_pin(session, AUTH_PIN, b"4321")), ck::CKR_PIN_LOCKED);
         assert_eq!(fixture.card().ledger_since(mark).verifies(Credential::Authentication), 0);
         assert_eq!(fixture.tries_left(Credential::Authentication), 2);
