@@ -24,7 +24,7 @@ use crate::manager::memory::ProcessMemory;
 use crate::module::Module;
 use crate::os::{ForkMarker, LockedMemory, stay_loaded};
 
-/// How long [`end_calls`] waits for calls that are under way.
+/// How long the end of the library or of the process waits for calls that are under way.
 const CALLS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How often it looks.
@@ -165,7 +165,8 @@ pub(super) fn finalize() -> Result<(), Error> {
 /// As [`finalize`], at the end of the process. What the PC/SC service would have to answer is left
 /// to that end: a service that hangs must not keep the host.
 pub(super) fn leave() {
-    let module = instance().module.write().take();
+    // C_Initialize may be under way, in this very thread where a signal ends it.
+    let module = instance().module.try_write_for(CALLS_TIMEOUT).and_then(|mut module| module.take());
     if let Some(module) = module {
         module.leave();
         // Dropped, it would close its connections. The process closes them now.
