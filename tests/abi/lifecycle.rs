@@ -329,8 +329,8 @@ fn threads_that_waited_for_one_another_may_end_after_the_library_is_unloaded() {
     });
 }
 
-/// One thread calls, and hangs in C_Login while `unload` runs. A library that two threads have called
-/// would stay.
+/// One thread calls, and hangs in C_Login while `unload` runs. A library that two threads have
+/// called would stay.
 fn unload_under_a_login(stand_in: StandIn, unload: impl FnOnce(Host)) {
     let (give, take) = mpsc::channel();
     let logs_in = thread::spawn(move || {
