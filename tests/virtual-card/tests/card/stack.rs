@@ -145,14 +145,18 @@ fn a_dropped_stack_leaves_nothing() {
 #[test]
 fn a_thousand_commands_take_no_naps() {
     let stack = Stack::full().unwrap();
-    let mut tool = stack.command("opensc-tool");
-    for _ in 0..1000 {
-        tool.args(["-s", "0084000008"]);
-    }
-    let start = std::time::Instant::now();
-    assert!(tool.stdout(Stdio::null()).status().unwrap().success());
-    // With delayed acknowledgements it would be 40 s.
-    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    let run = |_| {
+        let mut tool = stack.command("opensc-tool");
+        for _ in 0..100 {
+            tool.args(["-s", "0084000008"]);
+        }
+        let start = std::time::Instant::now();
+        assert!(tool.stdout(Stdio::null()).status().unwrap().success());
+        start.elapsed()
+    };
+    // With delayed acknowledgements each run would take 4 s. A busy machine slows some of them.
+    let fastest = (0..10).map(run).min().unwrap();
+    assert!(fastest.as_secs() < 2, "{fastest:?}");
 }
 
 #[test]
