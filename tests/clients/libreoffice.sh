@@ -73,8 +73,17 @@ export_signed() {
     pdf_is_signed "$1"
 }
 
+# export_refused PDF [PASSWORD...]: after a password dialog.
 export_refused() {
-    LIST_SECONDS=2 export_pdf "$@"
+    ANSWERED_LIST_SECONDS=2 export_pdf "$@"
+    asked 1
+    pdf_is_not_signed "$1"
+}
+
+# export_without_token PDF: there is nothing to ask a password for.
+export_without_token() {
+    LIST_SECONDS=2 export_pdf "$1"
+    asked 0
     pdf_is_not_signed "$1"
 }
 
@@ -116,14 +125,12 @@ malformed_password_then_right() {
 
 cancelled() {
     export_refused cancelled.pdf
-    asked 1
     equal 0 "$(card count verifies sign since "$mark")"
 }
 
 last_try_blocks_the_password() {
     card set-tries sign 1
     export_refused last.pdf WRONG2 "$SIGN_PIN"
-    asked 1
     equal "1 0" "$(card count failed-verifies sign since "$mark") $(card tries sign)"
 }
 
@@ -142,8 +149,7 @@ pulled_at_the_signature() {
 
 # LibreOffice reads the list of slots once. Its reader comes when pcscd does.
 reader_comes_later() {
-    export_refused early.pdf
-    asked 0
+    export_without_token early.pdf
     card restart-pcscd
     wait_until a_token_is_listed
     export_signed late.pdf "$SIGN_PIN"
@@ -167,7 +173,7 @@ check "a PDF is signed without another dialog" export_signed letter.pdf
 near_figure_since "$mark" 'a PDF after that' "a PDF after that"
 check "the signed document is read: no dialog" signed_document_is_read
 check "card pulled at the signature: a message, no file" pulled_at_the_signature
-check "card removed: no certificate" export_refused removed.pdf
+check "card removed: no certificate" export_without_token removed.pdf
 card insert
 marked "card inserted: a wrong password, a message, the right one: one try used" wrong_password_then_right
 quit

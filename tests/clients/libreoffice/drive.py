@@ -19,8 +19,10 @@ from pathlib import Path
 from office import Office, UnoException, until
 
 
-# How long the list of certificates may take. The script says less where it expects none.
+# How long the list of certificates or the password dialog on top of it may take, and how long the list after a password
+# dialog. The script says less where it expects neither.
 LIST_SECONDS = float(os.environ.get("LIST_SECONDS", "30"))
+ANSWERED_LIST_SECONDS = float(os.environ.get("ANSWERED_LIST_SECONDS", "30"))
 # What the list of certificates calls its button, for a document, and for a PDF.
 CHOOSE = ("Sign", "Select", "OK")
 # The head of the page of signatures in the options of a PDF, in versions 7.4 and 25.2.
@@ -38,6 +40,7 @@ class Person:
         self._pdf = pdf
         # Whether the person still means to choose a certificate.
         self._sign = sign
+        self._was_asked = False
         self._answers = {
             "Digital Signatures": self._answer_signatures,
             "Select X.509 Certificate": self._answer_certificates,
@@ -87,6 +90,7 @@ class Person:
 
     def _answer_password(self, dialog):
         print("password: " + " ".join(dialog.labels()[0].split()))
+        self._was_asked = True
         password = self._passwords.pop(0) if self._passwords else "-"
         if password != "-":
             next(dialog.parts("PASSWORD_TEXT")).write(password)
@@ -100,7 +104,7 @@ class Person:
     def _answer_certificates(self, dialog):
         # The list is made while the dialog is open. The password dialog comes on top of it; after that, the list is
         # made.
-        end = time.monotonic() + LIST_SECONDS
+        end = time.monotonic() + (ANSWERED_LIST_SECONDS if self._was_asked else LIST_SECONDS)
         while not (rows := list(rows_of(dialog))) and time.monotonic() < end:
             top = self._office.top()
             if top and top.name != dialog.name:
