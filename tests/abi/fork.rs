@@ -13,7 +13,7 @@ use pcsc_stand_in::service::{Code, Function};
 use virtual_card::Credential;
 
 use crate::support::functions::of_3_2;
-use crate::support::host::{AUTHENTICATION_PIN, Host, SIGNATURE_PIN, assert_signature};
+use crate::support::host::{AUTHENTICATION_PIN, Host, SIGNATURE_PIN, assert_signature, limit_time};
 use crate::support::prepared::{PreparedArguments, supported};
 use crate::support::process::{End, Mapping, exit, in_child, wiped_on_fork};
 use test_support::{Rv, c};
@@ -203,7 +203,11 @@ fn fork_while_every_lock_is_held(stand_in: StandIn, forks: usize) {
                 c!(host.p11, C_WaitForSlotEvent(ck::CKF_DONT_BLOCK, &raw mut slot, ptr::null_mut()));
             }
         });
-        let hangs = (0..forks).filter(|_| in_child(|| a_short_life(&host)) != End::Exited(0)).count();
+        let hangs = |_: &usize| {
+            limit_time();
+            in_child(|| a_short_life(&host)) != End::Exited(0)
+        };
+        let hangs = (0..forks).filter(hangs).count();
         stop.store(true, Ordering::Relaxed);
         stand_in.release_hanging();
         hangs

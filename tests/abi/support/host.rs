@@ -79,8 +79,8 @@ impl Host {
 }
 
 /// A test that hangs is ended by SIGALRM, and fails. Tests take seconds; those that run beside them
-/// may be many.
-fn limit_time() {
+/// may be many. What takes many steps says this again at each.
+pub fn limit_time() {
     // SAFETY: no preconditions.
     unsafe { libc::alarm(120) };
 }
