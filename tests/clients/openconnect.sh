@@ -45,8 +45,10 @@ END
 # logs_in [PIN [URI]]: gets a session's cookie, with which a tunnel would be opened.
 logs_in() {
     local uri="${2:-$URI;id=%01}"
-    at_terminal 'Enter PIN:|Failed to' "${1:-$AUTH_PIN}" "${WITHOUT_ROOT[*]} timeout --foreground ${SECONDS_TO_TRY:-20} \
-        openconnect --authenticate --no-system-trust --cafile ca.pem --certificate '$uri' https://localhost:$port/"
+    rm -f openconnect.pid
+    at_terminal 'Enter PIN:|Failed to' "${1:-$AUTH_PIN}" "sh -c 'echo \$\$ >openconnect.pid; exec \"\$@\"' sh \
+        ${WITHOUT_ROOT[*]} timeout --foreground 60 openconnect --authenticate --no-system-trust --cafile ca.pem \
+        --certificate '$uri' https://localhost:$port/"
     grep -q "user 'TEST[0-9]*A' obtained cookie" ocserv.log
     grep -aq 'Connected to HTTPS on localhost with ciphersuite (TLS1.3)' terminal
     grep -aq "^COOKIE='.*webvpn=" terminal
@@ -54,10 +56,18 @@ logs_in() {
 
 # asked_again_after PIN: that PIN is refused, and openconnect asks for another until it is ended.
 asked_again_after() {
-    SECONDS_TO_TRY=6 logs_in "$1" && return 1
+    rm -f terminal
+    logs_in "$1" &
+    wait_until was_asked_twice || true
+    kill "$(<openconnect.pid)" || true
+    wait "$!" && return 1
     equal 2 "$(grep -ac 'Enter PIN:' terminal)"
     grep -aq 'Wrong PIN' terminal
     grep -aq 'Only a few tries left before locking!' terminal
+}
+
+was_asked_twice() {
+    [[ -e terminal ]] && (($(grep -ac 'Enter PIN:' terminal) == 2))
 }
 
 begin
