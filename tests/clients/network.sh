@@ -47,18 +47,28 @@ END
 }
 
 # wpa [PIN]: the example configuration. The module is named in the environment, because Debian's wpa_supplicant takes
-# none from here.
+# none from here. Where it cannot sign it asks for a passphrase, and would wait for one until its time is up.
 wpa() {
+    local status=0
     sed -e '/^pkcs11_module_path=/d' \
         -e "s|^pkcs11_engine_path=.*|pkcs11_engine_path=$(compgen -G '/usr/lib/*/engines-3/pkcs11.so')|" \
         -e "s|/path/to/server-ca.pem|$PWD/ca.pem|" -e "s|#pin=.*|pin=\"${1:-$AUTH_PIN}\"|" \
         "$ROOT/conf/wpa_supplicant.conf" >wpa.conf
     PKCS11_MODULE_PATH=$PWD/jpki-pkcs11-auth.so "${IN_SMALL_NETWORK[@]}" \
-        timeout 30 eapol_test -c wpa.conf -a 127.0.0.1 -p 1812 -s secret -t "${SECONDS_TO_JOIN:-3}"
+        timeout 30 stdbuf --output=L eapol_test -c wpa.conf -a 127.0.0.1 -p 1812 -s secret -t 20 >wpa.log 2>&1 &
+    wait_until has_ended_or_asks "$!"
+    kill "$!" 2>/dev/null || true
+    wait "$!" || status=$?
+    cat wpa.log
+    return "$status"
+}
+
+has_ended_or_asks() {
+    all_gone "$1" || grep -q '^CTRL-REQ-PASSPHRASE-0:' wpa.log
 }
 
 joins_network() {
-    SECONDS_TO_JOIN=20 wpa >output
+    wpa >output
     grep -E 'TLS version|SUCCESS|CTRL-EVENT' output
     grep -qx SUCCESS output
     grep -q 'peer certificate: depth=0 .* subject=/C=JP/CN=TEST' hostapd.log
