@@ -14,14 +14,21 @@ use crate::support::stack;
 use virtual_card::Credential;
 use virtual_card::stack::Stack;
 
-/// Logs in with both PINs, signs, ends and begins again, as fast as without a log.
-fn assert_works(host: &mut Child) {
+/// Logs in with both PINs, signs, ends and begins again. How long that takes.
+fn work(host: &mut Child) -> Duration {
     let start = Instant::now();
     for _ in 0..2 {
         host.log_in(&["authentication", "signature"]);
         host.expect_ok(&["sign authentication", "sign signature", "finalize"]);
     }
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    start.elapsed()
+}
+
+/// It works, and a log that nothing reads does not keep it waiting, on a busy machine either.
+fn assert_works(stack: &Stack, host: &mut Child) {
+    let without_log = work(&mut Child::start(stack));
+    let took = work(host);
+    assert!(took < Duration::from_secs(10) + 3 * without_log, "{took:?}, without a log {without_log:?}");
 }
 
 fn assert_no_try_was_lost(stack: &Stack) {
@@ -70,7 +77,7 @@ fn a_full_pipe_that_is_never_read_stops_no_call() {
     assert_eq!(full.kind(), ErrorKind::WouldBlock);
     set_blocking(&writer, true);
     let mut host = host(&stack, writer);
-    assert_works(&mut host);
+    assert_works(&stack, &mut host);
     assert_no_try_was_lost(&stack);
 }
 
@@ -86,7 +93,7 @@ fn a_reader_that_dies_kills_no_host() {
     assert!(String::from_utf8_lossy(&bytes[..count]).contains("C_Initialize"));
     drop(reader);
     host.expect_ok(&["sign authentication", "finalize"]);
-    assert_works(&mut host);
+    assert_works(&stack, &mut host);
     assert_no_try_was_lost(&stack);
 }
 
@@ -150,7 +157,7 @@ fn a_terminal_that_stops_background_processes_stops_no_host() {
         unsafe { command.pre_exec(move || go_to_background(terminal)) };
     });
     host.expect("default-signals", "done");
-    assert_works(&mut host);
+    assert_works(&stack, &mut host);
     let mut bytes = [0; 4096];
     let count = File::from(master).read(&mut bytes).unwrap();
     assert!(String::from_utf8_lossy(&bytes[..count]).contains("C_Initialize"), "it does write there");
@@ -166,7 +173,7 @@ fn a_log_file_at_its_limit_kills_no_host() {
     });
     host.expect("limit file-size 1000", "done");
     host.expect("default-signals", "done");
-    assert_works(&mut host);
+    assert_works(&stack, &mut host);
     assert_eq!(File::open(&log).unwrap().metadata().unwrap().len(), 1000);
     assert_no_try_was_lost(&stack);
 }
