@@ -10,8 +10,8 @@ VIRTUAL_CARD=${JPKI_TEST_VIRTUAL_CARD:-$TARGET/release/virtual-card}
 COMMAND=${JPKI_TEST_COMMAND:-$TARGET/release/jpki-pkcs11}
 readonly CLIENTS ROOT TARGET MODULE VIRTUAL_CARD COMMAND
 
-# More than this for one client script counts as a failure.
-readonly CLIENT_SECONDS=240
+# More than this for one client script counts as a failure. On a busy machine each takes several times as long.
+readonly CLIENT_SECONDS=600
 
 # Some pcscd (1.9) finds USB readers even with a configuration of its own, and has no setting against that. It leaves
 # out readers with one of these in their name: the letters that "Virtual JPKI" can do without.
