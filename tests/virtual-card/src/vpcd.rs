@@ -31,8 +31,8 @@ const AFTER_A_LOOK: Duration = Duration::from_millis(10);
 /// How often a driver that is not there yet is tried, and a card that went is asked whether it came
 /// back.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
-/// Anything near this means that something is broken.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// Anything near this means that something is broken. It takes a second; a busy machine needs more.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A port that stays ours on which no program listens until the driver does.
 #[derive(Debug)]
