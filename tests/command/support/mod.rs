@@ -37,6 +37,8 @@ impl Machine {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let home = std::env::temp_dir().join(format!("jpki-command-{}-{number}", process::id()));
+        // A run that was killed may have left one, and its process id is given again.
+        let _ = fs::remove_dir_all(&home);
         fs::create_dir_all(home.join(".config")).expect("a home can be made");
         let items = service.split(';').map(|item| match item.strip_prefix("do=") {
             Some(request) => format!("do={}", request.replace(' ', "\t")),
