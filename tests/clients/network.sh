@@ -54,6 +54,8 @@ wpa() {
         -e "s|^pkcs11_engine_path=.*|pkcs11_engine_path=$(compgen -G '/usr/lib/*/engines-3/pkcs11.so')|" \
         -e "s|/path/to/server-ca.pem|$PWD/ca.pem|" -e "s|#pin=.*|pin=\"${1:-$AUTH_PIN}\"|" \
         "$ROOT/conf/wpa_supplicant.conf" >wpa.conf
+    # What the one before asked for.
+    rm -f wpa.log
     PKCS11_MODULE_PATH=$PWD/jpki-pkcs11-auth.so "${IN_SMALL_NETWORK[@]}" \
         timeout 30 stdbuf --output=L eapol_test -c wpa.conf -a 127.0.0.1 -p 1812 -s secret -t 20 >wpa.log 2>&1 &
     wait_until has_ended_or_asks "$!"
@@ -64,7 +66,7 @@ wpa() {
 }
 
 has_ended_or_asks() {
-    all_gone "$1" || grep -q '^CTRL-REQ-PASSPHRASE-0:' wpa.log
+    all_gone "$1" || { [[ -e wpa.log ]] && grep -q '^CTRL-REQ-PASSPHRASE-0:' wpa.log; }
 }
 
 joins_network() {
