@@ -28,7 +28,8 @@ fn work(host: &mut Child) -> Duration {
 fn assert_works(stack: &Stack, host: &mut Child) {
     let without_log = work(&mut Child::start(stack));
     let took = work(host);
-    assert!(took < Duration::from_secs(10) + 3 * without_log, "{took:?}, without a log {without_log:?}");
+    let most = Duration::from_secs(10).max(3 * without_log);
+    assert!(took < most, "{took:?}, without a log {without_log:?}");
 }
 
 fn assert_no_try_was_lost(stack: &Stack) {

@@ -14,9 +14,8 @@ use virtual_card::stack::Stack;
 use super::TIMEOUT;
 use super::role::{ANSWER, MARK, TEST};
 
-/// What has to happen by itself happens within this time, on a busy machine too. A test that wants
-/// it faster measures itself.
-const SOON: Duration = Duration::from_secs(20);
+/// What has to happen by itself happens within this time.
+const SOON: Duration = Duration::from_secs(2);
 
 /// A process that plays a role. Killed when dropped.
 pub struct Child {
