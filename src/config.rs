@@ -137,7 +137,6 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::manager::CaCertificates;
 
