@@ -82,10 +82,7 @@ class Person:
     def _press(self, dialog, *button):
         """Presses a button and waits for another window."""
         title = dialog.name
-        pressed = dialog.button(*button)
-        # LibreOffice crashes where a part of a dialog that was looked at is let go while the dialog goes.
-        self._office.let_go()
-        pressed.press()
+        dialog.button(*button).press()
         until(lambda: (top := self._office.top()) and top.name != title, f"what follows {title}")
 
     def _answer_password(self, dialog):

@@ -1,11 +1,13 @@
 """LibreOffice from outside, over UNO: its menus, and its dialogs as a screen reader sees them."""
 
-import gc
 import sys
 import threading
 import time
+from concurrent.futures import Future
 
 import uno
+import unohelper
+from com.sun.star.awt import XCallback
 from com.sun.star.beans import PropertyValue
 from com.sun.star.connection import NoConnectException
 from com.sun.star.lang import DisposedException
@@ -49,6 +51,32 @@ def in_background(function, *arguments):
     return thread
 
 
+# LibreOffice lets go of what was looked at in a thread of its own, and crashes where that is a part of a window that goes
+# at that time. So nothing is let go before the end.
+KEPT = []
+
+
+def kept(thing):
+    """Keeps something of LibreOffice, and returns it."""
+    KEPT.append(thing)
+    return thing
+
+
+class Look(unohelper.Base, XCallback):
+    """A function that LibreOffice's event loop calls."""
+
+    def __init__(self, function):
+        self._function = function
+        self.result = Future()
+
+    def notify(self, _data):
+        """Calls it."""
+        try:
+            self.result.set_result(self._function())
+        except UnoException as error:
+            self.result.set_exception(error)
+
+
 class Office:
     """A LibreOffice that was started with --accept=pipe,name=PIPE;urp."""
 
@@ -59,6 +87,7 @@ class Office:
         self._context = until(self._connect, "LibreOffice")
         self._desktop = self._service("com.sun.star.frame.Desktop")
         self._toolkit = self._service("com.sun.star.awt.Toolkit")
+        self._event_loop = self._service("com.sun.star.awt.AsyncCallback")
 
     def _connect(self):
         try:
@@ -85,6 +114,8 @@ class Office:
         components = self._desktop.Components.createEnumeration()
         while components.hasMoreElements():
             components.nextElement().close(True)
+        # The windows have gone when the event loop has had its turn. What was looked at may be let go then.
+        self._look(lambda: None)
 
     def quit(self):
         """Ends it as its menu does."""
@@ -101,27 +132,31 @@ class Office:
 
     def top(self):
         """The window on top: the first of them that is to be seen. None while windows come and go."""
+        return self._look(self._top)
+
+    def _look(self, function):
+        """Calls a function while no window comes or goes: LibreOffice reads its list of windows without a lock."""
+        look = Look(function)
+        self._event_loop.addCallback(look, None)
+        return look.result.result(SECONDS)
+
+    def _top(self):
         for number in range(self._toolkit.getTopWindowCount()):
             try:
-                part = Part(self._toolkit.getTopWindow(number).getAccessibleContext())
+                window = kept(self._toolkit.getTopWindow(number))
+                part = Part(window.getAccessibleContext())
                 if part.name and part.has("SHOWING"):
                     return part
             except (UnoException, AttributeError):
                 continue
         return None
 
-    def let_go(self):
-        """Returns when LibreOffice too has let go what was looked at and is not any more."""
-        gc.collect()
-        # What a thread lets go is let go before its next call.
-        self._toolkit.getTopWindowCount()
-
 
 class Part:
     """A window or a part of one, as a screen reader sees it."""
 
     def __init__(self, context):
-        self._context = context
+        self._context = kept(context)
 
     @property
     def name(self):
@@ -143,7 +178,7 @@ class Part:
     def children(self):
         """Its parts."""
         for number in range(self._context.getAccessibleChildCount()):
-            child = self._context.getAccessibleChild(number)
+            child = kept(self._context.getAccessibleChild(number))
             if child:
                 # The cells of a table are their own contexts.
                 yield Part(child.getAccessibleContext() if hasattr(child, "getAccessibleContext") else child)
