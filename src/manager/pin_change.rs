@@ -74,7 +74,9 @@ impl CardManager {
             error.without_repetition()
         })?;
         let answer = applet.confirm_selected(&new.pin);
-        self.learn(of, &self.entered(of, new), answer);
+        let outgoing = self.entered(of, new);
+        self.learn(of, &outgoing, answer);
+        self.ask_after_refusal(applet, of, &outgoing, answer);
         match answer {
             Ok(VerifyOutcome::Accepted) => Ok(()),
             Ok(VerifyOutcome::Rejected(_) | VerifyOutcome::Blocked) => {

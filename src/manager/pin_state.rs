@@ -19,7 +19,8 @@
 //! 4. An entry whose answer was lost counts as refused only if the count is lower afterwards.
 //! 5. A card that has told its count, and does not now, gets no PIN. One that never told is used
 //!    without a count: an entry whose answer was lost may be sent once more, and the first refusal
-//!    ends a login.
+//!    ends a login. So is one whose answer to the question does not fall when it refuses a PIN: that
+//!    is no count. A reserve goes by the refusals of our own then.
 
 mod memory;
 #[cfg(test)]
@@ -197,7 +198,7 @@ impl<K: Clone> PinState<K> {
 
     /// Takes note of the card's answer to the question for the count.
     pub fn observe<P: PartialEq + Clone>(&mut self, memory: &mut PinMemory<P>, answer: CountAnswer) {
-        self.count = match answer {
+        self.count = match heard(memory, answer) {
             CountAnswer::Told(count) => {
                 self.tells = true;
                 self.blocked = false;
@@ -218,6 +219,7 @@ impl<K: Clone> PinState<K> {
         pin: &P,
         answer: CountAnswer,
     ) -> Decision {
+        let answer = heard(memory, answer);
         self.observe(memory, answer);
         let (decision, ends) = match origin {
             Origin::Entry { reserve } => (self.decide_entry(memory, pin, answer, reserve), false),
@@ -244,17 +246,21 @@ impl<K: Clone> PinState<K> {
         answer: CountAnswer,
         reserve: u8,
     ) -> Decision {
+        let left = match answer {
+            CountAnswer::Told(count) => Some(count),
+            CountAnswer::Verified | CountAnswer::NotTold => memory.at_worst(),
+        };
         match answer {
             CountAnswer::Told(TriesLeft::BLOCKED) => Decision::Refuse(Refusal::Blocked),
             CountAnswer::Verified => Decision::ForgetAndAsk,
-            CountAnswer::NotTold if self.tells => Decision::Refuse(Refusal::NoCount),
+            CountAnswer::NotTold if self.has_told(memory) => Decision::Refuse(Refusal::NoCount),
             _ if memory.is_refused(entry) => {
                 Decision::Refuse(if self.blocked { Refusal::Blocked } else { Refusal::Repeated })
             }
-            CountAnswer::Told(count) if count.count() <= reserve => {
-                Decision::Refuse(Refusal::Reserved(count))
+            CountAnswer::Told(_) | CountAnswer::NotTold => {
+                let reserved = left.filter(|left| reserve > 0 && left.count() <= reserve);
+                reserved.map_or(Decision::Send, |left| Decision::Refuse(Refusal::Reserved(left)))
             }
-            CountAnswer::Told(_) | CountAnswer::NotTold => Decision::Send,
         }
     }
 
@@ -268,7 +274,7 @@ impl<K: Clone> PinState<K> {
             CountAnswer::Told(count) if count >= self.full => Decision::Send,
             CountAnswer::Told(_) => Decision::Refuse(Refusal::NotFull),
             CountAnswer::Verified => Decision::ForgetAndAsk,
-            CountAnswer::NotTold if self.tells => Decision::Refuse(Refusal::NoCount),
+            CountAnswer::NotTold if self.has_told(memory) => Decision::Refuse(Refusal::NoCount),
             // The same PIN was entered again, or is kept twice, and the card has refused it.
             CountAnswer::NotTold if memory.is_refused(pin) => Decision::Refuse(Refusal::Repeated),
             CountAnswer::NotTold => Decision::Send,
@@ -318,6 +324,19 @@ impl<K: Clone> PinState<K> {
         // the question, so the higher number is kept.
         let held_at = tries.max(before.map(TriesLeft::one_less));
         memory.refuse(pin.clone(), held_at.unwrap_or(self.full.one_less()));
+        memory.spend(tries, self.full);
+    }
+
+    /// Takes note of the card's answer to the question right after it refused a PIN.
+    pub fn observe_refusal<P: PartialEq + Clone>(
+        &self,
+        memory: &mut PinMemory<P>,
+        pin: &P,
+        answer: CountAnswer,
+    ) {
+        if let CountAnswer::Told(count) = answer {
+            memory.observe_refusal(pin, self.credible(count));
+        }
     }
 
     /// The user is logged in from now on, with a PIN to keep if there is one.
@@ -331,8 +350,23 @@ impl<K: Clone> PinState<K> {
         self.log_out();
     }
 
+    /// Whether the card has told a count since it was put in, and not only the same number always.
+    fn has_told<P: PartialEq + Clone>(&self, memory: &PinMemory<P>) -> bool {
+        self.tells && !memory.is_constant()
+    }
+
     /// No more than there can be: a count that rises without end would free every refused entry.
     fn credible(&self, count: TriesLeft) -> TriesLeft {
         count.min(self.full)
+    }
+}
+
+/// What an answer to the question is worth.
+fn heard<P: PartialEq + Clone>(memory: &PinMemory<P>, answer: CountAnswer) -> CountAnswer {
+    match answer {
+        CountAnswer::Told(count) if memory.is_constant() && count != TriesLeft::BLOCKED => {
+            CountAnswer::NotTold
+        }
+        other => other,
     }
 }

@@ -306,7 +306,27 @@ impl CardManager {
     ) -> Result<VerifyOutcome, CardError> {
         let answer = applet.verify_selected(&outgoing.pin.pin);
         self.learn(of, outgoing, answer);
+        self.ask_after_refusal(applet, of, outgoing, answer);
         Ok(answer?)
+    }
+
+    /// Asks for the count right after a refusal: a number that stays the same would free the PIN
+    /// that was refused. Where no answer comes, nothing is learned.
+    pub(super) fn ask_after_refusal(
+        &self,
+        applet: &mut Applet<'_, '_>,
+        of: &CardCredential,
+        outgoing: &OutgoingPin<'_>,
+        answer: Result<VerifyOutcome, AppletError>,
+    ) {
+        let is_refused = matches!(answer, Ok(VerifyOutcome::Rejected(_)));
+        if !is_refused || !of.with_pin(|record, _| record.state.tells()) {
+            return;
+        }
+        if let Ok(count) = applet.count_selected() {
+            let pin = &outgoing.pin.remembered;
+            of.with_pin(|record, memory| record.state.observe_refusal(memory, pin, count));
+        }
     }
 
     /// Takes note of what came of a PIN.

@@ -173,6 +173,52 @@ fn rule_3_a_card_that_never_tells_its_count_and_is_blocked_says_so_of_a_refused_
     assert_eq!(fixture.card().verifies(AUTH), 3);
 }
 
+/// The question is answered with the same number always; the card counts all the same, and its
+/// refusals say so.
+#[test]
+fn rule_2_a_card_that_always_names_the_same_number_gets_a_wrong_entry_once() {
+    let fixture = Fixture::new();
+    let asks = |command: &[u8]| command.get(1) == Some(&VERIFY) && command.len() == 4;
+    fixture.card().inject(CardFault::when(asks).repeated().edit(|_| vec![0x63, 0xc3]));
+    let (wrong, held) = (ck::CKR_PIN_INCORRECT, ck::CKR_FUNCTION_CANCELED);
+    assert_eq!(enter(&fixture, &[b"1111", b"1111"]), [wrong, held]);
+    fixture.remove_card();
+    fixture.insert_card();
+    fixture.module().token_info(fixture.auth_slot()).expect("a token");
+    assert_eq!(
+        enter(&fixture, &[b"1111", AUTH_PIN, b"2222"]),
+        [held, ck::CKR_OK, ck::CKR_USER_ALREADY_LOGGED_IN]
+    );
+    let session = fixture.open(fixture.auth_slot());
+    fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data").expect("logged in");
+    // Changed elsewhere: the stored PIN is sent once more, and the login ends.
+    change_elsewhere(&fixture, "4321");
+    let signed = fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data");
+    assert_eq!(rv(signed), ck::CKR_USER_NOT_LOGGED_IN);
+    assert_eq!(rv(fixture.login(session, AUTH_PIN)), held);
+    assert_eq!(fixture.tries_left(AUTH), 2);
+}
+
+/// Its refusals name what is left, or at least count.
+#[test]
+fn rule_10_a_reserve_holds_on_a_card_that_does_not_tell_its_count() {
+    for answer in [None, Some([0x63, 0x00])] {
+        let config = Config::parse("reserve_tries = 1");
+        let profile = Profile::described_by("full+tries-query=6D00").expect("a trait");
+        let fixture = Fixture::builder().profile(profile).config(config).build();
+        let refusal = CardFault::when(sends_a_pin).repeated();
+        if let Some(answer) = answer {
+            fixture.card().inject(refusal.edit(move |_| answer.to_vec()));
+        }
+        let codes = enter(&fixture, &[b"1111", b"2222", b"3333"]);
+        assert_eq!(codes, [ck::CKR_PIN_INCORRECT, ck::CKR_PIN_INCORRECT, ck::CKR_PIN_LOCKED]);
+        fixture.remove_card();
+        fixture.insert_card();
+        assert_eq!(enter(&fixture, &[b"4444"]), [ck::CKR_PIN_LOCKED]);
+        assert_eq!(fixture.tries_left(AUTH), 1);
+    }
+}
+
 /// No application can be selected that makes the card forget, and it tells no count before.
 #[test]
 fn rule_5_a_card_that_another_program_left_open_is_made_to_forget_without_power() {

@@ -23,6 +23,10 @@
 //! only if this program had it refused, or had its answer lost twice, and has had no success since.
 //! (d) Then another PIN must be right first.
 //!
+//! A card that always names the same number has none either, and is known by that number right
+//! after a refusal. Lost answers are left out for it: before the first refusal nothing tells that
+//! the number is no count.
+//!
 //! A card that tells its count at times has the net whenever it tells. A failure of our own while
 //! it was silent counts as another program's in (c), and in (d) it may have to be put in again.
 //!
@@ -86,6 +90,12 @@ const FEW: Configuration = Configuration { parts: &[], ..SMALL };
 const NEVER_CONTEXT: Configuration =
     Configuration { tells: Tells::Never, parts: &[Part::Context, Part::SetPin], ..SMALL };
 
+const CONSTANT: Configuration = Configuration {
+    tells: Tells::Constant,
+    parts: &[Part::Context, Part::SetPin, Part::Look, Part::Restart],
+    ..SMALL
+};
+
 fn is_full() -> bool {
     env::var("JPKI_SEARCH").is_ok_and(|size| size == "full")
 }
@@ -110,6 +120,11 @@ fn one_program_with_a_card_that_never_tells_its_count() {
 }
 
 #[test]
+fn one_program_with_a_card_that_always_names_the_same_number() {
+    real::<1>(CONSTANT);
+}
+
+#[test]
 fn one_program_with_a_card_that_tells_its_count_at_times() {
     real::<1>(AT_TIMES);
 }
@@ -124,6 +139,7 @@ fn two_programs() {
     real::<2>(FEW);
     real::<2>(Configuration { parts: &[Part::SetPin], pins: 2, ..FEW });
     real::<2>(Configuration { tells: Tells::Never, pins: 2, ..FEW });
+    real::<2>(Configuration { tells: Tells::Constant, pins: 2, ..FEW });
 }
 
 #[test]
@@ -206,4 +222,5 @@ fn rule_5_cannot_be_left_out() {
     mutant::<1>(Instead::OnceWithoutCount, NEVER, Violation::RightHeldBack);
     mutant::<1>(Instead::RefusalKeepsLogin, NEVER, Violation::CountedAgain);
     mutant::<1>(Instead::StoredThoughRefused, NEVER_CONTEXT, Violation::CountedAgain);
+    mutant::<1>(Instead::ConstantIsCount, CONSTANT, Violation::CountedAgain);
 }

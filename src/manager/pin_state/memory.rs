@@ -10,6 +10,10 @@ const SENDS_WITHOUT_ANSWER: u8 = 2;
 pub struct PinMemory<P> {
     refused: Vec<Refused<P>>,
     lost: Vec<Lost<P>>,
+    /// What our own refusals leave at worst, where the card has told no count since.
+    at_worst: Option<TriesLeft>,
+    /// The card's answer to the question did not fall when it refused a PIN: it is no count.
+    is_constant: bool,
 }
 
 /// An entry that the card refused, or may have refused.
@@ -32,7 +36,7 @@ struct Lost<P> {
 
 impl<P> Default for PinMemory<P> {
     fn default() -> Self {
-        Self { refused: Vec::new(), lost: Vec::new() }
+        Self { refused: Vec::new(), lost: Vec::new(), at_worst: None, is_constant: false }
     }
 }
 
@@ -45,6 +49,7 @@ impl<P> Lost<P> {
 impl<P: PartialEq + Clone> PinMemory<P> {
     /// Takes note of a count. What was refused before the count rose may be right now.
     pub(super) fn observe(&mut self, count: TriesLeft, full: TriesLeft) {
+        self.at_worst = None;
         for lost in std::mem::take(&mut self.lost) {
             if count < full && lost.is_spent() {
                 self.hold_back(lost.entry, count);
@@ -59,6 +64,29 @@ impl<P: PartialEq + Clone> PinMemory<P> {
     pub(super) fn refuse(&mut self, entry: P, tries: TriesLeft) {
         self.lost.retain(|lost| lost.entry != entry);
         self.hold_back(entry, tries);
+    }
+
+    /// Takes note of a refusal that left so many tries, where the card has named them.
+    pub(super) fn spend(&mut self, left: Option<TriesLeft>, full: TriesLeft) {
+        let counted = self.at_worst.unwrap_or(full).one_less();
+        self.at_worst = Some(left.unwrap_or(counted));
+    }
+
+    /// What our own refusals leave at worst, where the card has told no count since.
+    pub(super) fn at_worst(&self) -> Option<TriesLeft> {
+        self.at_worst
+    }
+
+    /// Takes note of the count right after an entry was refused. One that would free the entry
+    /// cannot be a count.
+    pub(super) fn observe_refusal(&mut self, entry: &P, count: TriesLeft) {
+        self.is_constant |=
+            self.refused.iter().any(|refused| refused.entry == *entry && count > refused.tries);
+    }
+
+    /// Whether the card's answer to the question is known to be no count.
+    pub(super) fn is_constant(&self) -> bool {
+        self.is_constant
     }
 
     /// Holds an entry back until the count is higher than `tries`.
@@ -90,6 +118,8 @@ impl<P: PartialEq + Clone> PinMemory<P> {
             let tries = known.map_or(*tries, |known| known.tries.max(*tries));
             self.hold_back(entry.clone(), tries);
         }
+        self.at_worst = self.at_worst.into_iter().chain(other.at_worst).min();
+        self.is_constant |= other.is_constant;
         for Lost { entry, sent } in &other.lost {
             match self.lost.iter_mut().find(|known| known.entry == *entry) {
                 Some(known) => known.sent = known.sent.max(*sent),
@@ -98,8 +128,8 @@ impl<P: PartialEq + Clone> PinMemory<P> {
         }
     }
 
-    /// A PIN of ours was right.
+    /// A PIN of ours was right. What the question is worth does not change.
     pub(super) fn forget_all(&mut self) {
-        *self = Self::default();
+        *self = Self { is_constant: self.is_constant, ..Self::default() };
     }
 }

@@ -114,6 +114,21 @@ fn an_entry_that_would_take_a_reserved_try_is_not_sent() {
 }
 
 #[test]
+fn a_reserve_goes_by_our_own_refusals_where_the_card_tells_no_count() {
+    let (mut state, mut memory) = (State::new(FULL), PinMemory::default());
+    let entry = Origin::Entry { reserve: 1 };
+    let refused = Decision::Refuse(Refusal::Reserved(TriesLeft::new(1)));
+    for (pin, named) in [(7, None), (8, Some(TriesLeft::new(1)))] {
+        assert_eq!(state.decide(&mut memory, entry, &pin, CountAnswer::NotTold), Decision::Send);
+        state.learn(&mut memory, entry, &pin, Sent::Answered(VerifyOutcome::Rejected(named)));
+    }
+    assert_eq!(state.decide(&mut memory, entry, &9, CountAnswer::NotTold), refused);
+    assert_eq!(state.decide(&mut memory, ENTRY, &9, CountAnswer::NotTold), Decision::Send, "no reserve");
+    state.learn(&mut memory, ENTRY, &9, Sent::Answered(VerifyOutcome::Accepted));
+    assert_eq!(state.decide(&mut memory, entry, &6, CountAnswer::NotTold), Decision::Send);
+}
+
+#[test]
 fn the_login_ends_by_what_speaks_against_its_pin() {
     let wrong = Sent::Answered(VerifyOutcome::Rejected(None));
     let blocked = Sent::Answered(VerifyOutcome::Blocked);

@@ -18,6 +18,8 @@ pub struct Card {
 pub enum Tells {
     Always,
     Never,
+    /// It names a full count always, but counts the tries, and names them where it refuses a PIN.
+    Constant,
     /// Now and then, and it may stop.
     AtTimes,
 }
@@ -33,6 +35,8 @@ pub enum Query {
     StaysOpen,
     /// No count.
     Silent,
+    /// A full count, whatever it is.
+    Constant,
 }
 
 /// What becomes of a command that carries a PIN.
@@ -83,7 +87,7 @@ impl Card {
         let answer = match compared {
             None => VerifyOutcome::Blocked,
             Some(true) => VerifyOutcome::Accepted,
-            Some(false) if !query.tells() => VerifyOutcome::Rejected(None),
+            Some(false) if query != Query::Constant && !query.tells() => VerifyOutcome::Rejected(None),
             Some(false) if self.tries == 0 => VerifyOutcome::Blocked,
             Some(false) => VerifyOutcome::Rejected(Some(TriesLeft::new(self.tries))),
         };
@@ -96,6 +100,15 @@ impl Card {
             Query::Count => CountAnswer::Told(TriesLeft::new(self.tries)),
             Query::Open | Query::StaysOpen => CountAnswer::Verified,
             Query::Silent => CountAnswer::NotTold,
+            Query::Constant => CountAnswer::Told(TriesLeft::new(15)),
+        }
+    }
+
+    /// The answer right after it has refused a PIN.
+    pub fn answer_after_refusal(self, query: Query) -> CountAnswer {
+        match query {
+            Query::Open => self.first_answer(Query::Count),
+            Query::Count | Query::StaysOpen | Query::Silent | Query::Constant => self.first_answer(query),
         }
     }
 
@@ -104,7 +117,7 @@ impl Card {
         match query {
             Query::StaysOpen => CountAnswer::NotTold,
             Query::Open => self.first_answer(Query::Count),
-            Query::Count | Query::Silent => self.first_answer(query),
+            Query::Count | Query::Silent | Query::Constant => self.first_answer(query),
         }
     }
 }

@@ -31,6 +31,14 @@ pub trait Machine: Clone + Eq + Hash {
         real.state.learn(&mut real.memories[real.card], origin, &pin, sent);
     }
 
+    /// The question right after a refusal.
+    fn observe_refusal(&mut self, pin: Pin, answer: CountAnswer) {
+        let real = self.real_mut();
+        if real.state.tells() {
+            real.state.observe_refusal(&mut real.memories[real.card], &pin, answer);
+        }
+    }
+
     /// The new PIN was sent after CHANGE.
     fn learn_confirmation(&mut self, pin: Pin, sent: Sent) {
         self.learn(pin, sent, ENTRY);

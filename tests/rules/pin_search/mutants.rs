@@ -68,6 +68,8 @@ pub enum Instead {
     RefusalKeepsLogin,
     /// Rule 5: without a count a stored PIN is sent though this program knows that it was refused.
     StoredThoughRefused,
+    /// Rule 5: a number that does not fall with a refusal is a count.
+    ConstantIsCount,
 }
 
 /// A mutant. It remembers a little more than the machine, for its own ends.
@@ -228,6 +230,12 @@ impl Machine for Mutant {
             *self.memory() = before;
         }
         self.seen = self.real.state.count().or(self.seen);
+    }
+
+    fn observe_refusal(&mut self, pin: Pin, answer: CountAnswer) {
+        if !self.is(Instead::ConstantIsCount) {
+            self.real.observe_refusal(pin, answer);
+        }
     }
 
     fn learn_confirmation(&mut self, pin: Pin, sent: Sent) {

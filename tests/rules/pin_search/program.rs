@@ -235,6 +235,7 @@ impl<M: Machine> Program<M> {
         let answer = report.card.verify(new, full, query, fate);
         let (attempt, sent) = Attempt::sent(new, ENTRY, query, answer);
         self.machine.learn_confirmation(new, sent);
+        self.observe_refusal(new, sent, report.card, query);
         report.confirmation = Some((before, attempt));
         attempt.accepted
     }
@@ -258,8 +259,16 @@ impl<M: Machine> Program<M> {
             let sent;
             (attempt, sent) = Attempt::sent(pin, origin, query, answer);
             self.machine.learn(pin, sent, origin);
+            self.observe_refusal(pin, sent, report.card, query);
         }
         report.attempt = Some(attempt);
         attempt.accepted
+    }
+
+    /// As `ask_after_refusal`.
+    fn observe_refusal(&mut self, pin: Pin, sent: Sent, card: Card, query: Query) {
+        if matches!(sent, Sent::Answered(VerifyOutcome::Rejected(_))) {
+            self.machine.observe_refusal(pin, card.answer_after_refusal(query));
+        }
     }
 }

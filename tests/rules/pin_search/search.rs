@@ -74,6 +74,7 @@ impl Configuration {
             Tells::Always if self.has(Part::Open) => &[Query::Count, Query::Open],
             Tells::Always => &[Query::Count],
             Tells::Never => &[Query::Silent],
+            Tells::Constant => &[Query::Constant],
             Tells::AtTimes if self.has(Part::Open) => &[Query::Count, Query::Silent, Query::StaysOpen],
             Tells::AtTimes => &[Query::Count, Query::Silent],
         }
@@ -146,7 +147,7 @@ impl Configuration {
         match self.tells {
             Tells::Always => {}
             Tells::AtTimes => ways.push(vec![Event::Reinsert, Event::OtherSuccess]),
-            Tells::Never => ways.push(vec![Event::OtherChange(self.pins)]),
+            Tells::Never | Tells::Constant => ways.push(vec![Event::OtherChange(self.pins)]),
         }
         (ways, self.queries()[0])
     }

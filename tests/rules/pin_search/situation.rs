@@ -167,7 +167,7 @@ impl<P: Clone, const N: usize> Situation<P, N> {
     }
 
     fn note_failure(&mut self, of: Option<usize>) {
-        if self.tells == Tells::Never {
+        if matches!(self.tells, Tells::Never | Tells::Constant) {
             return;
         }
         let others = self.seats.iter_mut().enumerate().filter(|(seat, _)| Some(*seat) != of);
