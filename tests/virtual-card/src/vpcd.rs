@@ -21,9 +21,6 @@ const POWER_ON: u8 = 1;
 const RESET: u8 = 2;
 const GET_ATR: u8 = 4;
 
-/// The second look at a card proves that what followed the first is over: the daemon has told its
-/// clients.
-const LOOKS: u64 = 2;
 /// How long the daemon leaves between looks, and a little more.
 const LOOK_PERIOD: Duration = Duration::from_millis(450);
 /// From the driver's noticing that a card is gone to the daemon's telling so, with room to spare.
@@ -85,10 +82,22 @@ struct State {
     card: Option<VirtualCard>,
     /// The card that was taken out last.
     taken: Option<VirtualCard>,
-    /// How often the driver has looked at the card since the last change.
-    looks: u64,
+    /// How far the daemon has come with the card since the last change.
+    notice: Notice,
     connection: Option<TcpStream>,
     stopping: bool,
+}
+
+/// How far the daemon has come with a card.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Notice {
+    /// The driver may have looked at it, more than once when the daemon starts.
+    #[default]
+    None,
+    /// The daemon has given it power, and is about to tell its clients.
+    Powered,
+    /// The driver has looked at it again: the daemon has told its clients.
+    Told,
 }
 
 impl Slot {
@@ -121,7 +130,7 @@ impl Slot {
         card.insert();
         let mut state = self.shared.state();
         state.card = Some(card);
-        state.looks = 0;
+        state.notice = Notice::None;
         drop(state);
         self.shared.changed.notify_all();
     }
@@ -154,7 +163,7 @@ impl Slot {
 
     /// A new daemon knows nothing of what an earlier one has seen.
     pub(crate) fn unsee(&self) {
-        self.shared.state().looks = 0;
+        self.shared.state().notice = Notice::None;
     }
 }
 
@@ -176,7 +185,7 @@ impl Drop for Slot {
 impl State {
     fn is_seen(&self) -> bool {
         match &self.card {
-            Some(_) => self.looks >= LOOKS,
+            Some(_) => self.notice == Notice::Told,
             None => self.connection.is_none(),
         }
     }
@@ -191,6 +200,15 @@ impl Shared {
         self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// The daemon has come from one point to the next.
+    fn advance(&self, from: Notice, to: Notice) {
+        let mut state = self.state();
+        if state.notice == from {
+            state.notice = to;
+            self.changed.notify_all();
+        }
+    }
+
     fn run(&self, port: u16) {
         loop {
             let mut state = self.state();
@@ -199,7 +217,7 @@ impl Shared {
             }
             if let Some(card) = state.card.as_ref().filter(|card| card.returns_in() == Some(Duration::ZERO)) {
                 card.insert();
-                state.looks = 0;
+                state.notice = Notice::None;
             }
             let card = state.card.clone().filter(VirtualCard::is_present);
             let connection = card.as_ref().and_then(|_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());
@@ -223,14 +241,16 @@ impl Shared {
             let message = receive(connection)?;
             match message[..] {
                 [POWER_OFF] => card.power_off(),
-                [POWER_ON] => card.power_on(),
+                [POWER_ON] => {
+                    card.power_on();
+                    self.advance(Notice::None, Notice::Powered);
+                }
                 [RESET] => card.warm_reset(),
                 [GET_ATR] if card.is_present() => {
                     send(connection, &card.atr())?;
                     // An ATR read right after power-on or reset is part of those, and no look.
                     if !powering {
-                        self.state().looks += 1;
-                        self.changed.notify_all();
+                        self.advance(Notice::Powered, Notice::Told);
                     }
                 }
                 [GET_ATR] => return leave(connection, AFTER_A_LOOK),
