@@ -176,10 +176,15 @@ fn kill_everywhere(keeps_verified: bool) {
             for number in 1..=course.length {
                 let mark = card.mark();
                 let mut attacker = ready_attacker(&stack);
+                // While a program is connected pcscd does not take the power: the attacker gets its
+                // time.
+                let mut keeper = Child::start(&stack);
+                keeper.expect("foreign connect", "done");
                 kill_in(&stack, prelude, &operation, number);
                 if attacker.ask("foreign sign").contains("9000") {
                     borrowed.push(number);
                 }
+                keeper.expect("foreign disconnect", "done");
                 let resets = card.ledger_since(mark).resets();
                 assert_eq!(resets, 1, "one is enough");
                 let mut fresh = Child::logged_in(&stack, &[credential]);
