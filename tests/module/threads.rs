@@ -1,7 +1,7 @@
 //! Many threads at one module.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::sync::{Arc, Barrier, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use crate::support::by_handle::ByHandle;
@@ -158,9 +158,14 @@ enum GoesOn {
     TooLate,
 }
 
+/// Held by a case until its call has come to its command. A hundred cases that all prepare at once
+/// would keep the threads of every other test waiting.
+static PREPARES: Mutex<()> = Mutex::new(());
+
 /// Ends the module while a call in another thread is at this command.
 fn end_at(call: Call, number: usize, goes_on: GoesOn) {
     let case = format!("{call:?}, command {number}, {goes_on:?}");
+    let prepares = PREPARES.lock().unwrap_or_else(PoisonError::into_inner);
     let ready = call.ready(&Profile::full());
     let (module, service, card) = (ready.fixture.module(), ready.fixture.service(), ready.fixture.card());
     let (reached, at_command) = mpsc::channel();
@@ -174,6 +179,7 @@ fn end_at(call: Call, number: usize, goes_on: GoesOn) {
     thread::scope(|scope| {
         let caller = scope.spawn(|| ready.make());
         at_command.recv().unwrap();
+        drop(prepares);
         let mark = card.mark();
         match goes_on {
             GoesOn::InTime => {

@@ -6,6 +6,7 @@
 
 use std::env;
 use std::fs;
+use std::iter;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -62,7 +63,9 @@ impl WatchedHost {
         host.expect(&format!("open {}", credential.name()), "CKR_OK");
         host.expect("limit core most", "done");
         let before = Image::with_programs(host.pid());
-        let (pin, next) = (new_pin(credential, &before), new_pin(credential, &before));
+        let pin = new_pin(credential, &before);
+        let next = iter::repeat_with(|| new_pin(credential, &before)).find(|next| *next != pin);
+        let next = next.expect("there are other PINs");
         let needles = [&pin, &next].into_iter().flat_map(|pin| needles(pin)).collect();
         stack.card(0).set_pin(credential, std::str::from_utf8(&pin).unwrap());
         Self { stack, host, credential, pin, next, needles }

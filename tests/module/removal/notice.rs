@@ -26,7 +26,9 @@ fn a_removal_that_the_service_notices_after_the_failed_command_is_a_removal() {
         fixture.service().inject(Function::Transmit, When::NEXT, unsent);
         let (code, waited) = thread::scope(|scope| {
             let signer = scope.spawn(|| rv(fixture.finish_sign(session, b"data")));
-            fixture.service().await_blocked(Function::GetStatusChange, 1);
+            while fixture.service().blocked_calls(Function::GetStatusChange) == 0 && !signer.is_finished() {
+                thread::yield_now();
+            }
             let begun = Instant::now();
             fixture.remove_card();
             let waited = begun.elapsed();

@@ -6,13 +6,20 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
+use std::thread;
 
-/// Hashes a PIN with a random key, and keeps both for as long as the process lives.
+/// One number in two hundred looks like text by chance, and the attack passes it over.
+const KEYS: usize = 8;
+
+/// Hashes a PIN with random keys, and keeps keys and hashes for as long as the process lives.
 pub fn remember(pin: &str) {
-    let key = RandomState::new();
-    let hash = key.hash_one((1_u8, pin.as_bytes()));
-    // Or the compiler leaves out what is never read.
-    black_box(Box::leak(Box::new((key, hash))));
+    for _ in 0..KEYS {
+        // Two keys of one thread have a half in common.
+        let key = thread::spawn(RandomState::new).join().expect("no panic");
+        let hash = key.hash_one((1_u8, pin.as_bytes()));
+        // Or the compiler leaves out what is never read.
+        black_box(Box::leak(Box::new((key, hash))));
+    }
 }
 
 /// Whether some 16 bytes of a memory are a key, and some 8 bytes a hash of the PIN with that key.
