@@ -89,9 +89,25 @@ die() {
 
 # --- processes --------------------------------------------------------------------------------------------------
 
-# Has a process ended when the script ends.
+# Has a process ended when the script ends. Its start is kept with its number: another process may have the number then.
 remember() {
-    printf '%s\n' "$@" >>"$WORK/pids"
+    printf '%s %s\n' "$1" "$(started_at "$1")" >>"$WORK/pids"
+}
+
+# started_at PID: prints when it started, as the kernel counts the time; nothing if it has ended.
+started_at() {
+    local stat='' fields
+    # It may end meanwhile.
+    { IFS= read -r -d '' stat <"/proc/$1/stat"; } 2>/dev/null || true
+    # Its name, in brackets, may have any letters in it.
+    read -r -a fields <<<"${stat##*) }"
+    # A process that nothing waits for stays as a zombie.
+    [[ ${fields[0]-Z} == Z ]] || printf '%s\n' "${fields[19]}"
+}
+
+# runs PID START: the process that started then has not ended.
+runs() {
+    [[ $2 && $2 == "$(started_at "$1")" ]]
 }
 
 # Starts a command in the background, its output in LOG. Its input is silent: some servers end when it does.
@@ -134,8 +150,21 @@ is_listening() {
     (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
+# all_gone PID...: these processes have ended, which are remembered.
 all_gone() {
-    ! kill -0 "$@" 2>/dev/null
+    local pid start
+    while read -r pid start; do
+        [[ " $* " != *" $pid "* ]] || ! runs "$pid" "$start" || return 1
+    done <"$WORK/pids"
+}
+
+# Prints which of the processes that are remembered have not ended.
+still_running() {
+    local pid start
+    [[ -e $WORK/pids ]] || return 0
+    while read -r pid start; do
+        ! runs "$pid" "$start" || printf '%s\n' "$pid"
+    done <"$WORK/pids"
 }
 
 # Ends an application as its menu does; its status is left in the file `status`. The script has `drive`, which gives it
@@ -153,10 +182,13 @@ ended_well() {
 clean_up() {
     local status=$? pids=()
     trap '' TERM INT
-    [[ ! -e $WORK/pids ]] || mapfile -t pids <"$WORK/pids"
+    mapfile -t pids < <(still_running)
     if ((${#pids[@]})); then
         kill "${pids[@]}" 2>/dev/null || true
-        wait_until all_gone "${pids[@]}" || kill -KILL "${pids[@]}" 2>/dev/null || true
+        if ! wait_until all_gone "${pids[@]}"; then
+            mapfile -t pids < <(still_running)
+            kill -KILL "${pids[@]}" 2>/dev/null || true
+        fi
     fi
     cd /
     if [[ -n ${JPKI_TEST_KEEP:-} ]]; then

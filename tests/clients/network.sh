@@ -58,6 +58,7 @@ wpa() {
     rm -f wpa.log
     PKCS11_MODULE_PATH=$PWD/jpki-pkcs11-auth.so "${IN_SMALL_NETWORK[@]}" \
         timeout 30 stdbuf --output=L eapol_test -c wpa.conf -a 127.0.0.1 -p 1812 -s secret -t 20 >wpa.log 2>&1 &
+    remember "$!"
     wait_until has_ended_or_asks "$!"
     kill "$!" 2>/dev/null || true
     wait "$!" || status=$?
