@@ -16,13 +16,13 @@ import sys
 import time
 from pathlib import Path
 
-from office import Office, UnoException, until
+from office import SECONDS, Office, UnoException, until
 
 
 # How long the list of certificates or the password dialog on top of it may take, and how long the list after a password
 # dialog. The script says less where it expects neither.
-LIST_SECONDS = float(os.environ.get("LIST_SECONDS", "30"))
-ANSWERED_LIST_SECONDS = float(os.environ.get("ANSWERED_LIST_SECONDS", "30"))
+LIST_SECONDS = float(os.environ.get("LIST_SECONDS", SECONDS))
+ANSWERED_LIST_SECONDS = float(os.environ.get("ANSWERED_LIST_SECONDS", SECONDS))
 # What the list of certificates calls its button, for a document, and for a PDF.
 CHOOSE = ("Sign", "Select", "OK")
 # The head of the page of signatures in the options of a PDF, in versions 7.4 and 25.2.

@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotDone
 
 import uno
 import unohelper
@@ -13,7 +14,13 @@ from com.sun.star.connection import NoConnectException
 from com.sun.star.lang import DisposedException
 from com.sun.star.uno import Exception as UnoException
 
-SECONDS = 30
+# Its first start takes long where nothing of it is in memory, and the machine is busy.
+SECONDS = 120
+
+
+def not_seen(what):
+    """Ends this program."""
+    sys.exit(f"drive.py: in {SECONDS} s not seen: {what}")
 
 
 def until(condition, what):
@@ -27,7 +34,7 @@ def until(condition, what):
             # A window went while it was read.
             pass
         if time.monotonic() > end:
-            sys.exit(f"drive.py: in {SECONDS} s not seen: {what}")
+            not_seen(what)
         time.sleep(0.02)
 
 
@@ -138,7 +145,10 @@ class Office:
         """Calls a function while no window comes or goes: LibreOffice reads its list of windows without a lock."""
         look = Look(function)
         self._event_loop.addCallback(look, None)
-        return look.result.result(SECONDS)
+        try:
+            return look.result.result(SECONDS)
+        except NotDone:
+            return not_seen("a turn of the event loop")
 
     def _top(self):
         for number in range(self._toolkit.getTopWindowCount()):
