@@ -186,3 +186,7 @@ if __name__ == "__main__":
         main(*sys.argv[1:])
     except UnoException as error:
         sys.exit(f"drive.py: {error}")
+    sys.stdout.flush()
+    # Threads of UNO may still be in Python's code, where they let go of what they held, and Python crashes now and then
+    # when it ends under them. All that was to be done is done.
+    os._exit(0)
