@@ -14,7 +14,7 @@ class DevToolsError(Exception):
 class DevTools:
     """One connection: to a page, to the browser, or to its own windows (--enable-ui-devtools)."""
 
-    def __init__(self, port, path, seconds=60):
+    def __init__(self, port, path, seconds=120):
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
         self._stream = self._socket.makefile("rb")
         self._last = 0

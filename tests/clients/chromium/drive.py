@@ -17,7 +17,8 @@ from pathlib import Path
 
 from devtools import DevTools, DevToolsError
 
-SECONDS = 30
+# For a page with all its dialogs, the first after a start too, on a busy machine.
+SECONDS = 120
 
 # The browser's own dialogs: the classes of their views, and the title of the one that is a window of its own.
 CERTIFICATES, PIN, PIN_TITLE = "CertificateSelector", "CryptoModulePasswordDialogView", "^Unlock Security Device$"
@@ -119,7 +120,8 @@ class Person:
         text = self._views.says(CERTIFICATES)
         if text:
             print(f"certificate dialog: {text}")
-            keys(windows(BROWSER_TITLE)[0], "key", "Return")
+            # xdotool finds none when another window goes while it looks.
+            keys(until(lambda: windows(BROWSER_TITLE), "the browser's window")[0], "key", "Return")
             until(lambda: not self._views.says(CERTIFICATES), "the end of the certificate dialog")
 
     def _enter_pin(self, window):
