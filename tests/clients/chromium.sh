@@ -19,18 +19,22 @@ database() {
 # Starts it, and waits until it takes commands. All that it would ask of the network goes to a proxy that is not there.
 # Its sandbox, which root cannot have, is for pages. It opens no connections for later, which would count as signatures.
 start() {
-    rm -f profile/DevToolsActivePort
+    rm -f profile/DevToolsActivePort profile/UIDevToolsActivePort
     if [[ ! -e profile ]]; then
         mkdir -p profile/Default
         echo '{"net": {"network_prediction_options": 2}}' >profile/Default/Preferences
     fi
-    free_port >profile/ui-port
     background chromium.log chromium --user-data-dir="$PWD/profile" --remote-debugging-port=0 \
-        --enable-ui-devtools="$(cat profile/ui-port)" --no-sandbox --test-type --no-first-run --disable-gpu \
+        --enable-ui-devtools=0 --no-sandbox --test-type --no-first-run --disable-gpu \
         --disable-background-networking --disable-component-update --disable-default-apps --disable-sync \
         --proxy-server=127.0.0.1:9 about:blank
     APPLICATION=$!
-    wait_until test -s profile/DevToolsActivePort || die "Chromium does not start: $(cat chromium.log)"
+    wait_until takes_commands || die "Chromium does not start: $(cat chromium.log)"
+}
+
+# It has written which ports it listens on, for pages and for its own windows.
+takes_commands() {
+    [[ -s profile/DevToolsActivePort && -s profile/UIDevToolsActivePort ]]
 }
 
 restart() {

@@ -6,7 +6,7 @@ drive.py PROFILE visit FILE URL [PIN...]   open the page and write its text to F
                                            of the PINs
 drive.py PROFILE quit                      end it as its menu does
 
-PROFILE/ui-port holds the number that --enable-ui-devtools was given.
+It was started with --remote-debugging-port=0 --enable-ui-devtools=0, and has written its ports into PROFILE.
 """
 
 import subprocess
@@ -147,7 +147,7 @@ def visit(profile, file, url, pins):
     port, browser = (profile / "DevToolsActivePort").read_text().split()
     targets = DevTools(int(port), browser).call("Target.getTargets")["targetInfos"]
     page = DevTools(int(port), "/devtools/page/" + next(t["targetId"] for t in targets if t["type"] == "page"))
-    person = Person(Views(int((profile / "ui-port").read_text())), pins)
+    person = Person(Views(int((profile / "UIDevToolsActivePort").read_text())), pins)
     page.call("Network.enable")
     page.call("Network.setCacheDisabled", cacheDisabled=True)
     outcome = {}
