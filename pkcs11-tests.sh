@@ -281,7 +281,8 @@ command_model() {
 
 # With the address sanitizer, by cargo-fuzz and Rust's nightly toolchain where there is one; elsewhere RUSTC_BOOTSTRAP
 # lets the stable one take the options that cargo-fuzz needs. Without a sanitizer (JPKI_FUZZ_SANITIZER=none) cargo alone
-# will do, which spares the minutes that cargo-fuzz takes to build.
+# will do, which spares the minutes that cargo-fuzz takes to build. An input that takes more than 20 seconds by the
+# clock (JPKI_FUZZ_TIMEOUT) is a finding.
 command_fuzz() {
     local target corpus targets=("$@") cargo=(env RUSTC_BOOTSTRAP=1 cargo) run
     prepare
@@ -299,7 +300,8 @@ command_fuzz() {
         mkdir -p "$corpus" "$TARGET/fuzz/findings/$target"
         # Without -len_control=0 the inputs stay too short to be a login.
         (cd "$ROOT" && "${run[@]}" "$target" "$corpus" "tests/fuzz/seeds/$target" -- \
-            -max_total_time="${JPKI_FUZZ_SECONDS:-60}" -len_control=0 -max_len=4096 -timeout=20 \
+            -max_total_time="${JPKI_FUZZ_SECONDS:-60}" -len_control=0 -max_len=4096 \
+            -timeout="${JPKI_FUZZ_TIMEOUT:-20}" \
             -artifact_prefix="$TARGET/fuzz/findings/$target/")
     done
 }
