@@ -15,6 +15,8 @@ user_pref("network.dns.native_https_query", false);
 user_pref("network.dns.disablePrefetch", true);
 user_pref("network.prefetch-next", false);
 user_pref("network.http.speculative-parallel-limit", 0);
+// No second connection where the first one takes long: the servers serve one after the other.
+user_pref("network.http.connection-retry-timeout", 0);
 user_pref("network.captive-portal-service.enabled", false);
 user_pref("network.connectivity-service.enabled", false);
 user_pref("network.trr.mode", 5);
