@@ -109,11 +109,19 @@ strict_verification() {
 
 # --- a program --------------------------------------------------------------------------------------------------
 
+# A new program: one that has loaded the key store keeps its login. An earlier one ends.
 start_program() {
-    mkfifo commands
-    java -cp classes CardClient auth.cfg ca.pem <commands >answers 2>&1 &
+    local earlier
+    if [[ -e program.pid ]]; then
+        earlier=$(<program.pid)
+        all_gone "$earlier" || kill "$earlier"
+        wait_until all_gone "$earlier"
+    fi
+    : >answers
+    # Only this script writes its commands, which end with it.
+    java -cp classes CardClient auth.cfg ca.pem <commands >>answers 2>&1 {to_program}>&- &
+    echo "$!" >program.pid
     remember "$!"
-    exec {to_program}>commands
 }
 
 # has_answered COUNT: the program has carried out that many commands.
@@ -150,6 +158,12 @@ signs() {
 logs_in() {
     program login "$AUTH_PIN"
     grep -qx 'aliases: \[User Authentication Certificate\]' answer
+}
+
+# From its start: that looks at the card, too.
+loads_key_store() {
+    start_program
+    logs_in
 }
 
 gets_with_card_pulled_out() {
@@ -190,8 +204,10 @@ check "jarsigner verifies" verifies_jar
 check "openssl verifies what jarsigner signed" openssl_verifies_jar
 refused "Java's strict check accepts no JPKI certificate" 'critical policy qualifiers present' strict_verification
 
-start_program
-check_figure 'loading a key store' "a program loads the key store" logs_in
+# For reading too, so that this does not wait for a program.
+mkfifo commands
+exec {to_program}<>commands
+check_figure 'loading a key store' "a program loads the key store" loads_key_store
 check_figure 'then each TLS login' "TLS 1.3" gets TLSv1.3 TLSv1.3 "$PSS"
 check_figure 'then each TLS login' "TLS 1.2" gets TLSv1.2 TLSv1.2 "$PSS"
 check "TLS 1.2 with a server that does not know PSS" gets old TLSv1.2 "$PKCS1"
