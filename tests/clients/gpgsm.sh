@@ -47,6 +47,8 @@ learns_card() {
 # sign [PIN]: the agent has forgotten the PIN.
 sign() {
     gpgconf --kill gpg-agent scdaemon
+    # What still reaches the agent that ends is lost.
+    wait_until test ! -e "$(gpgconf --list-dirs agent-socket)"
     printf %s "${1-$AUTH_PIN}" >pin
     rm -f asked letter.p7s
     timeout 30 gpgsm --detach-sign --output letter.p7s --local-user \
