@@ -230,7 +230,7 @@ command_install() {
     # In a process of its own a failure ends it.
     package=$("$ROOT/pkcs11-tests.sh" package)
     say "installing $package"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --install-recommends --reinstall \
+    as_root env DEBIAN_FRONTEND=noninteractive "${APT_GET[@]}" install -qq --yes --install-recommends --reinstall \
         -o APT::Sandbox::User=root -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$package" >/dev/null
 }
 

@@ -15,6 +15,11 @@ readonly RUST_TEST_PACKAGES=(openssl:openssl pkcs11-tool:opensc /usr/lib/gnupg/s
 # so, but does not).
 readonly CARGO_DEB=3.6.3 CARGO_GENERATE_RPM=0.16.1 CARGO_DENY=0.18.3 CARGO_FUZZ=0.13.1
 
+# A download that the net loses is tried again, more often than these programs do by themselves.
+export CARGO_NET_RETRY=${CARGO_NET_RETRY:-10} PIP_RETRIES=${PIP_RETRIES:-10}
+export npm_config_fetch_retries=${npm_config_fetch_retries:-5}
+readonly APT_GET=(apt-get -o Acquire::Retries=10)
+
 say() {
     printf '%s\n' "$*" >&2
 }
@@ -53,8 +58,8 @@ apt_install() {
     command -v apt-get >/dev/null || die "please install: $*"
     may_be_root || die "there is no sudo; please run, as root: apt-get update; apt-get install --no-install-recommends $*"
     say "installing $*"
-    as_root apt-get update -q >/dev/null
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends \
+    as_root "${APT_GET[@]}" update -q >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive "${APT_GET[@]}" install -qq --yes --no-install-recommends \
         -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >/dev/null
 }
 
@@ -76,9 +81,12 @@ unpack_packages() {
         cd "$directory/download"
         for package in "${missing[@]}"; do rm -f -- "$package"_*.deb; done
         # It may be that nothing had to be installed, and the lists of packages are old, or not there at all.
-        download "${missing[@]}" 2>/dev/null || {
-            may_be_root || die "there is no sudo; please run, as root: apt-get update"
-            as_root apt-get update -q >/dev/null
+        download "${missing[@]}" 2>errors || {
+            may_be_root || {
+                cat errors >&2
+                die "there is no sudo; please run, as root: apt-get update"
+            }
+            as_root "${APT_GET[@]}" update -q >/dev/null
             download "${missing[@]}"
         }
     )
@@ -89,7 +97,7 @@ unpack_packages() {
 }
 
 download() {
-    apt-get "${apt_options[@]}" -o APT::Sandbox::User=root -qq download "$@"
+    "${APT_GET[@]}" "${apt_options[@]}" -o APT::Sandbox::User=root -qq download "$@"
 }
 
 # Installs the libraries that these package files depend on. Where a library is one of several that would do, it is not
@@ -146,9 +154,9 @@ unpack_with_libraries() {
     shift
     command -v apt-get >/dev/null || return 0
     [[ ! -e $directory/.complete ]] || return 0
-    libraries=$(libraries_of "$@") || {
+    libraries=$(libraries_of "$@" 2>/dev/null) || {
         may_be_root || die "there is no sudo; please run, as root: apt-get update"
-        as_root apt-get update -q >/dev/null
+        as_root "${APT_GET[@]}" update -q >/dev/null
         libraries=$(libraries_of "$@")
     }
     # shellcheck disable=SC2086 # one word for each package
@@ -157,7 +165,7 @@ unpack_with_libraries() {
 }
 
 libraries_of() {
-    apt-get install --simulate --no-install-recommends -qq "$@" 2>/dev/null | sed -n 's/^Inst \(lib[^ ]*\) .*/\1/p'
+    apt-get install --simulate --no-install-recommends -qq "$@" | sed -n 's/^Inst \(lib[^ ]*\) .*/\1/p'
 }
 
 # unpack_from_backports DIRECTORY PACKAGE...: what Debian 12 has in its backports only, which its mirrors have too.
@@ -174,7 +182,8 @@ unpack_from_backports() {
         [[ $mirror ]] || die "no source of apt names a mirror of Debian 12"
         printf 'deb [signed-by=%s] %s bookworm-backports main\n' \
             /usr/share/keyrings/debian-archive-keyring.gpg "$mirror" >"$apt/new"
-        apt-get "${apt_options[@]}" -o "Dir::Etc::sourcelist=$apt/new" -o APT::Sandbox::User=root -q update >/dev/null
+        "${APT_GET[@]}" "${apt_options[@]}" -o "Dir::Etc::sourcelist=$apt/new" -o APT::Sandbox::User=root -q update \
+            >/dev/null
         mv "$apt/new" "$apt/sources.list"
     fi
     unpack_packages "$@"
@@ -263,7 +272,7 @@ unpack_node_client() {
     say "installing graphene-pk11 into $directory"
     mkdir -p "$directory"
     cp "$CLIENTS/smoke/package.json" "$directory"
-    (cd "$directory" && npm_config_nodedir=/usr npm install --silent --no-audit --no-fund)
+    (cd "$directory" && npm_config_nodedir=/usr npm install --loglevel=error --no-audit --no-fund)
 }
 
 # A client of the module that shares no code with it.
@@ -330,7 +339,7 @@ need_cargo() {
     local package
     ! command -v cargo >/dev/null || return 0
     package=$(rust_package) || {
-        ! may_be_root || ! command -v apt-get >/dev/null || as_root apt-get update -q >/dev/null
+        ! may_be_root || ! command -v apt-get >/dev/null || as_root "${APT_GET[@]}" update -q >/dev/null
         package=$(rust_package) || die "please install Rust, 1.85 or newer: see rustup.rs"
     }
     apt_install "$package"
