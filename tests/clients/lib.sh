@@ -121,7 +121,13 @@ background() {
 
 # Repeats a command until it succeeds, for a minute at most: a busy machine takes long to start a browser.
 wait_until() {
-    local end=$((SECONDS + 60))
+    wait_up_to 60 "$@"
+}
+
+# wait_up_to SECONDS COMMAND...: the same, for another time.
+wait_up_to() {
+    local end=$((SECONDS + $1))
+    shift
     until "$@" >/dev/null 2>&1; do
         ((SECONDS < end)) || return 1
         sleep 0.05
@@ -330,11 +336,12 @@ shows() {
 # printed PROMPT (a pattern of grep -E). What was to be seen there is in the file `terminal`.
 at_terminal() {
     : >terminal
-    rm -f terminal.done
-    script --quiet --return --flush --command "$3; status=\$?; : >terminal.done; exit \$status" terminal < <(
+    rm -f terminal.done terminal.name
+    script --quiet --return --flush \
+        --command "tty >terminal.name; $3; status=\$?; : >terminal.done; exit \$status" terminal < <(
         wait_until asks_or_is_done "$1"
-        # OpenVPN throws away what is typed before it has turned the echo off.
-        sleep 0.5
+        # OpenVPN throws away what is typed before it has turned the echo off. A question may leave it on.
+        wait_up_to 5 hides_input_or_is_done || true
         printf '%s\n' "$2"
         # At the end of its input, script would end the command.
         wait_until is_done_at_terminal
@@ -343,6 +350,10 @@ at_terminal() {
 
 is_done_at_terminal() {
     [[ -e terminal.done ]]
+}
+
+hides_input_or_is_done() {
+    is_done_at_terminal || [[ $(stty --all --file "$(<terminal.name)") =~ [[:space:]]-echo[[:space:]] ]]
 }
 
 asks_or_is_done() {
