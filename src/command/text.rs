@@ -2,7 +2,8 @@
 //! each subject.
 //!
 //! A message is a function that takes the [`Language`] first. The Japanese terms are those of the
-//! municipal offices: 利用者証明用電子証明書, 署名用電子証明書, 暗証番号, ロック, 失効, 更新, 市区町村の窓口.
+//! offices: 利用者証明用電子証明書, 署名用電子証明書, スマホ用電子証明書, 暗証番号, ロック, 失効,
+//! 更新, 市区町村の窓口.
 
 pub(crate) mod ca_certificate;
 pub(crate) mod card;

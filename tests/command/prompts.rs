@@ -36,7 +36,8 @@ fn a_pin_is_changed_with_its_rules_before_and_its_tries_after() {
             let changed = ["The PIN was changed.", "暗証番号を変更しました。"][language];
             let (before, after) = seen.split_once(changed).unwrap_or_else(|| panic!("{seen}"));
             let tries = if which == "signature" { 5 } else { 3 };
-            let tries = [format!("{tries} of {tries} tries left."), format!("({tries}回中)。")];
+            let tries =
+                [format!("{tries} of {tries} tries left."), format!("残り{tries}回です({tries}回連続で")];
             assert!(before.contains(rules[language]) && before.contains(&tries[language]), "{seen}");
             assert!(after.contains(&tries[language]), "{seen}");
             assert!(
@@ -67,7 +68,10 @@ fn nothing_is_changed_where_the_entries_do_not_fit() {
             assert!(seen.contains(said[language]), "{seen}");
             assert!(!seen.contains(["The PIN was changed.", "変更しました"][language]), "{seen}");
             // The tries are said after every answer of the card, and none is missing.
-            let full = [format!("{tries} of {tries} tries left."), format!("あと{tries}回間違えると")];
+            let full = [
+                format!("{tries} of {tries} tries left."),
+                format!("残り{tries}回です({tries}回連続で間違えると"),
+            ];
             assert!(seen.contains(&full[language]), "{seen}");
         }
     }
@@ -79,7 +83,10 @@ fn a_wrong_pin_costs_one_try_and_says_so() {
         let machine = Machine::with_card("full");
         let (seen, exit) = change_pin(&machine, language, "authentication", ["9999", "4321", "4321"]);
         assert_eq!(exit, 1, "{seen}");
-        let said = [["Wrong PIN.", "2 of 3 tries left."], ["暗証番号が違います。", "あと2回間違えると"]];
+        let said = [
+            ["Wrong PIN.", "2 of 3 tries left."],
+            ["暗証番号が違います。", "残り2回です(3回中。あと2回連続で間違えると"],
+        ];
         assert!(said[language].iter().all(|text| seen.contains(text)), "{seen}");
     }
 }

@@ -19,14 +19,23 @@ pub(crate) fn card(language: Language, card: &Card) -> String {
     say!(language, "Card: {kind} (number {number})", "カード: {kind}(識別番号 {number})")
 }
 
-/// What the offices call a certificate.
-pub(crate) fn certificate_name(language: Language, credential: Credential) -> &'static str {
-    match credential {
-        Credential::UserAuthentication => language
+/// What the offices call a certificate. Those of a phone have a name of their own.
+pub(crate) fn certificate_name(language: Language, kind: CardKind, credential: Credential) -> &'static str {
+    let is_phone = matches!(kind, CardKind::AndroidPhone | CardKind::Iphone);
+    match (credential, is_phone) {
+        (Credential::UserAuthentication, false) => language
             .choose("User authentication certificate (利用者証明用電子証明書)", "利用者証明用電子証明書"),
-        Credential::DigitalSignature => {
+        (Credential::UserAuthentication, true) => language.choose(
+            "User authentication certificate (スマホ用電子証明書, 利用者証明用)",
+            "スマホ用電子証明書(利用者証明用)",
+        ),
+        (Credential::DigitalSignature, false) => {
             language.choose("Digital signature certificate (署名用電子証明書)", "署名用電子証明書")
         }
+        (Credential::DigitalSignature, true) => language.choose(
+            "Digital signature certificate (スマホ用電子証明書, 署名用)",
+            "スマホ用電子証明書(署名用)",
+        ),
     }
 }
 
@@ -58,7 +67,7 @@ pub(crate) fn not_read(
 pub(crate) fn valid_until(language: Language, validity: &Validity) -> String {
     let (date, days) = (date(language, &validity.until), validity.days_left);
     match (validity.phase, days) {
-        (ValidityPhase::Expired, _) => say!(language, "Expired on {date}", "有効期限: {date}に切れました"),
+        (ValidityPhase::Expired, _) => say!(language, "Expired on {date}", "有効期限: {date}(期限切れ)"),
         (_, 0) => say!(language, "Valid until {date}: today is the last day", "有効期限: {date}(今日まで)"),
         (_, 1) => say!(language, "Valid until {date} (1 day left)", "有効期限: {date}(あと1日)"),
         _ => say!(language, "Valid until {date} ({days} days left)", "有効期限: {date}(あと{days}日)"),
@@ -79,7 +88,7 @@ pub(crate) fn renewal(language: Language, validity: &Validity, kind: CardKind) -
         ValidityPhase::Renewable => say!(
             language,
             "Renew it now, {place}: it has been possible since {date} ({window} before the end)",
-            "今すぐ{place}で更新してください。{date}から更新できます({window}前から)",
+            "今すぐ{place}で更新してください。{date}から更新できるようになっています(有効期限の{window}前から)",
         ),
         ValidityPhase::Expired => {
             say!(language, "Get a new one, {place}", "{place}で新しい電子証明書の発行を受けてください",)
@@ -139,15 +148,16 @@ pub(crate) fn tries(language: Language, pin: Pin) -> String {
             "暗証番号: 残りの回数をカードが答えません"
         ),
         Some(0) => say!(language, "PIN: locked", "暗証番号: ロックされています"),
-        Some(1) => say!(
+        Some(1) => say!(language, "PIN: 1 of {most} tries left", "暗証番号: 残り1回({most}回中)",),
+        Some(left) if left < most => say!(
             language,
-            "PIN: 1 of {most} tries left",
-            "暗証番号: あと1回間違えるとロックされます({most}回中)",
+            "PIN: {left} of {most} tries left",
+            "暗証番号: 残り{left}回({most}回中。あと{left}回連続で間違えるとロックされます)",
         ),
         Some(left) => say!(
             language,
             "PIN: {left} of {most} tries left",
-            "暗証番号: あと{left}回間違えるとロックされます({most}回中)",
+            "暗証番号: 残り{left}回({most}回連続で間違えるとロックされます)",
         ),
     }
 }
@@ -175,7 +185,7 @@ pub(crate) fn pin_advice(language: Language, credential: Credential, pin: Pin) -
         PinState::Unknown => Some(say!(
             language,
             "Nothing protects from a wrong PIN on such a card: enter it with care",
-            "このカードでは入力間違いを防げません。よく確かめて入力してください",
+            "残りの回数が分からないため、間違いを防ぐ確認ができません。よく確かめて入力してください",
         )),
     }
 }
@@ -193,9 +203,11 @@ pub(crate) fn locked(language: Language, credential: Credential, unlocking: Unlo
         Unlocking::OfficeOrKiosk => say!(
             language,
             "{office}. Or, if you know the PIN of the {other} certificate: first the phone app JPKI暗証番号リセット, \
-             then, within 24 hours, the kiosk of a convenience store",
+             then, within 24 hours, the kiosk of a store that resets this PIN (公的個人認証サービスポータルサイト \
+             lists the stores)",
             "{office}。{other}の暗証番号が分かる場合は、スマートフォンの「JPKI暗証番号リセット」アプリで手続きしたあと、\
-             24時間以内にコンビニのキオスク端末(マルチコピー機)でも再設定できます",
+             24時間以内に、対応するコンビニなどのキオスク端末(マルチコピー機)でも再設定できます\
+             (対応店舗は公的個人認証サービスポータルサイトでご確認ください)",
         ),
         Unlocking::Phone => say!(
             language,

@@ -166,13 +166,20 @@ pub(crate) fn tries(language: Language, credential: Credential, tries: Option<u8
     match tries {
         None => say!(language, "The card does not tell the tries left.", "残りの回数をカードが答えません。"),
         Some(0) => say!(language, "It is locked.", "ロックされています。"),
-        Some(1) => say!(language, "1 of {most} tries left.", "あと1回間違えるとロックされます({most}回中)。"),
-        Some(left) => {
-            say!(
-                language,
-                "{left} of {most} tries left.",
-                "あと{left}回間違えるとロックされます({most}回中)。"
-            )
-        }
+        Some(1) => say!(
+            language,
+            "1 of {most} tries left.",
+            "残り1回です({most}回中。次に間違えるとロックされます)。"
+        ),
+        Some(left) if left < most => say!(
+            language,
+            "{left} of {most} tries left.",
+            "残り{left}回です({most}回中。あと{left}回連続で間違えるとロックされます)。",
+        ),
+        Some(left) => say!(
+            language,
+            "{left} of {most} tries left.",
+            "残り{left}回です({most}回連続で間違えるとロックされます)。",
+        ),
     }
 }

@@ -42,8 +42,8 @@ pub(crate) fn no_reader(language: Language) -> &'static str {
 
 pub(crate) fn no_reader_advice(language: Language) -> &'static str {
     language.choose(
-        "Plug a card reader in. If it is plugged in, its driver is missing (Debian, Ubuntu: apt install libccid)",
-        "カードリーダーを接続してください。接続済みならドライバーがありません(Debian・Ubuntu: apt install libccid)",
+        "Plug a card reader in. If it is plugged in, its driver may be missing (Debian, Ubuntu: apt install libccid)",
+        "カードリーダーを接続してください。接続済みの場合は、ドライバーが入っていない可能性があります(Debian・Ubuntu: apt install libccid)",
     )
 }
 

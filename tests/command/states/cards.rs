@@ -27,8 +27,8 @@ pub(super) fn with_card_states() -> Vec<State> {
                     "利用者証明用電子証明書\n    有効期限: ",
                     "年1月1日(あと",
                     "年10月1日から市区町村の窓口でできます(有効期限の3か月前から)",
-                    "暗証番号: あと3回間違えるとロックされます(3回中)",
-                    "暗証番号: あと5回間違えるとロックされます(5回中)",
+                    "暗証番号: 残り3回(3回連続で間違えるとロックされます)",
+                    "暗証番号: 残り5回(5回連続で間違えるとロックされます)",
                     "署名用電子証明書\n    有効期限: 暗証番号がないと読めません",
                     "PSS(TLS 1.3 で使えます)",
                     "設定ファイルはありません",
@@ -52,7 +52,7 @@ pub(super) fn with_card_states() -> Vec<State> {
         with_card("expired", "reader=READER;card=expired", 1)
             .says(
                 &["Expired on ", "! Get a new one, at the municipal office"],
-                &["に切れました", "! 市区町村の窓口で新しい電子証明書の発行を受けてください"],
+                &["有効期限: ", "(期限切れ)", "! 市区町村の窓口で新しい電子証明書の発行を受けてください"],
             )
             .tells("/readers/0/card/authentication/validity/phase", "expired"),
         with_card("expiring", "reader=READER;card=expiring", 1)
@@ -62,14 +62,18 @@ pub(super) fn with_card_states() -> Vec<State> {
                     "! Renew it now, at the municipal office",
                     "(three months before the end)",
                 ],
-                &["(あと30日)", "! 今すぐ市区町村の窓口で更新してください", "から更新できます(3か月前から)"],
+                &[
+                    "(あと30日)",
+                    "! 今すぐ市区町村の窓口で更新してください",
+                    "から更新できるようになっています(有効期限の3か月前から)",
+                ],
             )
             .tells("/readers/0/card/authentication/validity/days_left", 30)
             .tells("/readers/0/card/authentication/validity/phase", "renewable"),
         with_card("ten years", "reader=READER;card=ten-years", 1)
             .says(
                 &["(200 days left)", "! Renew it now", "(one year before the end)"],
-                &["(あと200日)", "! 今すぐ市区町村の窓口で更新してください", "(1年前から)"],
+                &["(あと200日)", "! 今すぐ市区町村の窓口で更新してください", "(有効期限の1年前から)"],
             )
             .tells("/readers/0/card/authentication/validity/renewal_months", 12),
         with_card("under 15", "reader=READER;card=under-15", 0)
@@ -81,15 +85,30 @@ pub(super) fn with_card_states() -> Vec<State> {
             .tells("/readers/0/card/signature/pin", Value::Null),
         with_card("an Android phone", "reader=READER;card=android", 0)
             .says(
-                &["Card: Android phone", "Valid until: only its PIN opens the certificate"],
-                &["カード: Android スマートフォン", "有効期限: 暗証番号がないと読めません"],
+                &[
+                    "Card: Android phone",
+                    "User authentication certificate (スマホ用電子証明書, 利用者証明用)\n    \
+                     Valid until: only its PIN opens the certificate",
+                ],
+                &[
+                    "カード: Android スマートフォン",
+                    "スマホ用電子証明書(利用者証明用)\n    有効期限: 暗証番号がないと読めません",
+                ],
             )
             .tells(CARD, "android_phone")
             .tells("/readers/0/card/authentication/state", "needs_pin"),
         with_card("an iPhone", "reader=READER;card=iphone;do=card iphone1 set-tries authentication 0", 1)
             .says(
-                &["Card: iPhone", "! Set a new PIN in the phone's Mynaportal app"],
-                &["カード: iPhone", "! スマートフォンのマイナポータルアプリで暗証番号を再設定してください"],
+                &[
+                    "Card: iPhone",
+                    "(スマホ用電子証明書, 署名用)\n",
+                    "! Set a new PIN in the phone's Mynaportal app",
+                ],
+                &[
+                    "カード: iPhone",
+                    "スマホ用電子証明書(署名用)\n",
+                    "! スマートフォンのマイナポータルアプリで暗証番号を再設定してください",
+                ],
             )
             .tells(CARD, "iphone")
             .tells("/readers/0/card/authentication/pin/unlocked_by", "phone"),
@@ -113,13 +132,13 @@ pub(super) fn pins() -> Vec<State> {
         with_card("a try is missing", "reader=READER;card=full;do=card full1 set-tries signature 4", 1)
             .says(
                 &["PIN: 4 of 5 tries left", "! A wrong PIN was entered. The right one gives all tries back"],
-                &["あと4回間違えるとロックされます(5回中)", "! 間違った暗証番号が入力されました"],
+                &["残り4回(5回中。あと4回連続で間違えるとロックされます)", "! 間違った暗証番号が入力されました"],
             )
             .tells("/readers/0/card/signature/pin/state", "tries_missing"),
         with_card("one try left", "reader=READER;card=full;do=card full1 set-tries authentication 1", 1)
             .says(
                 &["PIN: 1 of 3 tries left", "! One more wrong PIN locks it"],
-                &["あと1回間違えるとロックされます(3回中)", "! 次に間違えるとロックされます"],
+                &["暗証番号: 残り1回(3回中)\n", "! 次に間違えるとロックされます"],
             )
             .tells("/readers/0/card/authentication/pin/state", "last_try"),
         with_card("one try left, in reserve", "reader=READER;card=full;do=card full1 set-tries authentication 1", 1)
@@ -135,13 +154,15 @@ pub(super) fn pins() -> Vec<State> {
                 &[
                     "PIN: locked",
                     "! The municipal office sets a new PIN. Or, if you know the PIN of the digital signature certificate: \
-                     first the phone app JPKI暗証番号リセット, then, within 24 hours, the kiosk",
+                     first the phone app JPKI暗証番号リセット, then, within 24 hours, the kiosk of a store that resets this \
+                     PIN (公的個人認証サービスポータルサイト lists the stores)\n",
                 ],
                 &[
                     "暗証番号: ロックされています",
                     "! 市区町村の窓口で再設定を受けてください。署名用電子証明書の暗証番号が分かる場合は、スマートフォンの\
                      「JPKI暗証番号リセット」アプリ",
-                    "24時間以内にコンビニのキオスク端末(マルチコピー機)でも再設定できます",
+                    "24時間以内に、対応するコンビニなどのキオスク端末(マルチコピー機)でも再設定できます",
+                    "(対応店舗は公的個人認証サービスポータルサイトでご確認ください)\n",
                 ],
             )
             .tells("/readers/0/card/authentication/pin/state", "locked")
@@ -180,7 +201,7 @@ pub(super) fn pins() -> Vec<State> {
         with_card("a card that tells no count", "reader=READER;card=full+tries-query=6700", 2)
             .says(
                 &["PIN: the card does not tell the tries left", "? Nothing protects from a wrong PIN"],
-                &["残りの回数をカードが答えません", "? このカードでは入力間違いを防げません"],
+                &["残りの回数をカードが答えません", "? 残りの回数が分からないため、間違いを防ぐ確認ができません"],
             )
             .tells("/readers/0/card/signature/pin/state", "unknown"),
     ]

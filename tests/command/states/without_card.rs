@@ -37,8 +37,16 @@ pub(super) fn without_card() -> Vec<State> {
         .tells(STATE, "access_refused"),
         with_card("no reader", "", 1)
             .says(
-                &["Reader: none", "! Plug a card reader in", "apt install libccid"],
-                &["カードリーダー: ありません", "! カードリーダーを接続してください"],
+                &[
+                    "Reader: none",
+                    "! Plug a card reader in",
+                    "its driver may be missing (Debian, Ubuntu: apt install libccid)",
+                ],
+                &[
+                    "カードリーダー: ありません",
+                    "! カードリーダーを接続してください",
+                    "ドライバーが入っていない可能性があります",
+                ],
             )
             .tells("/service", "running"),
         with_card("no card", "reader=READER", 1)
