@@ -9,6 +9,7 @@ pub(crate) mod ca_certificate;
 pub(crate) mod card;
 pub(crate) mod configuration;
 pub(crate) mod help;
+pub(crate) mod manual;
 pub(crate) mod output;
 pub(crate) mod pin;
 pub(crate) mod profiles;

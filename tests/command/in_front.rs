@@ -11,7 +11,7 @@ fn module_list(libraries: &[(&str, &str)]) -> String {
 }
 
 /// A machine whose Chromium has these modules.
-fn with_chromium(libraries: &[(&str, &str)]) -> Machine {
+pub(super) fn with_chromium(libraries: &[(&str, &str)]) -> Machine {
     let machine = Machine::with_card("full");
     let profile = machine.home().join(".pki/nssdb");
     std::fs::create_dir_all(&profile).unwrap();

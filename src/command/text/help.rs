@@ -158,12 +158,18 @@ pub(crate) fn exit_heading(language: Language) -> &'static str {
 pub(crate) fn exit_statuses(language: Language) -> [(&'static str, &'static str); 3] {
     [
         ("0", language.choose("All is well, or it was done.", "問題ありません。または、実行しました。")),
-        ("1", language.choose("There is something for you to do.", "対応が必要です。")),
+        (
+            "1",
+            language.choose(
+                "There is something for you to do: a line with !, or what was asked for was refused.",
+                "対応が必要です(! の行)。または、拒否されました。",
+            ),
+        ),
         (
             "2",
             language.choose(
-                "It is not known, or the arguments are wrong.",
-                "確認できません。または、引数が正しくありません。",
+                "It is not known (a line with ?), it failed, the arguments are wrong, or the result cannot be written.",
+                "確認できません(? の行)。または、失敗した、引数が正しくない、結果を出力できない、のどれかです。",
             ),
         ),
     ]
@@ -173,7 +179,7 @@ pub(crate) fn environment_heading(language: Language) -> &'static str {
     language.choose("ENVIRONMENT", "環境変数")
 }
 
-pub(crate) fn environment(language: Language) -> [(&'static str, &'static str); 2] {
+pub(crate) fn environment(language: Language) -> [(&'static str, &'static str); 5] {
     [
         (
             "LC_ALL, LC_MESSAGES, LANG",
@@ -183,8 +189,33 @@ pub(crate) fn environment(language: Language) -> [(&'static str, &'static str); 
             ),
         ),
         (
-            "JPKI_PKCS11_CONF, JPKI_PKCS11_LOG, JPKI_PKCS11_LOG_FILE",
-            language.choose("As for the module.", "モジュールと共通です。"),
+            "JPKI_PKCS11_CONF",
+            language.choose(
+                "The user's configuration, in place of the file below. This and the next two hold for the module, too.",
+                "ユーザーの設定ファイル。下のファイルの代わりに使います。これと次の二つは、モジュールと共通です。",
+            ),
+        ),
+        (
+            "JPKI_PKCS11_LOG",
+            language.choose(
+                "How much is logged: off, error, warn, info, debug or trace.",
+                "ログの詳しさ: off、error、warn、info、debug、trace のどれか。",
+            ),
+        ),
+        (
+            "JPKI_PKCS11_LOG_FILE",
+            language.choose(
+                "Where the log goes, in place of the standard error stream.",
+                "ログを書くファイル。なければ標準エラーに出力します。",
+            ),
+        ),
+        (
+            "XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_CONFIG_DIRS",
+            language.choose(
+                "Where the configuration, profiles and autostart entries are, if not in ~/.config, ~/.local/share \
+                 and /etc/xdg.",
+                "設定、プロファイル、自動起動のファイルの場所(~/.config、~/.local/share、/etc/xdg でない場合)。",
+            ),
         ),
     ]
 }
@@ -193,12 +224,36 @@ pub(crate) fn files_heading(language: Language) -> &'static str {
     language.choose("FILES", "ファイル")
 }
 
-pub(crate) fn files(language: Language) -> [(&'static str, &'static str); 2] {
+pub(crate) fn files(language: Language) -> [(&'static str, &'static str); 4] {
     [
-        ("/etc/jpki-pkcs11.toml", language.choose("The system's configuration.", "システム全体の設定です。")),
         (
             "~/.config/jpki-pkcs11.toml",
-            language.choose("The user's configuration.", "ユーザーごとの設定です。"),
+            language.choose(
+                "The user's configuration. It must belong to the user or to root, and no other user may be able to \
+                 write it.",
+                "ユーザーの設定です。所有者はユーザーか root で、ほかのユーザーが書き込めないファイルに限ります。",
+            ),
+        ),
+        (
+            "/etc/jpki-pkcs11.toml",
+            language.choose(
+                "The system's configuration, which must belong to root. It counts beside the user's: of two values \
+                 of reserve_tries, always_authenticate, slots or readers the stricter one holds, otherwise the \
+                 user's does.",
+                "システム全体の設定です。所有者は root に限ります。ユーザーの設定と合わせて有効です。reserve_tries、\
+                 always_authenticate、slots、readers の値が二つあれば厳しいほう、それ以外はユーザーの値を使います。",
+            ),
+        ),
+        (
+            "/usr/share/doc/jpki-pkcs11/examples/jpki-pkcs11.toml",
+            language.choose("An example that explains every key.", "設定例です。すべての項目の説明があります。"),
+        ),
+        (
+            "~/.config/autostart/pkcs11-register.desktop",
+            language.choose(
+                "By this file register --remove-opensc ends OpenSC's autostart.",
+                "register --remove-opensc が、OpenSC の自動登録を止めるために書きます。",
+            ),
         ),
     ]
 }
