@@ -132,12 +132,12 @@ finds_a_changed_file() {
 # --- TLS --------------------------------------------------------------------------------------------------------
 
 # The servers insist on a certificate of the authentication CA.
+# serve_openssl NAME VERSION [OPTION...]
 serve_openssl() {
-    local version=$1
-    background "openssl-$version.log" openssl s_server -accept 127.0.0.1:0 -cert server.pem -key server.key \
-        "-tls${version/./_}" -Verify 1 -verify_return_error -CAfile "$WORK/identity/authentication-ca.pem" "${@:2}"
-    wait_until grep -q '^ACCEPT' "openssl-$version.log"
-    sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' "openssl-$version.log" >"openssl-$version.port"
+    background "$1.log" openssl s_server -accept 127.0.0.1:0 -cert server.pem -key server.key \
+        "-tls${2/./_}" -Verify 1 -verify_return_error -CAfile "$WORK/identity/authentication-ca.pem" "${@:3}"
+    wait_until grep -q '^ACCEPT' "$1.log"
+    sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' "$1.log" >"$1.port"
 }
 
 serve_gnutls() {
@@ -148,10 +148,10 @@ serve_gnutls() {
     wait_until is_listening "$(<gnutls.port)"
 }
 
-# log_in SERVER VERSION [OPTION...]
+# log_in SERVER VERSION [OPTION...]: PRIORITY says what it offers.
 log_in() {
     printf 'hello from the card\n' | gnutls-cli --provider "$MODULE" --x509cafile ca.pem --port "$(<"$1.port")" \
-        --priority "NORMAL:-VERS-ALL:+VERS-TLS$2" --logfile client.log "${@:3}" localhost
+        --priority "${PRIORITY:-NORMAL}:-VERS-ALL:+VERS-TLS$2" --logfile client.log "${@:3}" localhost
 }
 
 # logs_in SERVER VERSION KEY: with the card's certificate.
@@ -231,8 +231,10 @@ check "certtool signs PKCS #7, SHA-512" makes_pkcs7 --hash SHA512
 check "certtool signs PKCS #7, detached" makes_detached_pkcs7
 refused "a changed file is found" 'verif' finds_a_changed_file
 
-serve_openssl 1.2
-serve_openssl 1.3
+serve_openssl openssl-1.2 1.2
+serve_openssl openssl-1.3 1.3
+# The card makes PSS signatures with SHA-256 only.
+serve_openssl larger-hashes 1.3 -client_sigalgs RSA-PSS+SHA512:RSA-PSS+SHA384:RSA-PSS+SHA256
 serve_gnutls
 check_figure gnutls-cli "TLS 1.2 login" logs_in openssl-1.2 1.2 "$(with_pin "$AUTH_KEY" "$AUTH_PIN")"
 check "OpenSSL saw the certificate" says_who_came openssl-1.2 "$PSS"
@@ -240,6 +242,10 @@ check_figure gnutls-cli "TLS 1.3 login" logs_in openssl-1.3 1.3 "$(with_pin "$AU
 check "OpenSSL saw the certificate, TLS 1.3" says_who_came openssl-1.3 "$PSS"
 check "TLS 1.2 login to GnuTLS" logs_in gnutls 1.2 "$(with_pin "$AUTH_KEY" "$AUTH_PIN")"
 check "TLS 1.3 login to GnuTLS" logs_in gnutls 1.3 "$(with_pin "$AUTH_KEY" "$AUTH_PIN")"
+refused "a server that prefers PSS with SHA-512" 'Fatal error: The request is invalid' \
+    log_in larger-hashes 1.3 --x509certfile "$AUTH_CERT" --x509keyfile "$(with_pin "$AUTH_KEY" "$AUTH_PIN")"
+PRIORITY=NORMAL:-SIGN-RSA-PSS-SHA384:-SIGN-RSA-PSS-SHA512:-SIGN-RSA-PSS-RSAE-SHA384:-SIGN-RSA-PSS-RSAE-SHA512 \
+    check "SHA-256 for a server that prefers SHA-512" logs_in larger-hashes 1.3 "$(with_pin "$AUTH_KEY" "$AUTH_PIN")"
 refused "no login without a certificate" 'A TLS fatal alert has been received' log_in openssl-1.2 1.2
 check "no PIN try was used up" tries_left 3
 

@@ -8,6 +8,8 @@ source "$(dirname "$0")/lib.sh"
 # The tokens, and the keys and certificates with their PINs; `prepare` completes them.
 AUTH='pkcs11:token=JPKI%20User%20Authentication'
 SIGN='pkcs11:token=JPKI%20Digital%20Signature'
+# What a server may prefer; the card makes PSS signatures with the last of these only.
+readonly LARGER_HASHES=RSA-PSS+SHA512:RSA-PSS+SHA384:RSA-PSS+SHA256
 
 # OpenSSL with the provider. Without it nothing can mistake the card for the verifier.
 card_openssl() {
@@ -155,12 +157,14 @@ serve_certificate_takers() {
     done
     serve tls1_2_old openssl s_server -accept 127.0.0.1:0 -cert server.pem -key server.key -tls1_2 \
         -Verify 1 -verify_return_error -CAfile "$WORK/identity/authentication-ca.pem" -client_sigalgs RSA+SHA256
+    serve larger_hashes openssl s_server -accept 127.0.0.1:0 -cert server.pem -key server.key -tls1_3 \
+        -Verify 1 -verify_return_error -CAfile "$WORK/identity/authentication-ca.pem" -client_sigalgs "$LARGER_HASHES"
 }
 
-# logs_in SERVER SIGNATURE-TYPE: the server accepts the card's certificate with a signature of this type.
+# logs_in SERVER SIGNATURE-TYPE [OPTION...]: the server accepts the card's certificate with a signature of this type.
 logs_in() {
     printf 'hello from the card\n' | card_openssl s_client -connect "127.0.0.1:$(<"$1.port")" -CAfile ca.pem \
-        -verify_return_error -cert "$AUTH_CERT" -key "$AUTH_KEY" -brief
+        -verify_return_error -cert "$AUTH_CERT" -key "$AUTH_KEY" -brief "${@:3}"
     wait_until grep -q 'hello from the card' "$1.log"
     cat "$1.log"
     grep -q 'subject=.*CN *= *TEST' "$1.log"
@@ -180,9 +184,9 @@ card_curl() {
         --cert-type PROV --cert "$AUTH_CERT" --key-type PROV --key "$2" "${@:3}" "https://localhost:$port/" >page
 }
 
-# curl_logs_in SERVER VERSION SIGNATURE-TYPE
+# curl_logs_in SERVER VERSION SIGNATURE-TYPE [OPTION...]
 curl_logs_in() {
-    card_curl "$1" "$AUTH_KEY"
+    card_curl "$1" "$AUTH_KEY" "${@:4}"
     grep -E 'Subject:|Protocol|Peer signature type' page
     grep -q 'Subject: .*CN *= *TEST' page
     grep -q "Protocol *: $2" page
@@ -259,11 +263,17 @@ check "servers are up" serve_certificate_takers
 check "TLS 1.2 login" logs_in tls1_2 "$PSS"
 check "TLS 1.2 login without PSS" logs_in tls1_2_old "$PKCS1"
 check "TLS 1.3 login" logs_in tls1_3 "$PSS"
+refused "a server that prefers PSS with SHA-512" 'mechanism not allowed with this key' logs_in larger_hashes "$PSS"
+check "SHA-256 for a server that prefers SHA-512" logs_in larger_hashes "$PSS" -client_sigalgs RSA-PSS+SHA256:RSA+SHA256
 refused "no login without a certificate" 'handshake failure|alert' stays_out_without_certificate
 serve_holders curl-1_2 -tls1_2
 serve_holders curl-1_3 -tls1_3
+serve_holders curl-larger -tls1_3 -client_sigalgs "$LARGER_HASHES"
 check_figure curl "curl, TLS 1.2" curl_logs_in curl-1_2 TLSv1.2 "$PSS"
 check_figure curl "curl, TLS 1.3" curl_logs_in curl-1_3 TLSv1.3 "$PSS"
+refused "a server that prefers PSS with SHA-512, curl" 'curl: \(35\) TLS connect error' card_curl curl-larger "$AUTH_KEY"
+check "SHA-256 for a server that prefers SHA-512, curl" curl_logs_in curl-larger TLSv1.3 "$PSS" \
+    --sigalgs rsa_pss_rsae_sha256:rsa_pkcs1_sha256
 check "TLS 1.2 server" serves_with_card tls1_2
 check "TLS 1.3 server" serves_with_card tls1_3
 
