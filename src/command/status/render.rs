@@ -45,15 +45,14 @@ fn print_programs(found: &Found, output: &mut Output) {
     }
 }
 
-/// An empty reader, one that is left alone, or a card of another kind, is nothing to do where
-/// another card can be used.
+/// What is in a reader is said in any case, and what to do about it only where that matters.
 fn print_reader(reader: &Reader, is_any_usable: bool, output: &mut Output) {
     let language = output.language();
     output.line(&status::reader(language, reader));
     if let Some(state) = status::reader_state(language, reader.state) {
         item(output, 1, state);
     }
-    let exit = if is_any_usable { reader.exit() } else { reader.exit().max(Exit::ToDo) };
+    let exit = reader.exit(is_any_usable);
     if exit > Exit::Well {
         advise(output, 1, exit, status::reader_advice(language, reader.state));
     }

@@ -247,12 +247,13 @@ impl Service {
 }
 
 impl Reader {
-    pub(crate) fn exit(&self) -> Exit {
+    /// What comes of it, beside a card that can be used or not.
+    pub(crate) fn exit(&self, is_any_usable: bool) -> Exit {
         let card = self.card.as_ref().map_or(Exit::Well, |card| {
             let certificates = [&card.authentication, &card.signature].into_iter().flatten();
             certificates.map(Certificate::exit).max().unwrap_or(Exit::Well)
         });
-        self.state.exit().max(card)
+        self.state.exit(is_any_usable).max(card)
     }
 }
 
@@ -283,11 +284,21 @@ impl Card {
 }
 
 impl ReaderState {
-    fn exit(self) -> Exit {
+    /// Where a card can be used, what another reader has in it is the affair of other programs:
+    /// GnuPG holds a key token in its own reader for days.
+    fn exit(self, is_any_usable: bool) -> Exit {
         match self {
-            Self::Ready | Self::Ignored | Self::NoCard | Self::OtherCard | Self::JukiCard => Exit::Well,
-            Self::Unpowered | Self::HeldExclusively | Self::AccessRefused | Self::NoAnswer => Exit::ToDo,
+            Self::Ready => Exit::Well,
+            Self::AccessRefused => Exit::ToDo,
+            _ if is_any_usable => Exit::Well,
             Self::InTransaction => Exit::CannotTell,
+            Self::Ignored
+            | Self::NoCard
+            | Self::OtherCard
+            | Self::JukiCard
+            | Self::Unpowered
+            | Self::HeldExclusively
+            | Self::NoAnswer => Exit::ToDo,
         }
     }
 }
@@ -319,13 +330,14 @@ impl Report {
         self.readers.iter().any(|reader| reader.state == ReaderState::Ready)
     }
 
-    /// What comes of everything. A card of another kind, or none, matters only where no card can be
-    /// used.
+    /// What comes of everything. What keeps another reader's card from being used matters only
+    /// where no card can be used.
     pub(crate) fn exit(&self) -> Exit {
-        let readers = self.readers.iter().map(Reader::exit).max().unwrap_or(Exit::Well);
-        let card = if self.is_any_usable() { Exit::Well } else { Exit::ToDo };
+        let is_any_usable = self.is_any_usable();
+        let readers = self.readers.iter().map(|reader| reader.exit(is_any_usable)).max();
+        let readers = readers.unwrap_or(Exit::ToDo);
         let configuration = if self.configuration.mistakes.is_empty() { Exit::Well } else { Exit::ToDo };
         let in_front = if self.in_front.is_empty() { Exit::Well } else { Exit::ToDo };
-        self.service.exit().max(readers).max(card).max(configuration).max(in_front)
+        self.service.exit().max(readers).max(configuration).max(in_front)
     }
 }

@@ -123,6 +123,50 @@ pub(super) fn with_card_states() -> Vec<State> {
         )
         .says(&["Reader: Another Reader 01 00\n  no card\nConf"], &["カードがありません\n設定"])
         .tells("/readers/1/state", "no_card"),
+        // GnuPG's scdaemon does so with a YubiKey.
+        with_card(
+            "two readers, one held by a program",
+            "reader=READER;card=full;reader=YubiKey;card=other;do=foreign YubiKey gpg exclusive",
+            0,
+        )
+        .says(
+            &["Reader: YubiKey\n  another program has the card for itself\nConf", "All is well."],
+            &[
+                "カードリーダー: YubiKey\n  ほかのプログラムがカードを占有しています\n設定",
+                "問題ありません。",
+            ],
+        )
+        .tells("/readers/1/state", "held_exclusively"),
+        with_card(
+            "two readers, one in a transaction",
+            "reader=YubiKey;card=other;reader=READER;card=full;do=foreign YubiKey gpg transaction",
+            0,
+        )
+        .says(
+            &["Reader: YubiKey\n  another program is using the card now\nReader: Virtual"],
+            &["ほかのプログラムがカードを使っている最中です\nカードリーダー: Virtual"],
+        )
+        .tells("/readers/0/state", "in_transaction"),
+        with_card(
+            "two readers, one with a card that is mute",
+            "reader=READER;card=full;reader=Other;card=full;do=card full2 fault always answer 6F",
+            0,
+        )
+        .says(
+            &["Reader: Other\n  the card does not answer as it should\nConf"],
+            &["カードから正しい応答がありません\n設定"],
+        )
+        .tells("/readers/1/state", "no_answer"),
+        with_card(
+            "two readers, one held and one empty",
+            "reader=READER;reader=YubiKey;card=other;do=foreign YubiKey gpg exclusive",
+            1,
+        )
+        .says(
+            &["no card\n  ! Put the card in", "for itself\n  ! End that program"],
+            &["! カードを置くか差し込んでください", "! そのプログラムを終了してください"],
+        )
+        .tells("/readers/1/state", "held_exclusively"),
     ]
 }
 
