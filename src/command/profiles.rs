@@ -10,9 +10,10 @@ mod running;
 
 use std::env;
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-pub(crate) use self::modules::{Kind, Module, modules};
+pub(crate) use self::modules::{Kind, MODULES_FILE, Module, modules};
 pub(crate) use self::problems::{AUTOSTART_FILE, Problem, autostart};
 pub(crate) use self::problems::{Found, look};
 pub(crate) use self::running::{InUse, claim, in_use};
@@ -133,12 +134,36 @@ pub(crate) struct Profile {
     pub(crate) sandbox: Option<Sandbox>,
 }
 
-/// The profiles of a program. Chromium's is listed even before Chromium has made it.
-pub(crate) fn profiles(program: Program, folders: &Folders) -> Vec<Profile> {
+/// A file that cannot be read, so that it is not known what stands in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    pub(crate) program: Program,
+    pub(crate) file: PathBuf,
+    /// The system's error number.
+    pub(crate) error: Option<i32>,
+}
+
+impl Unreadable {
+    pub(crate) fn new(program: Program, file: PathBuf, error: &io::Error) -> Self {
+        Self { program, file, error: error.raw_os_error() }
+    }
+}
+
+/// The profiles of a program. Chromium's is listed even before Chromium has made it. A list that
+/// cannot be read goes to `unreadable`.
+pub(crate) fn profiles(
+    program: Program,
+    folders: &Folders,
+    unreadable: &mut Vec<Unreadable>,
+) -> Vec<Profile> {
     let mut profiles = Vec::new();
     for (base, path, sandbox) in program.profile_roots() {
         let root = folders.base(*base).join(path);
-        for directory in listed_profiles(&root) {
+        let listed = listed_profiles(&root).unwrap_or_else(|error| {
+            unreadable.push(Unreadable::new(program, root.join(PROFILES_FILE), &error));
+            Vec::new()
+        });
+        for directory in listed {
             profiles.push(Profile { program, directory, sandbox: *sandbox });
         }
     }
@@ -155,16 +180,25 @@ pub(crate) fn profiles(program: Program, folders: &Folders) -> Vec<Profile> {
     profiles
 }
 
-/// The folders that a `profiles.ini` names and that are there.
-fn listed_profiles(root: &Path) -> Vec<PathBuf> {
-    let Ok(text) = fs::read(root.join("profiles.ini")) else { return Vec::new() };
+/// Mozilla's list of profiles.
+const PROFILES_FILE: &str = "profiles.ini";
+
+/// The folders that a `profiles.ini` names and that are there. None where there is no such file.
+fn listed_profiles(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let text = match fs::read(root.join(PROFILES_FILE)) {
+        Ok(text) => text,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error),
+    };
     let sections = ini::sections(&String::from_utf8_lossy(&text));
     let profiles = sections.iter().filter(|section| section.name.starts_with("Profile"));
     let paths = profiles.filter_map(|section| {
         let path = section.value("Path")?;
         Some(if section.value("IsRelative") == Some("0") { PathBuf::from(path) } else { root.join(path) })
     });
-    paths.filter(|path| path.is_absolute() && path.is_dir()).collect()
+    Ok(paths.filter(|path| path.is_absolute() && path.is_dir()).collect())
 }
 
 /// Chromium uses the first of the two places that is there, since version 146; older versions know

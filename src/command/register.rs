@@ -24,8 +24,10 @@ use self::plan::{plan_to_register, plan_to_unregister};
 use crate::arguments::{DRY_RUN, LIBRARY_DIR, PROGRAM, REMOVE_OPENSC};
 use crate::output::{Exit, Output};
 use crate::profiles::{
-    Folders, InUse, Kind, Module, Profile, Program, autostart, claim, in_use, modules, profiles,
+    Folders, InUse, Kind, MODULES_FILE, Module, Profile, Program, Unreadable, autostart, claim, in_use,
+    modules, profiles,
 };
+use crate::text::profiles as text_of_profiles;
 use crate::text::register as text;
 
 /// What was asked for.
@@ -126,8 +128,13 @@ impl<'a> Run<'a> {
     /// Plans what is to be done in each profile that can be changed, and says which cannot.
     fn look(&mut self, plan: impl Fn(&Profile, &[Module]) -> Plan) {
         for &program in &self.request.programs {
-            let mut is_found = false;
-            for profile in profiles(program, self.request.folders) {
+            let mut unreadable = Vec::new();
+            let found = profiles(program, self.request.folders, &mut unreadable);
+            for list in &unreadable {
+                self.unreadable(list);
+            }
+            let mut is_found = !unreadable.is_empty();
+            for profile in found {
                 match profile.sandbox {
                     None => {
                         is_found = true;
@@ -175,8 +182,16 @@ impl<'a> Run<'a> {
         }
         match modules(&profile.directory) {
             Ok(found) => self.plans.push((profile.clone(), plan(&profile, &found))),
-            Err(error) => self.failed(&profile, &error.to_string()),
+            Err(error) => {
+                let file = profile.directory.join(MODULES_FILE);
+                self.unreadable(&Unreadable::new(profile.program, file, &error));
+            }
         }
+    }
+
+    fn unreadable(&mut self, list: &Unreadable) {
+        self.output.line(&text_of_profiles::unreadable(self.output.language(), list));
+        self.raise(Exit::CannotTell);
     }
 
     /// Whether everything is there that a change needs. Otherwise no question is worth asking.

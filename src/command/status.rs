@@ -31,7 +31,7 @@ pub(crate) fn run(matches: &ArgMatches, output: &mut Output) -> Exit {
             login = login.max(log_in(&client, reader, output));
         }
     }
-    let profiles = Folders::of_this_user().map(|folders| look(&folders)).unwrap_or_default();
+    let profiles = look(Folders::of_this_user().as_ref());
     let found = readers.as_deref().map_err(|problem| *problem);
     let report = gather::report(client.config(), found, &profiles, login);
     let exit = report.exit().max(login);

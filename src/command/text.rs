@@ -18,6 +18,7 @@ pub(crate) mod ssh_key;
 pub(crate) mod status;
 
 use std::env;
+use std::io::{self, ErrorKind};
 
 /// The language that messages are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,23 @@ impl Language {
         let language = locale.split(['_', '.', '@', '-']).next().unwrap_or_default();
         if language.eq_ignore_ascii_case("ja") { Self::Japanese } else { Self::English }
     }
+}
+
+/// An error of the system by its number. Its own texts are English.
+pub(crate) fn os_error(language: Language, error: Option<i32>) -> String {
+    let error = error.map_or_else(|| io::Error::from(ErrorKind::Other), io::Error::from_raw_os_error);
+    let japanese = match error.kind() {
+        ErrorKind::PermissionDenied => "権限がありません",
+        ErrorKind::NotFound => "見つかりません",
+        ErrorKind::IsADirectory => "ファイルではなくフォルダーです",
+        ErrorKind::NotADirectory => "フォルダーではありません",
+        ErrorKind::AlreadyExists => "すでにあります",
+        ErrorKind::ReadOnlyFilesystem => "読み取り専用のファイルシステムです",
+        ErrorKind::StorageFull => "ディスクの空きがありません",
+        _ => "システムのエラー",
+    };
+    let number = error.raw_os_error().map(|number| format!("(errno {number})")).unwrap_or_default();
+    say!(language, "{error}", "{japanese}{number}")
 }
 
 /// One message with variables in both languages: `say!(language, "English {}", "日本語 {}", value)`.

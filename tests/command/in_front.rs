@@ -64,7 +64,69 @@ fn who_stands_in_front_of_the_module_is_said() {
         assert_eq!(report.pointer("/registered/0/program"), Some(&json!("chromium")), "{report}");
         let expected = (!kind.is_empty()).then(|| json!(kind));
         assert_eq!(report.pointer("/in_front/0/kind"), expected.as_ref(), "{report}");
+        // Which module it is, where it is one.
+        let (module, library) = match kind {
+            "opensc_module" => (json!("OpenSC"), json!(opensc)),
+            "missing_library" => (json!("JPKI"), json!("/nowhere/jpki-pkcs11-auth.so")),
+            _ => (json!(null), json!(null)),
+        };
+        assert_eq!(
+            (&report["in_front"][0]["module"], &report["in_front"][0]["library"]),
+            (&module, &library)
+        );
     }
+}
+
+/// One thing of each list that cannot be read; a folder in the place of a file, since root reads
+/// what has no permission.
+#[test]
+fn what_cannot_be_read_is_said_and_not_called_none() {
+    for (path, program) in
+        [(".pki/nssdb/pkcs11.txt", "chromium"), (".mozilla/firefox/profiles.ini", "firefox")]
+    {
+        let machine = Machine::with_card("full");
+        std::fs::create_dir_all(machine.home().join(path)).unwrap();
+        for (locale, known, said) in [
+            (ENGLISH, "with the module: not known\n  ? ", " cannot be read: "),
+            (
+                JAPANESE,
+                "メールソフト: 確認できません\n  ? ",
+                " を読み取れません: ファイルではなくフォルダーです",
+            ),
+        ] {
+            let run = machine.run(locale, &[]);
+            run.assert_says(path, &[known, said, path]);
+            assert_eq!(run.exit, 2, "{}", run.text);
+            // Nor does the other subcommand take it for nothing.
+            let run = machine.run(locale, &["unregister", program]);
+            run.assert_says(path, &[said, path]);
+            assert_eq!(run.exit, 2, "{}", run.text);
+        }
+        let (report, exit) = machine.json(&["--json"]);
+        assert_eq!((exit, &report["result"]), (2, &json!("cannot_tell")), "{report}");
+        let found = &report["in_front"][0];
+        assert_eq!((&found["kind"], &found["program"]), (&json!("unreadable_list"), &json!(program)));
+        assert_eq!(found["place"], json!(machine.home().join(path)));
+    }
+}
+
+#[test]
+fn without_a_home_the_profiles_are_not_known() {
+    let machine = Machine::with_card("full");
+    let run = |locale, arguments: &[&str]| {
+        let output = machine.command(locale, arguments).env_remove("HOME").output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), output.status.code())
+    };
+    for (locale, said) in [
+        (ENGLISH, "with the module: not known\n  ? HOME names no folder"),
+        (JAPANESE, "確認できません\n  ? 環境変数 HOME がフォルダーを指していない"),
+    ] {
+        let (text, exit) = run(locale, &["status"]);
+        assert!(exit == Some(2) && text.contains(said), "{text}");
+    }
+    let (report, exit) = run(ENGLISH, &["--json"]);
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((exit, &report["in_front"][0]["kind"]), (Some(2), &json!("no_home")), "{report}");
 }
 
 #[test]

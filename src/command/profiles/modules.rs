@@ -23,6 +23,9 @@ pub(crate) enum Kind {
     Other,
 }
 
+/// The list's file in a profile.
+pub(crate) const MODULES_FILE: &str = "pkcs11.txt";
+
 impl Module {
     pub(crate) fn kind(&self) -> Kind {
         let name = self.library.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
@@ -46,7 +49,7 @@ impl Module {
 /// # Errors
 /// The list cannot be read.
 pub(crate) fn modules(directory: &Path) -> IoResult<Vec<Module>> {
-    match fs::read(directory.join("pkcs11.txt")) {
+    match fs::read(directory.join(MODULES_FILE)) {
         Ok(text) => Ok(parse(&text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),

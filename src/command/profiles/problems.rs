@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Folders, Kind, Module, Profile, Program, ini, modules, profiles};
+use super::{Folders, Kind, MODULES_FILE, Module, Profile, Program, Unreadable, ini, modules, profiles};
+use crate::output::Exit;
 
 /// The desktop entry by which Debian's package `opensc` puts its module into every profile at each
 /// login.
@@ -19,7 +20,7 @@ pub(crate) struct Found {
 }
 
 /// One thing in the way.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
     /// OpenSC's module stands in a profile beside ours: its dialog may come first, and it knows no
     /// PIN's form.
@@ -30,16 +31,35 @@ pub(crate) enum Problem {
     SeveralOfOurs { profile: Profile, modules: Vec<Module> },
     /// A module of this project stands in a profile, and its file is not there.
     MissingFile { profile: Profile, module: Module },
+    /// It is not known what stands there.
+    Unreadable(Unreadable),
+    /// It is not known where the profiles are.
+    NoHome,
 }
 
-/// Looks at the profiles that can load a module. One that cannot be read is left out.
-pub(crate) fn look(folders: &Folders) -> Found {
+/// Looks at the profiles of the user whose folders these are; `None` where they are not known.
+pub(crate) fn look(folders: Option<&Folders>) -> Found {
     let mut found = Found::default();
-    for profile in Program::ALL.into_iter().flat_map(|program| profiles(program, folders)) {
-        if profile.sandbox.is_none() {
-            found.look_at(&profile, &modules(&profile.directory).unwrap_or_default());
+    let Some(folders) = folders else {
+        found.problems.push(Problem::NoHome);
+        return found;
+    };
+    let mut unreadable = Vec::new();
+    for program in Program::ALL {
+        for profile in profiles(program, folders, &mut unreadable) {
+            if profile.sandbox.is_some() {
+                continue;
+            }
+            match modules(&profile.directory) {
+                Ok(modules) => found.look_at(&profile, &modules),
+                Err(error) => {
+                    let file = profile.directory.join(MODULES_FILE);
+                    unreadable.push(Unreadable::new(program, file, &error));
+                }
+            }
         }
     }
+    found.problems.extend(unreadable.into_iter().map(Problem::Unreadable));
     // Where no module of ours stands, OpenSC's is no obstacle.
     if !found.registered.is_empty() {
         found.problems.extend(autostart(folders).map(|file| Problem::Autostart { file }));
@@ -50,11 +70,11 @@ pub(crate) fn look(folders: &Folders) -> Found {
 impl Found {
     fn look_at(&mut self, profile: &Profile, modules: &[Module]) {
         let of = |kind| modules.iter().filter(move |module| module.kind() == kind).cloned();
+        let with = |module| (profile.clone(), module);
         let own: Vec<_> = of(Kind::Own).collect();
         if own.is_empty() {
             return;
         }
-        let with = |module| (profile.clone(), module);
         let opensc = of(Kind::OpenSc).map(with).map(|(profile, module)| Problem::OpenSc { profile, module });
         let missing = own.iter().filter(|module| module.is_missing()).cloned().map(with);
         let missing = missing.map(|(profile, module)| Problem::MissingFile { profile, module });
@@ -62,6 +82,29 @@ impl Found {
         self.registered.extend(own.iter().cloned().map(with));
         if own.len() > 1 {
             self.problems.push(Problem::SeveralOfOurs { profile: profile.clone(), modules: own });
+        }
+    }
+}
+
+impl Found {
+    /// Whether a program has the module.
+    pub(crate) fn is_any_registered(&self) -> bool {
+        !self.registered.is_empty()
+    }
+
+    /// Whether something could not be looked at.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.problems.iter().any(|problem| self.exit_of(problem) == Exit::CannotTell)
+    }
+
+    /// What comes of a problem.
+    pub(crate) fn exit_of(&self, problem: &Problem) -> Exit {
+        match problem {
+            Problem::Unreadable(_) | Problem::NoHome => Exit::CannotTell,
+            Problem::OpenSc { .. }
+            | Problem::Autostart { .. }
+            | Problem::SeveralOfOurs { .. }
+            | Problem::MissingFile { .. } => Exit::ToDo,
         }
     }
 }

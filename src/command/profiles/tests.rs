@@ -34,7 +34,9 @@ impl Home {
             let short = directory.strip_prefix(&self.folders.home).unwrap_or(directory);
             short.to_str().unwrap().to_owned()
         };
-        let found = profiles(program, &self.folders);
+        let mut unreadable = Vec::new();
+        let found = profiles(program, &self.folders, &mut unreadable);
+        assert_eq!(unreadable, []);
         found.iter().map(|profile| (name(&profile.directory), profile.sandbox)).collect()
     }
 }
@@ -130,11 +132,11 @@ fn what_is_in_the_way_is_found() {
              library={there}\nname=JPKI\n\n",
         ),
     );
-    let profile = profiles(Program::Chromium, &home.folders).remove(0);
+    let profile = profiles(Program::Chromium, &home.folders, &mut Vec::new()).remove(0);
     let (old, new) = (module("Old", "/nowhere/jpki-pkcs11.so"), module("JPKI", there));
     let opensc = module("OpenSC", "/usr/lib/onepin-opensc-pkcs11.so");
     let entry = home.folders.home.join("etc/xdg/autostart/pkcs11-register.desktop");
-    let found = look(&home.folders);
+    let found = look(Some(&home.folders));
     assert_eq!(found.registered, [(profile.clone(), old.clone()), (profile.clone(), new.clone())]);
     assert_eq!(
         found.problems,
@@ -150,11 +152,31 @@ fn what_is_in_the_way_is_found() {
     assert_eq!(autostart(&home.folders), None);
 }
 
+/// A folder in the place of a file: root reads what has no permission.
+#[test]
+fn what_cannot_be_read_is_not_taken_for_nothing() {
+    let home = Home::new("unreadable");
+    home.folder(".thunderbird/profiles.ini");
+    home.folder(".pki/nssdb/pkcs11.txt");
+    let found = look(Some(&home.folders));
+    let unreadable = |program, path: &str| {
+        let file = home.folders.home.join(path);
+        Problem::Unreadable(Unreadable { program, file, error: Some(21) })
+    };
+    let expected = [
+        unreadable(Program::Thunderbird, ".thunderbird/profiles.ini"),
+        unreadable(Program::Chromium, ".pki/nssdb/pkcs11.txt"),
+    ];
+    assert!(found.is_incomplete());
+    assert_eq!((found.registered, found.problems), (vec![], expected.to_vec()));
+    assert_eq!(look(None).problems, [Problem::NoHome]);
+}
+
 #[test]
 fn opensc_is_in_the_way_only_where_ours_is() {
     let home = Home::new("opensc");
     with_autostart(&home);
     home.file(".pki/nssdb/pkcs11.txt", "library=/usr/lib/opensc-pkcs11.so\nname=OpenSC\n\n");
-    let found = look(&home.folders);
+    let found = look(Some(&home.folders));
     assert_eq!((found.registered, found.problems), (Vec::new(), Vec::new()));
 }

@@ -1,5 +1,7 @@
 //! Makes the report of what the module says.
 
+use std::path::Path;
+
 use jpki_pkcs11::config::{self, CaCertificates, Config, Slots};
 use jpki_pkcs11::jpki::certificate::Certificate as X509;
 use jpki_pkcs11::jpki::credential::Credential;
@@ -14,7 +16,7 @@ use super::report::{
 };
 use crate::client::{self, Finding};
 use crate::output::Exit;
-use crate::profiles::{Found, Module, Problem, Profile};
+use crate::profiles::{Found, Module, Problem, Profile, Program};
 
 /// The whole report. `login` is what came of the logins.
 pub(crate) fn report(
@@ -38,7 +40,7 @@ pub(crate) fn report(
         readers,
         configuration,
         registered: profiles.registered.iter().map(registered).collect(),
-        in_front: profiles.problems.iter().map(in_front).collect(),
+        in_front: profiles.problems.iter().map(|problem| in_front(problem, profiles)).collect(),
     };
     report.result = report.exit().max(login).into();
     report
@@ -186,17 +188,31 @@ fn registered((profile, module): &(Profile, Module)) -> Registered {
     }
 }
 
-fn in_front(problem: &Problem) -> InFront {
-    let (kind, profile) = match problem {
-        Problem::OpenSc { profile, .. } => (InFrontKind::OpenscModule, profile),
-        Problem::SeveralOfOurs { profile, .. } => (InFrontKind::SeveralLibraries, profile),
-        Problem::MissingFile { profile, .. } => (InFrontKind::MissingLibrary, profile),
-        Problem::Autostart { file } => {
-            let place = file.display().to_string();
-            return InFront { kind: InFrontKind::OpenscAutostart, program: None, place };
+fn in_front(problem: &Problem, found: &Found) -> InFront {
+    let (kind, program, place, module) = match problem {
+        Problem::OpenSc { profile, module } => {
+            (InFrontKind::OpenscModule, Some(profile.program), &*profile.directory, Some(module))
         }
+        Problem::SeveralOfOurs { profile, .. } => {
+            (InFrontKind::SeveralLibraries, Some(profile.program), &*profile.directory, None)
+        }
+        Problem::MissingFile { profile, module } => {
+            (InFrontKind::MissingLibrary, Some(profile.program), &*profile.directory, Some(module))
+        }
+        Problem::Unreadable(unreadable) => {
+            (InFrontKind::UnreadableList, Some(unreadable.program), &*unreadable.file, None)
+        }
+        Problem::Autostart { file } => (InFrontKind::OpenscAutostart, None, &**file, None),
+        Problem::NoHome => (InFrontKind::NoHome, None, Path::new("HOME"), None),
     };
-    InFront { kind, program: Some(profile.program.word()), place: profile.directory.display().to_string() }
+    InFront {
+        kind,
+        program: program.map(Program::word),
+        place: place.display().to_string(),
+        module: module.map(|module| module.name.clone()),
+        library: module.map(|module| module.library.display().to_string()),
+        exit: found.exit_of(problem),
+    }
 }
 
 #[cfg(test)]

@@ -36,12 +36,13 @@ pub(crate) fn print(report: &Report, complaints: &[Complaint], profiles: &Found,
 /// The programs that have the module, and what stands in its way there.
 fn print_programs(found: &Found, output: &mut Output) {
     let language = output.language();
-    output.line(profiles::registered(language, !found.registered.is_empty()));
+    output.line(profiles::registered(language, found));
     for (profile, module) in &found.registered {
         item(output, 1, &profiles::registered_in(profile, module));
     }
     for problem in &found.problems {
-        advise(output, 1, Exit::ToDo, Some(&profiles::problem(language, problem)));
+        let text = profiles::problem(language, problem);
+        advise(output, 1, found.exit_of(problem), Some(&text));
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Report {
     pub(crate) configuration: Configuration,
     /// The programs that have a library of this project.
     pub(crate) registered: Vec<Registered>,
-    /// What stands in its way there.
+    /// What stands in its way there, or keeps it from being seen.
     pub(crate) in_front: Vec<InFront>,
 }
 
@@ -34,8 +34,14 @@ pub(crate) struct InFront {
     pub(crate) kind: InFrontKind,
     /// `None` for what is in no profile.
     pub(crate) program: Option<&'static str>,
-    /// A profile, or a file.
+    /// A profile, a file, or a variable.
     pub(crate) place: String,
+    /// The module that it is about, as it is called there, and its file.
+    pub(crate) module: Option<String>,
+    pub(crate) library: Option<String>,
+    /// What comes of it.
+    #[serde(skip)]
+    pub(crate) exit: Exit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -49,6 +55,10 @@ pub(crate) enum InFrontKind {
     SeveralLibraries,
     /// The library that stands there is not there.
     MissingLibrary,
+    /// A list of profiles or modules cannot be read.
+    UnreadableList,
+    /// It is not known where the profiles are.
+    NoHome,
 }
 
 /// What comes of it: the exit status in a word.
@@ -337,7 +347,7 @@ impl Report {
         let readers = self.readers.iter().map(|reader| reader.exit(is_any_usable)).max();
         let readers = readers.unwrap_or(Exit::ToDo);
         let configuration = if self.configuration.mistakes.is_empty() { Exit::Well } else { Exit::ToDo };
-        let in_front = if self.in_front.is_empty() { Exit::Well } else { Exit::ToDo };
+        let in_front = self.in_front.iter().map(|found| found.exit).max().unwrap_or(Exit::Well);
         self.service.exit().max(readers).max(configuration).max(in_front)
     }
 }

@@ -1,15 +1,21 @@
 //! What stands in this module's way in browsers and mail programs, and what to do.
 
-use super::register::title;
-use super::{Language, say};
-use crate::profiles::{Module, Problem, Profile};
+use super::register::{no_home, title};
+use super::{Language, os_error, say};
+use crate::profiles::{Found, Module, Problem, Profile, Unreadable};
 
-/// Whether any program has the module.
-pub(crate) fn registered(language: Language, is_any: bool) -> &'static str {
-    if is_any {
+/// Whether any program has the module. Lines on those that have it, and on what is in the way,
+/// follow.
+pub(crate) fn registered(language: Language, found: &Found) -> &'static str {
+    if found.is_any_registered() {
         language.choose(
             "Browsers and mail programs with the module:",
             "モジュールを登録したブラウザーやメールソフト:",
+        )
+    } else if found.is_incomplete() {
+        language.choose(
+            "Browsers and mail programs with the module: not known",
+            "モジュールを登録したブラウザーやメールソフト: 確認できません",
         )
     } else {
         language.choose(
@@ -22,6 +28,18 @@ pub(crate) fn registered(language: Language, is_any: bool) -> &'static str {
 /// A profile with the module.
 pub(crate) fn registered_in(profile: &Profile, module: &Module) -> String {
     format!("{}: {}", title(profile), module.library.display())
+}
+
+/// A file that cannot be read, and why.
+pub(crate) fn unreadable(language: Language, found: &Unreadable) -> String {
+    say!(
+        language,
+        "{}: {} cannot be read: {}",
+        "{}: {} を読み取れません: {}",
+        found.program.name(),
+        found.file.display(),
+        os_error(language, found.error)
+    )
 }
 
 /// One thing in the way, with the command that ends it.
@@ -63,5 +81,7 @@ pub(crate) fn problem(language: Language, problem: &Problem) -> String {
             module.library.display(),
             profile.program.word()
         ),
+        Problem::Unreadable(found) => unreadable(language, found),
+        Problem::NoHome => no_home(language).to_owned(),
     }
 }
