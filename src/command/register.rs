@@ -133,29 +133,37 @@ impl<'a> Run<'a> {
             for list in &unreadable {
                 self.unreadable(list);
             }
-            let mut is_found = !unreadable.is_empty();
-            for profile in found {
-                match profile.sandbox {
-                    None => {
-                        is_found = true;
-                        self.look_at(profile, &plan);
-                    }
-                    Some(sandbox) if self.request.is_registering => {
-                        is_found = true;
-                        self.output.line(&text::sandboxed(self.output.language(), &profile, sandbox));
-                        self.raise(Exit::ToDo);
-                    }
-                    // Nothing of this project works there, so that nothing has to be taken out.
-                    Some(_) => {}
-                }
+            let (boxed, native): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|profile| profile.sandbox.is_some());
+            let is_any = !native.is_empty() || !unreadable.is_empty();
+            for profile in native {
+                self.look_at(profile, &plan);
             }
-            if !is_found {
+            if self.request.is_registering || !is_any {
+                self.say_sandboxed(&boxed);
+            }
+            if boxed.is_empty() && !is_any {
                 self.find_nothing(program);
             }
         }
     }
 
-    /// A program has no profile that can be changed.
+    /// Says of programs that they can load no module of the system. So nothing has to be taken out
+    /// of them either.
+    fn say_sandboxed(&mut self, boxed: &[Profile]) {
+        let language = self.output.language();
+        for profile in boxed {
+            let Some(sandbox) = profile.sandbox else { continue };
+            if self.request.is_registering {
+                self.output.line(&text::sandboxed(language, profile, sandbox));
+                self.raise(Exit::ToDo);
+            } else {
+                self.output.line(&text::sandboxed_anyway(language, profile, sandbox));
+            }
+        }
+    }
+
+    /// A program has no profile.
     fn find_nothing(&mut self, program: Program) {
         let language = self.output.language();
         if !self.request.is_registering {

@@ -129,6 +129,65 @@ fn without_a_home_the_profiles_are_not_known() {
     assert_eq!((exit, &report["in_front"][0]["kind"]), (Some(2), &json!("no_home")), "{report}");
 }
 
+/// Gives the machine a profile of Firefox below this folder of its home.
+fn add_firefox(machine: &Machine, root: &str) {
+    let root = machine.home().join(root);
+    std::fs::create_dir_all(root.join("p")).unwrap();
+    std::fs::write(root.join("profiles.ini"), "[Profile0]\nPath=p\nIsRelative=1\n").unwrap();
+}
+
+#[test]
+fn a_program_that_can_load_no_module_is_said_with_what_to_do() {
+    for (root, kind) in [
+        ("snap/firefox/common/.mozilla/firefox", "snap"),
+        (".var/app/org.mozilla.firefox/.mozilla/firefox", "Flatpak"),
+    ] {
+        let machine = Machine::with_card("full");
+        add_firefox(&machine, root);
+        for (locale, heading, cannot, instead, not_there) in [
+            (
+                ENGLISH,
+                "with the module: none\n  ! Firefox, ",
+                format!("this Firefox comes as a {kind} and cannot load a module of this system."),
+                "Install Firefox as a package of the system (.deb, .rpm) instead.",
+                "no profile found",
+            ),
+            (
+                JAPANESE,
+                "メールソフト: ありません\n  ! Firefox, ",
+                format!("この Firefox は {kind} のため、システムのモジュールを読み込めません。"),
+                "システムのパッケージ(.deb、.rpm)の Firefox をインストールしてください。",
+                "プロファイルがありません",
+            ),
+        ] {
+            let run = machine.run(locale, &[]);
+            run.assert_says(root, &[heading, &cannot, instead]);
+            assert!(run.exit == 1 && !run.text.contains("jpki-pkcs11 register"), "{}", run.text);
+            let run = machine.run(locale, &["unregister", "firefox"]);
+            run.assert_says(root, &[&cannot]);
+            assert!(run.exit == 0 && !run.text.contains(not_there), "{}", run.text);
+        }
+        let (report, _) = machine.json(&["--json"]);
+        let found = &report["in_front"][0];
+        assert_eq!((&found["kind"], &found["program"]), (&json!("sandboxed"), &json!("firefox")));
+        assert_eq!(found["place"], json!(machine.home().join(root).join("p")));
+    }
+}
+
+/// A snap that is left beside a program that has the module keeps nothing from working.
+#[test]
+fn a_program_that_can_load_no_module_is_no_problem_beside_one_that_has_it() {
+    let ours = test_support::library::Library::path();
+    let machine = with_chromium(&[("JPKI", ours.to_str().unwrap())]);
+    add_firefox(&machine, "snap/firefox/common/.mozilla/firefox");
+    for (locale, said) in [(ENGLISH, "\n  Firefox, /"), (JAPANESE, "\n  Firefox, /")] {
+        let run = machine.run(locale, &[]);
+        run.assert_says("beside", &[said]);
+        assert_eq!(run.exit, 0, "{}", run.text);
+    }
+    assert_eq!(machine.json(&["--json"]).0["result"], json!("well"));
+}
+
 #[test]
 fn opensc_s_autostart_is_said_where_the_module_is_registered() {
     let ours = test_support::library::Library::path();

@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Folders, Kind, MODULES_FILE, Module, Profile, Program, Unreadable, ini, modules, profiles};
+use super::{
+    Folders, Kind, MODULES_FILE, Module, Profile, Program, Sandbox, Unreadable, ini, modules, profiles,
+};
 use crate::output::Exit;
 
 /// The desktop entry by which Debian's package `opensc` puts its module into every profile at each
@@ -16,6 +18,8 @@ pub(crate) const AUTOSTART_FILE: &str = "pkcs11-register.desktop";
 pub(crate) struct Found {
     /// Where modules of this project stand.
     pub(crate) registered: Vec<(Profile, Module)>,
+    /// Whether there is a profile into which `register` can put one.
+    pub(crate) can_register: bool,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -31,6 +35,8 @@ pub(crate) enum Problem {
     SeveralOfOurs { profile: Profile, modules: Vec<Module> },
     /// A module of this project stands in a profile, and its file is not there.
     MissingFile { profile: Profile, module: Module },
+    /// A program cannot load a module of this system.
+    Sandboxed { profile: Profile, sandbox: Sandbox },
     /// It is not known what stands there.
     Unreadable(Unreadable),
     /// It is not known where the profiles are.
@@ -47,7 +53,8 @@ pub(crate) fn look(folders: Option<&Folders>) -> Found {
     let mut unreadable = Vec::new();
     for program in Program::ALL {
         for profile in profiles(program, folders, &mut unreadable) {
-            if profile.sandbox.is_some() {
+            if let Some(sandbox) = profile.sandbox {
+                found.problems.push(Problem::Sandboxed { profile, sandbox });
                 continue;
             }
             match modules(&profile.directory) {
@@ -71,6 +78,7 @@ impl Found {
     fn look_at(&mut self, profile: &Profile, modules: &[Module]) {
         let of = |kind| modules.iter().filter(move |module| module.kind() == kind).cloned();
         let with = |module| (profile.clone(), module);
+        self.can_register |= profile.directory.is_dir();
         let own: Vec<_> = of(Kind::Own).collect();
         if own.is_empty() {
             return;
@@ -97,15 +105,24 @@ impl Found {
         self.problems.iter().any(|problem| self.exit_of(problem) == Exit::CannotTell)
     }
 
-    /// What comes of a problem.
+    /// What comes of a problem. Where another program has the module, one that cannot load it is
+    /// one that the person may not want it in.
     pub(crate) fn exit_of(&self, problem: &Problem) -> Exit {
         match problem {
             Problem::Unreadable(_) | Problem::NoHome => Exit::CannotTell,
-            Problem::OpenSc { .. }
+            Problem::Sandboxed { .. } if self.is_any_registered() => Exit::Well,
+            Problem::Sandboxed { .. }
+            | Problem::OpenSc { .. }
             | Problem::Autostart { .. }
             | Problem::SeveralOfOurs { .. }
             | Problem::MissingFile { .. } => Exit::ToDo,
         }
+    }
+
+    /// Whether nothing but sandboxed programs are there.
+    pub(crate) fn is_only_sandboxed(&self) -> bool {
+        let is_sandboxed = |problem: &Problem| matches!(problem, Problem::Sandboxed { .. });
+        !self.can_register && self.problems.iter().any(is_sandboxed)
     }
 }
 

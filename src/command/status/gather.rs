@@ -199,6 +199,9 @@ fn in_front(problem: &Problem, found: &Found) -> InFront {
         Problem::MissingFile { profile, module } => {
             (InFrontKind::MissingLibrary, Some(profile.program), &*profile.directory, Some(module))
         }
+        Problem::Sandboxed { profile, .. } => {
+            (InFrontKind::Sandboxed, Some(profile.program), &*profile.directory, None)
+        }
         Problem::Unreadable(unreadable) => {
             (InFrontKind::UnreadableList, Some(unreadable.program), &*unreadable.file, None)
         }

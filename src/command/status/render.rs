@@ -42,7 +42,10 @@ fn print_programs(found: &Found, output: &mut Output) {
     }
     for problem in &found.problems {
         let text = profiles::problem(language, problem);
-        advise(output, 1, found.exit_of(problem), Some(&text));
+        match found.exit_of(problem) {
+            Exit::Well => item(output, 1, &text),
+            exit => advise(output, 1, exit, Some(&text)),
+        }
     }
 }
 

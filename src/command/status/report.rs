@@ -55,6 +55,8 @@ pub(crate) enum InFrontKind {
     SeveralLibraries,
     /// The library that stands there is not there.
     MissingLibrary,
+    /// The program comes as a snap or a Flatpak, and can load no module of this system.
+    Sandboxed,
     /// A list of profiles or modules cannot be read.
     UnreadableList,
     /// It is not known where the profiles are.

@@ -1,6 +1,6 @@
 //! What stands in this module's way in browsers and mail programs, and what to do.
 
-use super::register::{no_home, title};
+use super::register::{cannot_load, instead, no_home, title};
 use super::{Language, os_error, say};
 use crate::profiles::{Found, Module, Problem, Profile, Unreadable};
 
@@ -16,6 +16,11 @@ pub(crate) fn registered(language: Language, found: &Found) -> &'static str {
         language.choose(
             "Browsers and mail programs with the module: not known",
             "モジュールを登録したブラウザーやメールソフト: 確認できません",
+        )
+    } else if found.is_only_sandboxed() {
+        language.choose(
+            "Browsers and mail programs with the module: none",
+            "モジュールを登録したブラウザーやメールソフト: ありません",
         )
     } else {
         language.choose(
@@ -81,6 +86,11 @@ pub(crate) fn problem(language: Language, problem: &Problem) -> String {
             module.library.display(),
             profile.program.word()
         ),
+        Problem::Sandboxed { profile, sandbox } => {
+            let cannot = cannot_load(language, profile, *sandbox);
+            let instead = instead(language, profile);
+            say!(language, "{}: {cannot} {instead}", "{}: {cannot}{instead}", title(profile))
+        }
         Problem::Unreadable(found) => unreadable(language, found),
         Problem::NoHome => no_home(language).to_owned(),
     }

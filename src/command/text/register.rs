@@ -51,26 +51,48 @@ pub(crate) fn nothing_to_unregister(language: Language, program: Program) -> Str
     say!(language, "{}: no profile found.", "{}: プロファイルがありません。", program.name())
 }
 
-pub(crate) fn sandboxed(language: Language, profile: &Profile, sandbox: Sandbox) -> String {
-    let name = profile.program.name();
+/// A program that can load no module of the system.
+pub(crate) fn cannot_load(language: Language, profile: &Profile, sandbox: Sandbox) -> String {
     let kind = match sandbox {
         Sandbox::Snap => "snap",
         Sandbox::Flatpak => "Flatpak",
     };
-    let cannot = say!(
+    say!(
         language,
-        "this {} comes as a {} and cannot load a module of this system. Nothing was changed here.",
-        "この {} は {} のため、システムのモジュールを読み込めません。何も変更していません。",
-        name,
+        "this {} comes as a {} and cannot load a module of this system.",
+        "この {} は {} のため、システムのモジュールを読み込めません。",
+        profile.program.name(),
         kind
-    );
-    let instead = say!(
+    )
+}
+
+/// What to do about it.
+pub(crate) fn instead(language: Language, profile: &Profile) -> String {
+    say!(
         language,
         "Install {} as a package of the system (.deb, .rpm) instead.",
         "代わりに、システムのパッケージ(.deb、.rpm)の {} をインストールしてください。",
-        name
-    );
-    format!("{}\n  {cannot}\n  {instead}", title(profile))
+        profile.program.name()
+    )
+}
+
+pub(crate) fn sandboxed(language: Language, profile: &Profile, sandbox: Sandbox) -> String {
+    let (cannot, instead) = (cannot_load(language, profile, sandbox), instead(language, profile));
+    let unchanged = nothing_changed(language);
+    let space = language.choose(" ", "");
+    format!("{}\n  {cannot}{space}{unchanged}\n  {instead}", title(profile))
+}
+
+/// Of such a program nothing has to be taken out.
+pub(crate) fn sandboxed_anyway(language: Language, profile: &Profile, sandbox: Sandbox) -> String {
+    let cannot = cannot_load(language, profile, sandbox);
+    let nothing = language.choose("There is nothing to take out.", "外すものはありません。");
+    let space = language.choose(" ", "");
+    format!("{}\n  {cannot}{space}{nothing}", title(profile))
+}
+
+fn nothing_changed(language: Language) -> &'static str {
+    language.choose("Nothing was changed here.", "何も変更していません。")
 }
 
 pub(crate) fn of_another_user(language: Language, profile: &Profile) -> String {
