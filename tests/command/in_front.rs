@@ -189,6 +189,32 @@ fn a_program_that_can_load_no_module_is_no_problem_beside_one_that_has_it() {
 }
 
 #[test]
+fn the_module_may_come_through_p11_kit() {
+    let proxy = "/usr/lib/x86_64-linux-gnu/p11-kit-proxy.so";
+    let machine = with_chromium(&[("p11-kit", proxy)]);
+    for (locale, said, list) in [
+        (
+            ENGLISH,
+            "with the module:\n  Chromium, ",
+            "through p11-kit (/usr/lib/x86_64-linux-gnu/p11-kit-proxy.so)",
+        ),
+        (
+            JAPANESE,
+            "メールソフト:\n  Chromium, ",
+            "p11-kit(/usr/lib/x86_64-linux-gnu/p11-kit-proxy.so)を経由します",
+        ),
+    ] {
+        let run = machine.run(locale, &[]);
+        run.assert_says("proxy", &[said, list, "p11-kit list-modules"]);
+        assert_eq!(run.exit, 0, "{}", run.text);
+    }
+    let (report, _) = machine.json(&["--json"]);
+    let through = &report["through_p11_kit"][0];
+    assert_eq!((&through["program"], &through["library"]), (&json!("chromium"), &json!(proxy)));
+    assert_eq!(report["registered"], json!([]));
+}
+
+#[test]
 fn opensc_s_autostart_is_said_where_the_module_is_registered() {
     let ours = test_support::library::Library::path();
     let machine = with_chromium(&[("JPKI", ours.to_str().unwrap())]);

@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     /// One of the three libraries of this project, wherever it is.
     Own,
     OpenSc,
+    /// p11-kit's: it brings every module that p11-kit is configured with.
+    P11KitProxy,
     Other,
 }
 
@@ -33,6 +35,8 @@ impl Module {
             Kind::Own
         } else if name.contains("opensc-pkcs11") {
             Kind::OpenSc
+        } else if name.contains("p11-kit-proxy") {
+            Kind::P11KitProxy
         } else {
             Kind::Other
         }
@@ -128,7 +132,9 @@ mod tests {
             ("onepin-opensc-pkcs11.so", Kind::OpenSc),
             ("/usr/lib64/pkcs11/opensc-pkcs11.so", Kind::OpenSc),
             ("/opt/jpki-pkcs11/libother.so", Kind::Other),
-            ("/usr/lib/p11-kit-proxy.so", Kind::Other),
+            ("/usr/lib/p11-kit-proxy.so", Kind::P11KitProxy),
+            ("/usr/lib/x86_64-linux-gnu/p11-kit-proxy.so.0", Kind::P11KitProxy),
+            ("/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so", Kind::Other),
             ("/", Kind::Other),
         ] {
             assert_eq!(module("JPKI", library).kind(), kind, "{library}");

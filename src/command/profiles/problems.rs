@@ -18,6 +18,8 @@ pub(crate) const AUTOSTART_FILE: &str = "pkcs11-register.desktop";
 pub(crate) struct Found {
     /// Where modules of this project stand.
     pub(crate) registered: Vec<(Profile, Module)>,
+    /// Where p11-kit's proxy stands, which may bring a module of this project.
+    pub(crate) proxies: Vec<(Profile, Module)>,
     /// Whether there is a profile into which `register` can put one.
     pub(crate) can_register: bool,
     pub(crate) problems: Vec<Problem>,
@@ -79,6 +81,7 @@ impl Found {
         let of = |kind| modules.iter().filter(move |module| module.kind() == kind).cloned();
         let with = |module| (profile.clone(), module);
         self.can_register |= profile.directory.is_dir();
+        self.proxies.extend(of(Kind::P11KitProxy).map(with));
         let own: Vec<_> = of(Kind::Own).collect();
         if own.is_empty() {
             return;
@@ -95,9 +98,9 @@ impl Found {
 }
 
 impl Found {
-    /// Whether a program has the module.
+    /// Whether a program has the module, or p11-kit's proxy.
     pub(crate) fn is_any_registered(&self) -> bool {
-        !self.registered.is_empty()
+        !self.registered.is_empty() || !self.proxies.is_empty()
     }
 
     /// Whether something could not be looked at.

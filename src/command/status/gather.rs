@@ -40,6 +40,7 @@ pub(crate) fn report(
         readers,
         configuration,
         registered: profiles.registered.iter().map(registered).collect(),
+        through_p11_kit: profiles.proxies.iter().map(registered).collect(),
         in_front: profiles.problems.iter().map(|problem| in_front(problem, profiles)).collect(),
     };
     report.result = report.exit().max(login).into();

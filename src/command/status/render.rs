@@ -40,6 +40,9 @@ fn print_programs(found: &Found, output: &mut Output) {
     for (profile, module) in &found.registered {
         item(output, 1, &profiles::registered_in(profile, module));
     }
+    for (profile, module) in &found.proxies {
+        item(output, 1, &profiles::through_p11_kit(language, profile, module));
+    }
     for problem in &found.problems {
         let text = profiles::problem(language, problem);
         match found.exit_of(problem) {

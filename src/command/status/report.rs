@@ -16,6 +16,8 @@ pub(crate) struct Report {
     pub(crate) configuration: Configuration,
     /// The programs that have a library of this project.
     pub(crate) registered: Vec<Registered>,
+    /// The programs that have p11-kit's proxy, which may bring one.
+    pub(crate) through_p11_kit: Vec<Registered>,
     /// What stands in its way there, or keeps it from being seen.
     pub(crate) in_front: Vec<InFront>,
 }

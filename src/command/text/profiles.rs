@@ -35,6 +35,17 @@ pub(crate) fn registered_in(profile: &Profile, module: &Module) -> String {
     format!("{}: {}", title(profile), module.library.display())
 }
 
+/// A profile with p11-kit's proxy.
+pub(crate) fn through_p11_kit(language: Language, profile: &Profile, module: &Module) -> String {
+    say!(
+        language,
+        "{}: through p11-kit ({}), with all its modules; p11-kit list-modules shows whether this one is among them",
+        "{}: p11-kit({})を経由します。p11-kit list-modules で、このモジュールが含まれているか確かめられます",
+        title(profile),
+        module.library.display()
+    )
+}
+
 /// A file that cannot be read, and why.
 pub(crate) fn unreadable(language: Language, found: &Unreadable) -> String {
     say!(
