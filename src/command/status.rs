@@ -5,6 +5,7 @@ pub(crate) mod report;
 
 mod gather;
 mod render;
+mod verdict;
 
 use clap::ArgMatches;
 use jpki_pkcs11::handle::SlotId;
