@@ -11,7 +11,7 @@ use crate::client::{Client, Finding, Reader};
 use crate::output::{Exit, Output};
 use crate::pin::{NoPin, Secret, at_terminal};
 use crate::status::card;
-use crate::status::report::Unlocking;
+use crate::status::report::{Pin, Unlocking};
 use crate::text;
 
 /// Changes the PIN that `matches` names.
@@ -30,8 +30,9 @@ pub(crate) fn run(matches: &ArgMatches, output: &mut Output) -> Exit {
         return fail(output, text::pin::not_there(language, credential));
     };
     say_before(&client, reader, &place, output);
-    if place.tries == Some(0) {
-        return fail(output, &text::card::locked(language, credential, place.unlocking));
+    if let Some(refusal) = place.pin.and_then(Pin::refusal) {
+        let why = text::pin::failure(language, credential, place.unlocking, Error::Card(refusal));
+        return fail(output, &why);
     }
     match ask(output) {
         Ok([old, new, again]) if new.is(&again) => {
@@ -49,7 +50,7 @@ struct Place {
     credential: Credential,
     slot: SlotId,
     unlocking: Unlocking,
-    tries: Option<u8>,
+    pin: Option<Pin>,
 }
 
 impl Place {
@@ -59,8 +60,9 @@ impl Place {
         let (_, slot) = reader.listing.slots.iter().find(|(shown, _)| *shown == credential)?;
         let found = survey.credential(credential)?;
         let is_there = !matches!(found.certificate, CertificateSurvey::Absent);
-        let unlocking = card(survey, client.config()).unlocking(credential);
-        is_there.then_some(Self { credential, slot: *slot, unlocking, tries: found.tries })
+        let card = card(survey, client.config());
+        let (unlocking, pin) = (card.unlocking(credential), card.pin(credential));
+        is_there.then_some(Self { credential, slot: *slot, unlocking, pin })
     }
 }
 

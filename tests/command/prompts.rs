@@ -4,8 +4,10 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use serde_json::{Value, json};
+
 use crate::support::terminal::{AtTerminal, new_session};
-use crate::support::{ENGLISH, JAPANESE, Machine};
+use crate::support::{ENGLISH, JAPANESE, Machine, READER};
 
 /// What `change-pin` and `status --login` ask, in English and in Japanese.
 const CURRENT: [&str; 2] = ["Current PIN: ", "現在の暗証番号: "];
@@ -91,16 +93,84 @@ fn a_wrong_pin_costs_one_try_and_says_so() {
     }
 }
 
+/// Nothing that is entered would be sent.
 #[test]
-fn a_locked_pin_is_not_asked_for() {
-    let machine = Machine::with_card("blocked-auth");
-    for (language, said) in
-        ["The municipal office sets a new PIN", "市区町村の窓口で再設定"].iter().enumerate()
-    {
-        let at = AtTerminal::start(machine.command(LOCALES[language], &["change-pin", "authentication"]));
-        let (seen, exit) = at.finish();
-        assert!(exit == 1 && seen.contains(said) && !seen.contains(CURRENT[language]), "{seen}");
+fn a_pin_that_is_locked_or_kept_in_reserve_is_not_asked_for() {
+    const LAST: &str = "reader=READER;card=full;do=card full1 set-tries signature 1;do=card full1 set-tries authentication 1";
+    let office = ["The municipal office sets a new PIN", "市区町村の窓口で再設定"];
+    let reserve =
+        ["Nothing was sent: the configuration keeps", "設定(reserve_tries)により最後の回数は使わない"];
+    let change_authentication = ["change-pin", "authentication"];
+    let rows = [
+        ("reader=READER;card=blocked-auth", "", &change_authentication, office),
+        ("reader=READER;card=blocked-sign", "", &["change-pin", "signature"], office),
+        ("reader=READER;card=blocked-sign", "", &["status", "--login"], office),
+        (LAST, "reserve_tries = 1\n", &change_authentication, reserve),
+        (LAST, "reserve_tries = 1\n", &["status", "--login"], reserve),
+    ];
+    for (service, configuration, arguments, said) in rows {
+        let machine = Machine::new(service).configured(configuration);
+        for (language, said) in said.iter().enumerate() {
+            let (seen, exit) = AtTerminal::start(machine.command(LOCALES[language], arguments)).finish();
+            assert!(exit == 1 && seen.contains(said), "{arguments:?}: {seen}");
+            assert!(!seen.contains(CURRENT[language]), "{arguments:?}: {seen}");
+            if arguments[0] == "status" {
+                // The line names the PIN, since no prompt does.
+                let line = seen.lines().find(|line| line.starts_with("! ") && line.contains(said));
+                let line = line.unwrap_or_else(|| panic!("{seen}"));
+                assert!(
+                    line.contains(SIGNATURE[language]) && seen.matches(SIGNATURE[language]).count() == 1,
+                    "{seen}"
+                );
+            }
+        }
     }
+}
+
+/// With two tries left one may be spent, and the prompt comes.
+#[test]
+fn a_pin_with_more_tries_than_are_kept_in_reserve_is_asked_for() {
+    let machine = Machine::new("reader=READER;card=full;do=card full1 set-tries signature 2")
+        .configured("reserve_tries = 1\n");
+    let mut at = AtTerminal::start(machine.command(ENGLISH, &["status", "--login"]));
+    at.answer(SIGNATURE[0], "ABC123");
+    let (seen, exit) = at.finish();
+    assert!(exit == 0 && seen.contains("PIN: 5 of 5 tries left"), "{seen}");
+}
+
+/// What came of each login, for scripts: the words that people get go to standard error.
+#[test]
+fn the_report_for_scripts_tells_what_came_of_a_login() {
+    const LAST: &str = "reader=READER;card=full;do=card full1 set-tries signature 1";
+    for (service, configuration, entry, result, status) in [
+        ("reader=READER;card=full", "", Some("ABC123"), "done", 0),
+        ("reader=READER;card=full", "", Some("zzz999"), "wrong_pin", 1),
+        ("reader=READER;card=full", "", Some("12"), "malformed_pin", 1),
+        ("reader=READER;card=full", "", Some(""), "cancelled", 2),
+        (LAST, "", Some("zzz999"), "locked", 1),
+        ("reader=READER;card=blocked-sign", "", None, "locked", 1),
+        (LAST, "reserve_tries = 1\n", None, "reserved", 1),
+    ] {
+        let machine = Machine::new(service).configured(configuration);
+        let file = machine.home().join("report");
+        let inner = machine.command(ENGLISH, &[]);
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "\"$0\" status --json --login >\"$1\""]);
+        shell.arg(inner.get_program()).arg(&file);
+        shell.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut at = AtTerminal::start(shell);
+        if let Some(entry) = entry {
+            at.answer(SIGNATURE[0], entry);
+        }
+        let (seen, exit) = at.finish();
+        let text = fs::read_to_string(&file).unwrap();
+        let report: Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {seen}{text}"));
+        let expected = json!([{"reader": READER, "certificate": "signature", "result": result}]);
+        assert_eq!((exit, &report["logins"]), (status, &expected), "{seen}{text}");
+        assert_eq!(report["result"], ["well", "to_do", "cannot_tell"][usize::try_from(status).unwrap()]);
+    }
+    assert_eq!(Machine::with_card("full").json(&["--json"]).0["logins"], json!([]));
 }
 
 #[test]

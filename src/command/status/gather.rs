@@ -11,19 +11,18 @@ use jpki_pkcs11::module::survey::{
 };
 
 use super::report::{
-    Card, CardKind, Certificate, CertificateState, Conclusion, Configuration, InFront, InFrontKind, Pin,
-    PinState, Reader, ReaderFilter, ReaderState, Registered, Report, Service, Validity, ValidityPhase,
+    Card, CardKind, Certificate, CertificateState, Conclusion, Configuration, InFront, InFrontKind, Login,
+    Pin, PinState, Reader, ReaderFilter, ReaderState, Registered, Report, Service, Validity, ValidityPhase,
 };
 use crate::client::{self, Finding};
-use crate::output::Exit;
 use crate::profiles::{Found, Module, Problem, Profile, Program};
 
-/// The whole report. `login` is what came of the logins.
+/// The whole report.
 pub(crate) fn report(
     config: &Config,
     readers: Result<&[client::Reader], ServiceProblem>,
     profiles: &Found,
-    login: Exit,
+    logins: Vec<Login>,
 ) -> Report {
     let service = match readers {
         Ok(_) => Service::Running,
@@ -38,12 +37,13 @@ pub(crate) fn report(
         result: Conclusion::Well,
         service,
         readers,
+        logins,
         configuration,
         registered: profiles.registered.iter().map(registered).collect(),
         through_p11_kit: profiles.proxies.iter().map(registered).collect(),
         in_front: profiles.problems.iter().map(|problem| in_front(problem, profiles)).collect(),
     };
-    report.result = report.exit().max(login).into();
+    report.result = report.exit().into();
     report
 }
 

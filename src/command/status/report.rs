@@ -12,6 +12,8 @@ pub(crate) struct Report {
     pub(crate) result: Conclusion,
     pub(crate) service: Service,
     pub(crate) readers: Vec<Reader>,
+    /// What came of each login that was asked for.
+    pub(crate) logins: Vec<Login>,
     pub(crate) configuration: Configuration,
     /// The programs that have a library of this project.
     pub(crate) registered: Vec<Registered>,
@@ -71,6 +73,37 @@ pub(crate) enum Conclusion {
     Well,
     ToDo,
     CannotTell,
+}
+
+/// A login that was asked for, and what came of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Login {
+    pub(crate) reader: String,
+    /// `authentication` or `signature`.
+    pub(crate) certificate: &'static str,
+    pub(crate) result: LoginResult,
+    #[serde(skip)]
+    pub(crate) exit: Exit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LoginResult {
+    Done,
+    WrongPin,
+    /// It cannot be the PIN. Nothing was sent.
+    MalformedPin,
+    /// It was refused before. Nothing was sent.
+    RepeatedPin,
+    /// The PIN is locked. Nothing was asked for, or it is locked now.
+    Locked,
+    /// The tries that are left are kept in reserve. Nothing was sent.
+    Reserved,
+    /// The person has typed nothing.
+    Cancelled,
+    /// There is no terminal to ask at.
+    NoTerminal,
+    Failed,
 }
 
 /// The PC/SC service.

@@ -1,9 +1,10 @@
 //! What comes of a [report](super::report): the exit status, and who unlocks a PIN.
 
+use jpki_pkcs11::error::CardError;
 use jpki_pkcs11::jpki::credential::Credential;
 
 use super::report::{
-    Card, CardKind, Certificate, CertificateState, Conclusion, PinState, Reader, ReaderState, Report,
+    Card, CardKind, Certificate, CertificateState, Conclusion, Pin, PinState, Reader, ReaderState, Report,
     Service, Unlocking, ValidityPhase,
 };
 use crate::output::Exit;
@@ -39,15 +40,34 @@ impl Reader {
     }
 }
 
+impl Pin {
+    /// Why the module would not send an entry, whatever it is.
+    pub(crate) fn refusal(self) -> Option<CardError> {
+        match self.state {
+            PinState::Locked => Some(CardError::PinBlocked),
+            PinState::Reserved => Some(CardError::PinReserved),
+            PinState::Full | PinState::TriesMissing | PinState::LastTry | PinState::Unknown => None,
+        }
+    }
+}
+
 impl Card {
+    /// The PIN of a credential, if the card has it.
+    pub(crate) fn pin(&self, credential: Credential) -> Option<Pin> {
+        let certificate = match credential {
+            Credential::UserAuthentication => &self.authentication,
+            Credential::DigitalSignature => &self.signature,
+        };
+        certificate.as_ref().and_then(|certificate| certificate.pin)
+    }
+
     /// Who gives a locked PIN of a credential its tries back.
     pub(crate) fn unlocking(&self, credential: Credential) -> Unlocking {
         let other = match credential {
-            Credential::UserAuthentication => &self.signature,
-            Credential::DigitalSignature => &self.authentication,
+            Credential::UserAuthentication => Credential::DigitalSignature,
+            Credential::DigitalSignature => Credential::UserAuthentication,
         };
-        let other = other.as_ref().and_then(|certificate| certificate.pin);
-        let other_works = other.is_some_and(|pin| pin.state != PinState::Locked);
+        let other_works = self.pin(other).is_some_and(|pin| pin.state != PinState::Locked);
         match self.kind {
             CardKind::AndroidPhone | CardKind::Iphone => Unlocking::Phone,
             CardKind::MyNumberCard | CardKind::Unknown if other_works && !self.is_any_expired() => {
@@ -120,6 +140,7 @@ impl Report {
         let readers = readers.unwrap_or(Exit::ToDo);
         let configuration = if self.configuration.mistakes.is_empty() { Exit::Well } else { Exit::ToDo };
         let in_front = self.in_front.iter().map(|found| found.exit).max().unwrap_or(Exit::Well);
-        self.service.exit().max(readers).max(configuration).max(in_front)
+        let logins = self.logins.iter().map(|login| login.exit).max().unwrap_or(Exit::Well);
+        self.service.exit().max(readers).max(logins).max(configuration).max(in_front)
     }
 }
