@@ -2,10 +2,12 @@
 
 mod manual;
 
+use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 use clap_complete::Shell;
 use jpki_pkcs11::jpki::credential::Credential;
@@ -50,10 +52,31 @@ pub(crate) fn parse(output: &mut Output) -> Result<ArgMatches, Exit> {
             Exit::Well
         }
         _ => {
-            output.remark(&help::usage_error(language, &error.render().to_string(), wrong_word(&error)));
+            output.remark(&usage_error(language, &error));
             Exit::CannotTell
         }
     })
+}
+
+/// What to say about arguments that are wrong.
+fn usage_error(language: Language, error: &clap::Error) -> String {
+    let values = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) => values.as_slice(),
+        _ => &[],
+    };
+    // An argument that is missing is named by what is known of it.
+    if may_have_a_pin() && error.kind() != ErrorKind::MissingRequiredArgument {
+        return help::hidden_usage_error(language, values);
+    }
+    help::usage_error(language, &error.render().to_string(), wrong_word(error), values)
+}
+
+/// Whether somebody may have typed a PIN among the arguments, where it does not belong.
+fn may_have_a_pin() -> bool {
+    let login = format!("--{LOGIN}");
+    let takes_pins =
+        |argument: OsString| argument == CHANGE_PIN || argument.to_string_lossy().starts_with(&login);
+    env::args_os().skip(1).any(takes_pins)
 }
 
 /// The word that is wrong, or the one that is missing.

@@ -215,3 +215,45 @@ fn wrong_arguments_end_with_2() {
         }
     }
 }
+
+#[test]
+fn wrong_values_are_said_with_those_that_there_are() {
+    for (arguments, values) in [
+        (["ca-certificate", "both"], ["authentication", "signature"]),
+        (["change-pin", "both"], ["authentication", "signature"]),
+        (["register", "netscape"], ["firefox", "all"]),
+    ] {
+        for (locale, word) in [(ENGLISH, "[possible values: "), (JAPANESE, "\n指定できる値: ")] {
+            let said = Machine::new("").run(locale, &arguments).remarks;
+            let line = said.split_once(word).and_then(|(_, rest)| rest.lines().next());
+            let line = line.unwrap_or_else(|| panic!("{arguments:?}: {said}"));
+            assert!(values.iter().all(|value| line.contains(value)), "{arguments:?}: {said}");
+        }
+    }
+}
+
+/// People type a PIN where it does not belong, and others see their screen.
+#[test]
+fn an_argument_that_may_be_a_pin_is_not_shown_again() {
+    for arguments in [
+        &["change-pin", "authentication", "8642"][..],
+        &["change-pin", "8642"],
+        &["change-pin", "signature", "--pin", "8642"],
+        &["change-pin", "signature", "--pin=8642"],
+        &["change-pin", "signature", "-8642"],
+        &["change-pin", "signature", "--8642"],
+        &["status", "--login", "8642"],
+        &["--login", "8642"],
+        &["--login=8642"],
+    ] {
+        for (locale, why) in [(ENGLISH, "one may be a PIN"), (JAPANESE, "暗証番号かもしれない")] {
+            let run = Machine::new("").run(locale, arguments);
+            assert_eq!((run.exit, &*run.text), (2, ""), "{arguments:?}");
+            assert!(
+                run.remarks.contains(why) && !run.remarks.contains("8642"),
+                "{arguments:?}: {}",
+                run.remarks
+            );
+        }
+    }
+}

@@ -121,11 +121,44 @@ pub(crate) fn usage(language: Language) -> &'static str {
     language.choose("jpki-pkcs11 [COMMAND] [OPTION]...", "jpki-pkcs11 [コマンド] [オプション]...")
 }
 
-/// After arguments that cannot be understood; `error` is what the parser says in English.
-pub(crate) fn usage_error(language: Language, error: &str, word: Option<String>) -> String {
+/// After arguments that cannot be understood; `error` is what the parser says in English, with the
+/// values that there are.
+pub(crate) fn usage_error(
+    language: Language,
+    error: &str,
+    word: Option<String>,
+    values: &[String],
+) -> String {
     let error = error.trim_end();
     let word = word.map_or_else(String::new, |word| format!(": {word}"));
-    say!(language, "{error}", "引数が正しくありません{word}\n詳しくは jpki-pkcs11 --help をご覧ください")
+    let values = japanese_values(values);
+    say!(
+        language,
+        "{error}",
+        "引数が正しくありません{word}{values}\n詳しくは jpki-pkcs11 --help をご覧ください"
+    )
+}
+
+/// The same where an argument may be a PIN: none is shown, since a screen has onlookers.
+pub(crate) fn hidden_usage_error(language: Language, values: &[String]) -> String {
+    let english = match values {
+        [] => String::new(),
+        values => format!("\n  [possible values: {}]", values.join(", ")),
+    };
+    let japanese = japanese_values(values);
+    say!(
+        language,
+        "error: wrong arguments; they are not shown, since one may be a PIN{english}\n\n\
+         A PIN is asked for at the terminal, and is no argument: the shell's history keeps those.\n\
+         For more information, try '--help'.",
+        "引数が正しくありません(暗証番号かもしれないため表示しません){japanese}\n\
+         暗証番号は引数にせず、端末で入力してください。引数はシェルの履歴に残ります\n\
+         詳しくは jpki-pkcs11 --help をご覧ください",
+    )
+}
+
+fn japanese_values(values: &[String]) -> String {
+    if values.is_empty() { String::new() } else { format!("\n指定できる値: {}", values.join("、")) }
 }
 
 pub(crate) fn name_heading(language: Language) -> &'static str {
