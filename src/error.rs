@@ -4,6 +4,7 @@ use cryptoki_sys as ck;
 use thiserror::Error as ThisError;
 
 pub use crate::manager::error::CardError;
+pub use crate::transport::TransportError;
 
 /// Why a `C_` function fails.
 ///

@@ -27,6 +27,7 @@ use crate::profiles::{
     Folders, InUse, Kind, MODULES_FILE, Module, Profile, Program, Unreadable, autostart, claim, in_use,
     modules, profiles,
 };
+use crate::text::os_error;
 use crate::text::profiles as text_of_profiles;
 use crate::text::register as text;
 
@@ -332,7 +333,8 @@ impl<'a> Run<'a> {
             // As Chromium makes it: other users may not look into it.
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&profile.directory);
             if let Err(error) = made {
-                self.failed(profile, &error.to_string());
+                let why = os_error(self.output.language(), error.raw_os_error());
+                self.failed(profile, &why);
                 return false;
             }
         }

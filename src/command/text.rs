@@ -7,6 +7,7 @@
 
 pub(crate) mod ca_certificate;
 pub(crate) mod card;
+pub(crate) mod card_error;
 pub(crate) mod configuration;
 pub(crate) mod help;
 pub(crate) mod manual;

@@ -79,6 +79,26 @@ fn nothing_is_changed_where_the_entries_do_not_fit() {
     }
 }
 
+/// Rust's own words for errors are English.
+#[test]
+fn what_the_card_or_the_reader_did_is_said_in_the_language_of_the_user() {
+    for (fault, said) in [
+        ("answer 6F00", ["it is not known whether the PIN was changed", "変更の結果を確認できませんでした"]),
+        ("remove", ["The card was removed.", "カードが抜かれました。"]),
+        ("transport-error 0x8010002f", ["The card did not do it: ", "変更の結果を確認できませんでした"]),
+    ] {
+        for language in [0, 1] {
+            let machine =
+                Machine::new(&format!("reader=READER;card=full;do=card full1 fault ins 24 {fault}"));
+            let (seen, exit) = change_pin(&machine, language, "authentication", ["1234", "4321", "4321"]);
+            assert!(exit == 1 && seen.contains(said[language]), "{fault}: {seen}");
+            let english = ["was answered", "not known", "removed", "failed", "did not"];
+            let is_english = english.iter().any(|word| seen.contains(word));
+            assert_eq!(is_english, language == 0, "{fault}: {seen}");
+        }
+    }
+}
+
 #[test]
 fn a_wrong_pin_costs_one_try_and_says_so() {
     for language in [0, 1] {

@@ -164,9 +164,10 @@ fn a_readers_name_does_not_steer_the_terminal() {
 fn a_result_that_cannot_be_written_is_no_success() {
     let machine = Machine::with_card("full");
     for arguments in [&["status"][..], &["status", "--json"], &["ssh-key"], &["manual"], &["--help"]] {
-        for (locale, said) in
-            [(ENGLISH, "The result cannot be written: "), (JAPANESE, "結果を出力できません: ")]
-        {
+        for (locale, said) in [
+            (ENGLISH, "The result cannot be written: "),
+            (JAPANESE, "結果を出力できません: ディスクの空きがありません"),
+        ] {
             let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
             let output = machine.command(locale, arguments).stdout(full).output().unwrap();
             let remarks = String::from_utf8_lossy(&output.stderr);

@@ -2,8 +2,9 @@
 
 use std::io;
 
-use super::{Language, say};
+use super::{Language, os_error, say};
 
 pub(crate) fn not_written(language: Language, error: &io::Error) -> String {
+    let error = os_error(language, error.raw_os_error());
     say!(language, "The result cannot be written: {error}", "結果を出力できません: {error}")
 }

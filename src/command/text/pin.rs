@@ -4,6 +4,7 @@ use jpki_pkcs11::error::{CardError, Error};
 use jpki_pkcs11::jpki::credential::Credential;
 
 use super::card::locked;
+use super::card_error::japanese;
 use super::{Language, say};
 use crate::pin::NoPin;
 use crate::status::report::Unlocking;
@@ -105,8 +106,9 @@ pub(crate) fn failure(
     unlocking: Unlocking,
     error: Error,
 ) -> String {
+    let japanese = japanese(error);
     let Error::Card(error) = error else {
-        return say!(language, "It failed: {error}", "失敗しました: {error}");
+        return say!(language, "It failed: {error}", "失敗しました: {japanese}");
     };
     match error {
         CardError::PinIncorrect => say!(language, "Wrong PIN.", "暗証番号が違います。"),
@@ -148,7 +150,7 @@ pub(crate) fn failure(
         CardError::Removed | CardError::NoCard | CardError::ChangeLost { removed: true } => {
             say!(language, "The card was removed.", "カードが抜かれました。")
         }
-        other => say!(language, "The card did not do it: {other}", "カードの処理に失敗しました: {other}"),
+        other => say!(language, "The card did not do it: {other}", "カードの処理に失敗しました: {japanese}"),
     }
 }
 
