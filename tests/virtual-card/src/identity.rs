@@ -28,6 +28,12 @@ pub enum Validity {
     Expired,
     /// Ends in thirty days, so that renewal is open.
     Expiring,
+    /// Ends in one day.
+    OneDayLeft,
+    /// Ends today.
+    LastDay,
+    /// One of ten years that ends in five hundred days, so that renewal is not open.
+    TenYearsEarly,
     /// One of ten years, as the next generation of cards is planned with, that ends in two hundred
     /// days.
     TenYears,
@@ -40,6 +46,9 @@ impl Validity {
             Self::Current => Period { first: today.new_year(-1), last: today.new_year(4) },
             Self::Expired => Period { first: today.new_year(-6), last: today.new_year(-1).plus(-1) },
             Self::Expiring => Period { first: today.plus(30 - 5 * 365), last: today.plus(30) },
+            Self::OneDayLeft => Period { first: today.plus(1 - 5 * 365), last: today.plus(1) },
+            Self::LastDay => Period { first: today.plus(-5 * 365), last: today },
+            Self::TenYearsEarly => Period { first: today.plus(500 - 10 * 365), last: today.plus(500) },
             Self::TenYears => Period { first: today.plus(200 - 10 * 365), last: today.plus(200) },
         }
     }

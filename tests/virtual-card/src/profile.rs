@@ -239,6 +239,21 @@ impl Profile {
         Self::full().valid("expiring", Validity::Expiring)
     }
 
+    /// Both certificates end tomorrow.
+    pub fn one_day_left() -> Self {
+        Self::full().valid("one-day-left", Validity::OneDayLeft)
+    }
+
+    /// Both certificates end today.
+    pub fn last_day() -> Self {
+        Self::full().valid("last-day", Validity::LastDay)
+    }
+
+    /// Both certificates are valid for ten years, and end after the next one.
+    pub fn ten_years_early() -> Self {
+        Self::full().valid("ten-years-early", Validity::TenYearsEarly)
+    }
+
     /// Both certificates are valid for ten years, and end within the last of them.
     pub fn ten_years() -> Self {
         Self::full().valid("ten-years", Validity::TenYears)
@@ -287,7 +302,7 @@ impl Profile {
         Self { name, has_application: false, foreign_status: status, ..Self::full() }
     }
 
-    /// Every named profile.
+    /// Every kind of card that has a name.
     pub fn all() -> Vec<Self> {
         vec![
             Self::full(),
@@ -305,6 +320,11 @@ impl Profile {
             Self::without_pin(),
             Self::ten_years(),
         ]
+    }
+
+    /// Named profiles that differ from others of [`Profile::all`] in their dates alone.
+    pub(crate) fn of_other_dates() -> [Self; 3] {
+        [Self::one_day_left(), Self::last_day(), Self::ten_years_early()]
     }
 
     /// The profile called `name`, with traits after it if need be: see [`Profile::described_by`].

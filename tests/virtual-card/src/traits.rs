@@ -123,7 +123,8 @@ impl Profile {
         let mut parts = text.split('+');
         let name = parts.next().unwrap_or_default();
         let drawn = name.strip_prefix("draw-").and_then(|seed| seed.parse().ok()).map(Self::draw);
-        let named = || Self::all().into_iter().find(|profile| profile.name == name);
+        let named =
+            || Self::all().into_iter().chain(Self::of_other_dates()).find(|profile| profile.name == name);
         let mut profile = drawn.or_else(named).ok_or_else(|| format!("no profile {name:?}"))?;
         for part in parts {
             let (name, value) = part.split_once('=').ok_or_else(|| format!("{part:?} lacks its value"))?;
