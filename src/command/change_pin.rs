@@ -71,7 +71,10 @@ fn say_before(client: &Client, reader: &Reader, place: &Place, output: &mut Outp
     let language = output.language();
     output.line(text::pin::name(language, place.credential));
     output.line(text::pin::rules(language, place.credential));
-    say_tries(client, reader, place.credential, output);
+    // Where there may be no PIN, what follows says it.
+    if !place.pin.is_some_and(|pin| pin.may_be_none && pin.refusal().is_some()) {
+        say_tries(client, reader, place.credential, output);
+    }
 }
 
 /// Says how many tries are left now.

@@ -120,11 +120,13 @@ fn a_pin_that_is_locked_or_kept_in_reserve_is_not_asked_for() {
     let office = ["The municipal office sets a new PIN", "市区町村の窓口で再設定"];
     let reserve =
         ["Nothing was sent: the configuration keeps", "設定(reserve_tries)により最後の回数は使わない"];
+    let no_pin = ["can be used for no login", "顔認証マイナンバーカードでは、ログインも署名もできません"];
     let change_authentication = ["change-pin", "authentication"];
     let rows = [
         ("reader=READER;card=blocked-auth", "", &change_authentication, office),
         ("reader=READER;card=blocked-sign", "", &["change-pin", "signature"], office),
         ("reader=READER;card=blocked-sign", "", &["status", "--login"], office),
+        ("reader=READER;card=without-pin", "", &change_authentication, no_pin),
         (LAST, "reserve_tries = 1\n", &change_authentication, reserve),
         (LAST, "reserve_tries = 1\n", &["status", "--login"], reserve),
     ];
@@ -188,6 +190,10 @@ fn the_report_for_scripts_tells_what_came_of_a_login() {
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {seen}{text}"));
         let expected = json!([{"reader": READER, "certificate": "signature", "result": result}]);
         assert_eq!((exit, &report["logins"]), (status, &expected), "{seen}{text}");
+        let signature = &report["readers"][0]["card"]["signature"];
+        let days = signature["validity"]["days_left"].as_i64();
+        let state = if result == "done" { "read" } else { "needs_pin" };
+        assert_eq!((&signature["state"], days.is_some()), (&json!(state), result == "done"), "{text}");
         assert_eq!(report["result"], ["well", "to_do", "cannot_tell"][usize::try_from(status).unwrap()]);
     }
     assert_eq!(Machine::with_card("full").json(&["--json"]).0["logins"], json!([]));
@@ -224,6 +230,19 @@ fn a_login_shows_until_when_the_signature_certificate_is_valid() {
         assert!(said[language].iter().all(|text| seen.contains(text)), "{seen}");
         assert_eq!(seen.matches(["Valid until 20", "有効期限: 20"][language]).count(), 2, "{seen}");
         assert!(!seen.contains("abx") && !seen.contains("c123"), "{seen}");
+    }
+}
+
+#[test]
+fn a_login_shows_that_the_signature_certificate_can_be_renewed() {
+    for (language, said) in
+        ["! Renew it now, at the municipal", "! 今すぐ市区町村の窓口で更新"].iter().enumerate()
+    {
+        let machine = Machine::with_card("expiring");
+        let mut at = AtTerminal::start(machine.command(LOCALES[language], &["status", "--login"]));
+        at.answer(SIGNATURE[language], "ABC123");
+        let (seen, exit) = at.finish();
+        assert_eq!((exit, seen.matches(said).count()), (1, 2), "both certificates: {seen}");
     }
 }
 

@@ -78,6 +78,7 @@ pub(crate) fn card(survey: &CardSurvey, config: &Config) -> Card {
         authentication: of(Credential::UserAuthentication),
         signature: of(Credential::DigitalSignature),
     };
+    let may_be_none = card.may_have_no_pin();
     // Who unlocks one PIN depends on the other.
     let unlocking = Credential::ALL.map(|credential| card.unlocking(credential));
     for (certificate, unlocking) in [&mut card.authentication, &mut card.signature].into_iter().zip(unlocking)
@@ -86,6 +87,9 @@ pub(crate) fn card(survey: &CardSurvey, config: &Config) -> Card {
         if let Some(pin) = pin.filter(|pin| pin.state == PinState::Locked) {
             pin.unlocked_by = Some(unlocking);
         }
+    }
+    if let Some(pin) = card.authentication.as_mut().and_then(|certificate| certificate.pin.as_mut()) {
+        pin.may_be_none = may_be_none;
     }
     card
 }
@@ -115,6 +119,7 @@ fn certificate(found: &CredentialSurvey, config: &Config) -> Certificate {
         tries_left: found.tries,
         max_tries: found.credential.facts().max_tries.count(),
         unlocked_by: None,
+        may_be_none: false,
     };
     Certificate { state, validity, pin: Some(pin), pss: found.pss }
 }

@@ -84,7 +84,7 @@ fn print_card(found: &Card, output: &mut Output) {
 fn print_certificate(credential: Credential, certificate: &Certificate, on: &Card, output: &mut Output) {
     let language = output.language();
     item(output, 1, card::certificate_name(language, on.kind, credential));
-    match (card::not_read(language, credential, certificate), certificate.state) {
+    match (card::not_read(language, credential, certificate, on), certificate.state) {
         (text, CertificateState::Unreadable) => advise(output, 2, Exit::CannotTell, text),
         (Some(text), _) => item(output, 2, text),
         (None, _) => {}

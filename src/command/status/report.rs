@@ -213,6 +213,8 @@ pub(crate) struct Pin {
     pub(crate) max_tries: u8,
     /// Where it is locked.
     pub(crate) unlocked_by: Option<Unlocking>,
+    /// Whether the card may have no PIN at all, so that no login is possible with it.
+    pub(crate) may_be_none: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -237,6 +239,9 @@ pub(crate) enum PinState {
 pub(crate) enum Unlocking {
     /// The municipal office.
     Office,
+    /// The office, if the card has a PIN: a script sees that in the PIN itself.
+    #[serde(rename = "office")]
+    OfficeIfThereIsOne,
     /// The office, or a kiosk that asks for the other PIN.
     OfficeOrKiosk,
     /// The phone's own app.

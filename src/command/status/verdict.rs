@@ -61,6 +61,18 @@ impl Card {
         certificate.as_ref().and_then(|certificate| certificate.pin)
     }
 
+    /// Whether the card may be one that was made without a PIN (since December 2023:
+    /// 顔認証マイナンバーカード). Such a card has no signature certificate. What it answers to the
+    /// question for the tries is not known, but it can be no count. A child's card whose PIN is
+    /// locked looks the same.
+    pub(crate) fn may_have_no_pin(&self) -> bool {
+        let has_no_signature =
+            self.signature.as_ref().is_some_and(|signature| signature.state == CertificateState::Absent);
+        let pin = self.pin(Credential::UserAuthentication).map(|pin| pin.state);
+        let is_card = matches!(self.kind, CardKind::MyNumberCard | CardKind::Unknown);
+        is_card && has_no_signature && matches!(pin, Some(PinState::Locked | PinState::Unknown))
+    }
+
     /// Who gives a locked PIN of a credential its tries back.
     pub(crate) fn unlocking(&self, credential: Credential) -> Unlocking {
         let other = match credential {
@@ -70,6 +82,9 @@ impl Card {
         let other_works = self.pin(other).is_some_and(|pin| pin.state != PinState::Locked);
         match self.kind {
             CardKind::AndroidPhone | CardKind::Iphone => Unlocking::Phone,
+            CardKind::MyNumberCard | CardKind::Unknown if self.may_have_no_pin() => {
+                Unlocking::OfficeIfThereIsOne
+            }
             CardKind::MyNumberCard | CardKind::Unknown if other_works && !self.is_any_expired() => {
                 Unlocking::OfficeOrKiosk
             }

@@ -44,6 +44,7 @@ pub(crate) fn not_read(
     language: Language,
     credential: Credential,
     certificate: &Certificate,
+    on: &Card,
 ) -> Option<&'static str> {
     match certificate.state {
         CertificateState::Read => None,
@@ -53,6 +54,10 @@ pub(crate) fn not_read(
         )),
         CertificateState::Absent => Some(match credential {
             Credential::UserAuthentication => language.choose("not on this card", "このカードにはありません"),
+            Credential::DigitalSignature if on.may_have_no_pin() => language.choose(
+                "not on this card (people under 15 get none, nor do those who declined it, nor cards without a PIN)",
+                "このカードにはありません(15歳未満の方と希望しなかった方、暗証番号のないカードには発行されません)",
+            ),
             Credential::DigitalSignature => language.choose(
                 "not on this card (people under 15 get none, nor do those who declined it)",
                 "このカードにはありません(15歳未満の方と、希望しなかった方には発行されません)",
@@ -142,6 +147,14 @@ pub(crate) fn revocation(language: Language) -> &'static str {
 pub(crate) fn tries(language: Language, pin: Pin) -> String {
     let most = pin.max_tries;
     match pin.tries_left {
+        None if pin.may_be_none => say!(
+            language,
+            "PIN: none, or the card does not tell the tries left",
+            "暗証番号: 設定されていないか、残りの回数をカードが答えません"
+        ),
+        Some(0) if pin.may_be_none => {
+            say!(language, "PIN: locked, or none", "暗証番号: ロックされているか、設定されていません")
+        }
         None => say!(
             language,
             "PIN: the card does not tell the tries left",
@@ -182,12 +195,28 @@ pub(crate) fn pin_advice(language: Language, credential: Credential, pin: Pin) -
             "設定(reserve_tries)により残りの回数を使わないため、暗証番号はカードに送られません",
         )),
         PinState::Locked => pin.unlocked_by.map(|unlocking| locked(language, credential, unlocking)),
+        PinState::Unknown if pin.may_be_none => {
+            let without = without_pin(language);
+            Some(say!(
+                language,
+                "{without}. If yours has one, nothing protects from a wrong PIN: enter it with care",
+                "{without}。暗証番号がある場合は、入力間違いを防げないため、よく確かめて入力してください",
+            ))
+        }
         PinState::Unknown => Some(say!(
             language,
             "Nothing protects from a wrong PIN on such a card: enter it with care",
             "残りの回数が分からないため、間違いを防ぐ確認ができません。よく確かめて入力してください",
         )),
     }
+}
+
+/// What a card without a PIN is good for.
+fn without_pin(language: Language) -> &'static str {
+    language.choose(
+        "A card that was made without a PIN (顔認証マイナンバーカード) can be used for no login and no signature",
+        "暗証番号のない顔認証マイナンバーカードでは、ログインも署名もできません",
+    )
 }
 
 /// Who unlocks a PIN.
@@ -200,6 +229,14 @@ pub(crate) fn locked(language: Language, credential: Credential, unlocking: Unlo
     };
     match unlocking {
         Unlocking::Office => office.to_owned(),
+        Unlocking::OfficeIfThereIsOne => {
+            let without = without_pin(language);
+            say!(
+                language,
+                "{without}. If yours has one, it is locked: the municipal office sets a new PIN",
+                "{without}。暗証番号がある場合はロックされています。{office}",
+            )
+        }
         Unlocking::OfficeOrKiosk => say!(
             language,
             "{office}. Or, if you know the PIN of the {other} certificate: first the phone app JPKI暗証番号リセット, \

@@ -125,6 +125,9 @@ pub(crate) fn failure(
             "This PIN was refused before; no try was lost.",
             "この暗証番号は前に拒否されました(回数は減っていません)。",
         ),
+        CardError::PinBlocked if unlocking == Unlocking::OfficeIfThereIsOne => {
+            locked(language, credential, unlocking)
+        }
         CardError::PinBlocked => {
             let advice = locked(language, credential, unlocking);
             say!(language, "The PIN is locked. {advice}", "暗証番号はロックされています。{advice}")

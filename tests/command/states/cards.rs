@@ -43,7 +43,7 @@ pub(super) fn with_card_states() -> Vec<State> {
             .tells("/readers/0/card/authentication/validity/renewal_months", 3)
             .tells(
                 "/readers/0/card/authentication/pin",
-                json!({"state": "full", "tries_left": 3, "max_tries": 3, "unlocked_by": null}),
+                json!({"state": "full", "tries_left": 3, "max_tries": 3, "unlocked_by": null, "may_be_none": false}),
             )
             .tells("/readers/0/card/authentication/pss", true)
             .tells("/readers/0/card/signature/state", "needs_pin")
@@ -70,6 +70,30 @@ pub(super) fn with_card_states() -> Vec<State> {
             )
             .tells("/readers/0/card/authentication/validity/days_left", 30)
             .tells("/readers/0/card/authentication/validity/phase", "renewable"),
+        with_card("the last day", "reader=READER;card=last-day", 1)
+            .says(
+                &[": today is the last day\n    ! Renew it now, at the municipal office"],
+                &["(今日まで)\n    ! 今すぐ市区町村の窓口で更新してください"],
+            )
+            .tells("/readers/0/card/authentication/validity/days_left", 0)
+            .tells("/readers/0/card/authentication/validity/phase", "renewable"),
+        with_card("one day left", "reader=READER;card=one-day-left", 1)
+            .says(&["(1 day left)\n    ! Renew it now"], &["(あと1日)\n    ! 今すぐ市区町村の窓口で"])
+            .tells("/readers/0/card/authentication/validity/days_left", 1),
+        with_card("ten years, not yet renewable", "reader=READER;card=ten-years-early", 0)
+            .says(
+                &["(500 days left)\n    Renewal: from ", " (one year before the end), at the municipal office\n"],
+                &["(あと500日)\n    更新: ", "から市区町村の窓口でできます(有効期限の1年前から)"],
+            )
+            .tells("/readers/0/card/authentication/validity/phase", "valid")
+            .tells("/readers/0/card/authentication/validity/renewal_months", 12),
+        with_card("a certificate that cannot be read", "reader=READER;card=full;do=card full1 set-file 000A FFFFFFFF", 2)
+            .says(
+                &["User authentication certificate (利用者証明用電子証明書)\n    ? the certificate cannot be read\n"],
+                &["利用者証明用電子証明書\n    ? 証明書を読み取れません\n"],
+            )
+            .tells("/readers/0/card/authentication/state", "unreadable")
+            .tells("/readers/0/card/authentication/validity", Value::Null),
         with_card("ten years", "reader=READER;card=ten-years", 1)
             .says(
                 &["(200 days left)", "! Renew it now", "(one year before the end)"],
@@ -242,6 +266,38 @@ pub(super) fn pins() -> Vec<State> {
             &["! 市区町村の窓口で再設定を受けてください\n"],
         )
         .tells("/readers/0/card/signature/pin/state", "locked"),
+        // What such a card answers is not known. The virtual one says locked, and others may not.
+        with_card("a card without a PIN", "reader=READER;card=without-pin", 1)
+            .says(
+                &[
+                    "PIN: locked, or none\n    ! A card that was made without a PIN \
+                     (顔認証マイナンバーカード) can be used for no login",
+                    "If yours has one, it is locked: the municipal office sets a new PIN\n",
+                    "nor do those who declined it, nor cards without a PIN)",
+                ],
+                &[
+                    "暗証番号: ロックされているか、設定されていません\n    ! 暗証番号のない顔認証マイナンバーカードでは、",
+                    "ロックされています。市区町村の窓口で再設定を受けてください\n",
+                    "暗証番号のないカードには発行されません",
+                ],
+            )
+            .tells("/readers/0/card/authentication/pin/may_be_none", true)
+            .tells("/readers/0/card/authentication/pin/unlocked_by", "office")
+            .tells("/readers/0/card/signature/state", "absent"),
+        with_card(
+            "a card that may be without a PIN, and tells no count",
+            "reader=READER;card=under-15+tries-query=6A88",
+            2,
+        )
+        .says(
+            &["PIN: none, or the card does not tell the tries left\n", "? A card that was made without a PIN", "If yours has one, nothing protects"],
+            &["暗証番号: 設定されていないか、", "? 暗証番号のない顔認証マイナンバーカードでは", "よく確かめて入力してください"],
+        )
+        .tells("/readers/0/card/authentication/pin/state", "unknown")
+        .tells("/readers/0/card/authentication/pin/may_be_none", true),
+        with_card("a child's card", "reader=READER;card=under-15", 0)
+            .says(&["PIN: 3 of 3 tries left"], &["あと3回間違えると"])
+            .tells("/readers/0/card/authentication/pin/may_be_none", false),
         with_card("a card that tells no count", "reader=READER;card=full+tries-query=6700", 2)
             .says(
                 &["PIN: the card does not tell the tries left", "? Nothing protects from a wrong PIN"],
