@@ -20,6 +20,8 @@ mod arguments;
 mod ca_certificate;
 /// OpenSC, and other libraries of ours, in a browser's list.
 mod in_front;
+/// The names of the fields of the report for scripts.
+mod json_fields;
 /// PINs, at a real terminal.
 mod prompts;
 /// What `register` does beside the lists of programs.
