@@ -117,12 +117,15 @@ fn fields_of(value: &Value, place: &str, found: &mut BTreeMap<String, BTreeSet<S
 
 #[test]
 fn the_manual_has_the_fields_of_the_report() {
-    let machine = with_chromium(&[("JPKI", "/nowhere/jpki-pkcs11-auth.so")]);
-    let (report, _) = machine.configured("[readers]\nignore = [\"other\"]\n").json(&["--json"]);
+    let proxy = "/usr/lib/x86_64-linux-gnu/p11-kit-proxy.so";
+    let machine = with_chromium(&[("JPKI", "/nowhere/jpki-pkcs11-auth.so"), ("p11-kit", proxy)]);
+    let machine = machine.configured("[readers]\nignore = [\"other\"]\n");
+    let (report, _) = machine.json(&["--json", "--login"]);
     let mut found = BTreeMap::new();
     fields_of(&report, "", &mut found);
-    for place in ["", "readers[].card.signature.pin", "configuration.readers[]", "registered[]", "in_front[]"]
-    {
+    let nested = ["readers[].card.signature.pin", "configuration.readers[]"];
+    let listed = ["logins[]", "registered[]", "through_p11_kit[]", "in_front[]"];
+    for place in nested.into_iter().chain(listed) {
         assert!(found.contains_key(place), "{place}: {report:#}");
     }
     for locale in [ENGLISH, JAPANESE] {
@@ -141,7 +144,10 @@ fn the_manual_has_the_fields_of_the_report() {
 /// The words of an enumeration: those that the report has for a field.
 fn words_of(enumeration: &str) -> BTreeSet<String> {
     let (body, _) = enumeration.split_once("\n}").expect("an end");
-    let names = body.lines().filter_map(|line| line.trim().strip_suffix(','));
+    let lines: Vec<_> = body.lines().map(str::trim).collect();
+    // One with a name of its own stands for another word of the list.
+    let plain = lines.windows(2).filter(|pair| !pair[0].starts_with("#[serde(rename ="));
+    let names = plain.filter_map(|pair| pair[1].strip_suffix(','));
     names.filter(|name| name.chars().all(char::is_alphabetic)).map(snake_case).collect()
 }
 

@@ -296,7 +296,7 @@ pub(super) fn pins() -> Vec<State> {
         .tells("/readers/0/card/authentication/pin/state", "unknown")
         .tells("/readers/0/card/authentication/pin/may_be_none", true),
         with_card("a child's card", "reader=READER;card=under-15", 0)
-            .says(&["PIN: 3 of 3 tries left"], &["あと3回間違えると"])
+            .says(&["PIN: 3 of 3 tries left"], &["暗証番号: 残り3回(3回連続で間違えるとロックされます)"])
             .tells("/readers/0/card/authentication/pin/may_be_none", false),
         with_card("a card that tells no count", "reader=READER;card=full+tries-query=6700", 2)
             .says(

@@ -179,6 +179,11 @@ fn pin(language: Language) -> Object {
             ),
         )
         .value("phone", say("the phone's Mynaportal app", "スマートフォンのマイナポータルアプリ")),
+        Field::new(
+            "may_be_none",
+            "boolean",
+            say("Whether the card may have no PIN at all.", "暗証番号のないカードかもしれないかどうか。"),
+        ),
     ];
     Object { places: "readers[].card.authentication.pin, readers[].card.signature.pin", fields }
 }

@@ -37,6 +37,7 @@ impl Field {
 pub(crate) fn objects(language: Language) -> Vec<Object> {
     let mut objects = vec![whole(language)];
     objects.extend(card::objects(language));
+    objects.push(login(language));
     objects.extend([configuration(language), reader_filter(language), registered(language)]);
     objects.push(in_front(language));
     objects
@@ -56,6 +57,11 @@ fn whole(language: Language) -> Object {
             .value("access_refused", say("it refuses this user", "このユーザーを拒否した"))
             .value("failed", say("it fails", "エラーになった")),
         Field::new("readers", "array", say("The readers.", "カードリーダー。")),
+        Field::new(
+            "logins",
+            "array",
+            say("What came of each login of --login.", "--login によるログインの結果。"),
+        ),
         Field::new("configuration", "object", say("What is in force.", "有効な設定。")),
         Field::new(
             "registered",
@@ -66,12 +72,56 @@ fn whole(language: Language) -> Object {
             ),
         ),
         Field::new(
+            "through_p11_kit",
+            "array",
+            say(
+                "Those with p11-kit's proxy, which may bring the module.",
+                "p11-kit のプロキシーを登録したもの。モジュールが使えることがあります。",
+            ),
+        ),
+        Field::new(
             "in_front",
             "array",
-            say("What stands in the module's way there.", "そこでモジュールの妨げになるもの。"),
+            say(
+                "What stands in the module's way there, and what is not known.",
+                "そこでモジュールの妨げになるものと、分からないもの。",
+            ),
         ),
     ];
     Object { places: "", fields }
+}
+
+fn login(language: Language) -> Object {
+    let say = |english, japanese| language.choose(english, japanese);
+    let fields = vec![
+        Field::new("reader", "string", say("The reader's name.", "カードリーダーの名前。")),
+        Field::new("certificate", "string", say("Whose PIN it was.", "どの証明書の暗証番号か。"))
+            .value("authentication", say("user authentication", "利用者証明用"))
+            .value("signature", say("digital signatures", "署名用")),
+        Field::new("result", "string", say("What came of it.", "結果。"))
+            .value("done", say("the PIN was right", "正しい暗証番号だった"))
+            .value("wrong_pin", say("the card refused it", "カードが拒否した"))
+            .value(
+                "malformed_pin",
+                say("it cannot be the PIN; nothing was sent", "暗証番号の形ではないので送らなかった"),
+            )
+            .value(
+                "repeated_pin",
+                say("it was refused before; nothing was sent", "一度拒否されているので送らなかった"),
+            )
+            .value("locked", say("the PIN is locked", "暗証番号がロックされている"))
+            .value(
+                "reserved",
+                say(
+                    "reserve_tries keeps the tries that are left; nothing was sent",
+                    "reserve_tries により送らなかった",
+                ),
+            )
+            .value("cancelled", say("nothing was typed", "何も入力されなかった"))
+            .value("no_terminal", say("there is no terminal to ask at", "入力する端末がない"))
+            .value("failed", say("it failed", "失敗した")),
+    ];
+    Object { places: "logins[]", fields }
 }
 
 fn configuration(language: Language) -> Object {
@@ -167,7 +217,7 @@ fn registered(language: Language) -> Object {
             say("The library that stands there.", "登録されているライブラリー。"),
         ),
     ];
-    Object { places: "registered[]", fields }
+    Object { places: "registered[], through_p11_kit[]", fields }
 }
 
 fn in_front(language: Language) -> Object {
@@ -192,6 +242,21 @@ fn in_front(language: Language) -> Object {
             .value(
                 "missing_library",
                 say("the library that stands there is missing", "登録されているライブラリーがない"),
+            )
+            .value(
+                "sandboxed",
+                say(
+                    "the program is a snap or a Flatpak, and can load no module",
+                    "snap または Flatpak で、モジュールを読み込めない",
+                ),
+            )
+            .value(
+                "unreadable_list",
+                say("a list of profiles or modules cannot be read", "プロファイルなどの一覧を読み取れない"),
+            )
+            .value(
+                "no_home",
+                say("it is not known where the profiles are", "プロファイルの場所が分からない"),
             ),
         program(
             language,
@@ -204,8 +269,17 @@ fn in_front(language: Language) -> Object {
         Field::new(
             "place",
             "string",
-            say("The folder of the profile, or the file.", "プロファイルのフォルダー、またはファイル。"),
+            say(
+                "The folder of the profile, the file, or the variable.",
+                "プロファイルのフォルダー、ファイル、または環境変数。",
+            ),
         ),
+        Field::new(
+            "module",
+            "string|null",
+            say("The module that it is about, as it is called there.", "そのモジュールの、そこでの名前。"),
+        ),
+        Field::new("library", "string|null", say("Its file.", "そのファイル。")),
     ];
     Object { places: "in_front[]", fields }
 }
