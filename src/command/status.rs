@@ -77,7 +77,11 @@ fn log_in(client: &Client, reader: &mut Reader, output: &mut Output) -> Vec<Logi
         let refusal = card.pin(credential).and_then(Pin::refusal);
         let came = match refusal {
             Some(refusal) => Err(NoLogin::NotAsked(refusal)),
-            None => log_in_to(client, slot, credential, language),
+            None => {
+                let pin = card.pin(credential);
+                output.remark(&text::pin::asked_for(language, &reader.listing.name, &card, pin));
+                log_in_to(client, slot, credential, language)
+            }
         };
         let (result, exit) = match &came {
             Ok(_) => (LoginResult::Done, Exit::Well),

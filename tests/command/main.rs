@@ -22,6 +22,8 @@ mod ca_certificate;
 mod in_front;
 /// The names of the fields of the report for scripts.
 mod json_fields;
+/// PINs, at a real terminal: which keys do what, and at which card one is asked for.
+mod keys;
 /// PINs, at a real terminal.
 mod prompts;
 /// What `register` does beside the lists of programs.

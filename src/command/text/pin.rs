@@ -7,7 +7,7 @@ use super::card::locked;
 use super::card_error::japanese;
 use super::{Language, say};
 use crate::pin::NoPin;
-use crate::status::report::Unlocking;
+use crate::status::report::{Card, Pin, Unlocking};
 
 /// What a PIN is called.
 pub(crate) fn name(language: Language, credential: Credential) -> &'static str {
@@ -30,6 +30,13 @@ pub(crate) fn rules(language: Language, credential: Credential) -> &'static str 
             "英字(A〜Z)と数字をどちらも含む6〜16文字です。小文字は大文字とみなします。",
         ),
     }
+}
+
+/// At which card a PIN is about to be asked for, and its tries: there may be several cards.
+pub(crate) fn asked_for(language: Language, reader: &str, of: &Card, pin: Option<Pin>) -> String {
+    let card = super::card::card(language, of);
+    let tries = pin.map(|pin| super::card::tries(language, pin)).unwrap_or_default();
+    say!(language, "{reader}\n  {card}\n  {tries}", "{reader}\n  {card}\n  {tries}")
 }
 
 pub(crate) fn prompt(language: Language, credential: Credential) -> String {

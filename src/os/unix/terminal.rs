@@ -40,7 +40,6 @@ enum Key {
     Cancel,
     EraseOne,
     EraseAll,
-    Nothing,
     Byte(u8),
 }
 
@@ -109,8 +108,9 @@ impl Terminal {
 }
 
 impl HiddenInput<'_> {
-    /// Shows `prompt` and reads a line into a page, without its end. Backspace and Ctrl-U erase.
-    /// What was erased is wiped.
+    /// Shows `prompt` and reads a line into a page, without its end. Backspace, Ctrl-U and Ctrl-W
+    /// erase, and what was erased is wiped. Any other key that is no character stays in the line:
+    /// it cannot be the PIN then, and what is left of an arrow or a function key is not sent.
     ///
     /// # Errors
     /// When the terminal is gone.
@@ -129,7 +129,6 @@ impl HiddenInput<'_> {
             match Key::of(byte) {
                 Key::End => return Ok(if too_much { Typed::TooMuch } else { Typed::Bytes(length) }),
                 Key::Cancel => return Ok(Typed::Cancelled),
-                Key::Nothing => {}
                 Key::EraseOne => length = erase_character(page.bytes_mut(), length),
                 Key::EraseAll => {
                     page.bytes_mut().fill(0);
@@ -162,9 +161,8 @@ impl Key {
             0x03 | 0x04 | 0x1c => Self::Cancel,
             // Backspace, by either of its codes.
             0x08 | 0x7f => Self::EraseOne,
-            // Ctrl-U.
-            0x15 => Self::EraseAll,
-            0x00..=0x1f => Self::Nothing,
+            // Ctrl-U, and Ctrl-W: a PIN is one word.
+            0x15 | 0x17 => Self::EraseAll,
             _ => Self::Byte(byte),
         }
     }
