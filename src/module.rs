@@ -31,6 +31,7 @@ use crate::token::session::Session;
 use crate::transport::Service;
 use crate::transport::calls::Calls;
 use crate::transport::pcsc::Pcsc;
+use crate::transport::service::EarlyEnds;
 
 /// How long C_Finalize waits for operations that are under way.
 const FINALIZE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -167,6 +168,7 @@ impl Module {
     /// [`Error::NoEvent`] when not `blocking`; [`Error::NotInitialized`] when the module is
     /// finalized meanwhile.
     pub fn wait_for_slot_event(&self, blocking: bool) -> Result<SlotId, Error> {
+        let mut early_ends = EarlyEnds::default();
         loop {
             self.check_running()?;
             let seen = self.slots.look_for_events();
@@ -176,7 +178,7 @@ impl Module {
             if !blocking {
                 return Err(Error::NoEvent);
             }
-            self.service.wait_for_change(&seen.readers, seen.timeout);
+            self.service.wait_for_change(&seen.readers, seen.timeout, &mut early_ends);
         }
     }
 

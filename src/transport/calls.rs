@@ -64,6 +64,12 @@ pub trait Calls: Send + Sync {
     /// Whether the service counts insertions and removals in the upper half of `dwEventState`.
     fn counts_changes(&self) -> bool;
 
+    /// Whether SCardGetStatusChange tells that a reader comes or goes. A service that does not may
+    /// wait in vain when it is asked for that.
+    fn tells_of_readers(&self) -> bool {
+        true
+    }
+
     /// SCardEstablishContext. Dropping the context releases it.
     ///
     /// # Errors

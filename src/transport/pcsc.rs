@@ -24,6 +24,12 @@ impl Calls for Pcsc {
         !cfg!(target_os = "macos")
     }
 
+    /// The service of macOS does not know the name of that notification (pcsc_scan lists the
+    /// readers each second there).
+    fn tells_of_readers(&self) -> bool {
+        !cfg!(target_os = "macos")
+    }
+
     fn establish_context(&self) -> Result<Box<dyn Context>, Code> {
         Ok(Box::new(pcsc::Context::establish(Scope::User).map_err(code)?))
     }

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::calls::{Calls, Code, Context, ReaderEvent};
 use super::connection::{Connection, event_of, state_of};
@@ -16,6 +16,18 @@ use super::{ReaderName, ReaderState, TransportError, transport_error};
 
 /// The name that stands for "a reader comes or goes" in SCardGetStatusChange.
 const PNP_NOTIFICATION: &CStr = c"\\\\?PnP?\\Notification";
+
+/// How often the readers are listed where the service does not tell that one comes or goes.
+const LIST_PERIOD: Duration = Duration::from_secs(1);
+
+/// A wait that ends sooner than this may have ended for nothing.
+const EARLY: Duration = Duration::from_millis(200);
+
+/// How many such waits in a row are no reason to pause.
+const MOST_EARLY: u32 = 3;
+
+/// The pause after each further one.
+const EARLY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The first pause before a service that cannot be asked is asked again. It doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -38,6 +50,10 @@ pub struct Service {
     waits: Mutex<Waits>,
     changed: Condvar,
 }
+
+/// How many waits in a row ended early, of one caller that waits for one event.
+#[derive(Debug, Default)]
+pub struct EarlyEnds(u32);
 
 #[derive(Default)]
 struct Waits {
@@ -123,9 +139,16 @@ impl Service {
     }
 
     /// Waits until a reader comes or goes, one of `known` changes, or [`Service::close`] is called.
-    /// Spurious returns are allowed: the caller looks for itself. Without a service that
+    /// Spurious returns are allowed: the caller looks for itself. After several early ones in a row
+    /// it pauses, since services differ in what they take for a change. Without a service that
     /// answers, it pauses, longer each time.
-    pub fn wait_for_change(&self, known: &[(ReaderName, ReaderState)], timeout: Duration) {
+    pub fn wait_for_change(
+        &self,
+        known: &[(ReaderName, ReaderState)],
+        timeout: Duration,
+        early_ends: &mut EarlyEnds,
+    ) {
+        let begin = Instant::now();
         let waited = self.calls.establish_context().and_then(|context| {
             let context: Arc<dyn Context> = context.into();
             if !self.enter(&context) {
@@ -136,15 +159,27 @@ impl Service {
             waited
         });
         let mut waits = self.waits.lock();
-        match waited {
-            Ok(()) | Err(Code::CANCELLED) => waits.pause = None,
-            Err(_) if waits.closed => {}
+        let pause = match waited {
+            Ok(()) | Err(Code::CANCELLED) => {
+                waits.pause = None;
+                early_ends.0 = if begin.elapsed() < EARLY { early_ends.0.saturating_add(1) } else { 0 };
+                if early_ends.0 <= MOST_EARLY {
+                    return;
+                }
+                EARLY_PAUSE
+            }
             Err(_) => {
                 let pause = waits.pause.unwrap_or(FIRST_PAUSE);
                 waits.pause = Some((pause * 2).min(LONGEST_PAUSE));
-                self.changed.wait_for(&mut waits, pause.min(timeout));
+                pause
             }
-        }
+        };
+        self.pause(waits, pause.min(timeout));
+    }
+
+    /// Does nothing for some time, unless [`Service::close`] is called.
+    fn pause(&self, mut waits: MutexGuard<'_, Waits>, time: Duration) {
+        let _ = self.changed.wait_while_for(&mut waits, |waits| !waits.closed, time);
     }
 
     /// Ends every wait, now and from now on.
@@ -194,35 +229,70 @@ impl Service {
         if !events.is_empty() {
             context.get_status_change(Duration::ZERO, &mut events)?;
         }
-        // Since version 2 pcscd compares the number of readers that stands here; before, it
-        // compared with the number at the beginning of the call and ignored this one.
-        let readers = u32::try_from(listed.len()).unwrap_or_default();
-        let mut pnp = ReaderEvent::unaware(ReaderName::from(PNP_NOTIFICATION.to_owned()));
-        pnp.current = readers << 16;
-        pnp.event = pnp.current;
-        events.push(pnp);
+        if self.calls.tells_of_readers() {
+            events.push(notification(listed.len()));
+        }
         loop {
             let mut states = events.iter().zip(known);
             let is_same = |event: &ReaderEvent, then: &ReaderState| {
                 ReaderState::of(event.event).is_some_and(|now| now.is_same_as(*then))
             };
-            if states.any(|(event, (_, then))| !is_same(event, then)) {
+            if states.any(|(event, (_, then))| !is_same(event, then)) || self.waits.lock().closed {
                 return Ok(());
             }
-            if events.last().is_some_and(|pnp| pnp.event != pnp.current) || self.waits.lock().closed {
-                return Ok(());
+            match events.get(known.len()) {
+                // A name that the service does not know.
+                Some(readers) if readers.event & ReaderState::GONE != 0 => events.truncate(known.len()),
+                Some(readers) if readers.event != readers.current => return Ok(()),
+                Some(_) | None => {}
             }
             for event in &mut events {
                 event.current = event.event & !ReaderState::CHANGED;
             }
             let left = end.saturating_duration_since(Instant::now());
-            match context.get_status_change(left, &mut events) {
-                Ok(()) => {}
-                Err(Code::TIMEOUT | Code::UNKNOWN_READER | Code::READER_UNAVAILABLE) => return Ok(()),
+            let is_told = events.len() > known.len();
+            let time = if is_told { left } else { left.min(LIST_PERIOD) };
+            match self.wait_once(context, time, &mut events) {
+                Ok(()) => continue,
+                Err(Code::TIMEOUT) if time == left => return Ok(()),
+                Err(Code::TIMEOUT) => {}
+                // It may be the notification's name that is refused.
+                Err(Code::UNKNOWN_READER | Code::READER_UNAVAILABLE) if is_told => {
+                    events.truncate(known.len());
+                }
+                Err(Code::UNKNOWN_READER | Code::READER_UNAVAILABLE) => return Ok(()),
                 Err(code) => return Err(code),
             }
+            if list(context)? != listed {
+                return Ok(());
+            }
+            // Not every service fills them in when it returns an error.
+            events.iter_mut().for_each(|event| event.event = event.current);
         }
     }
+
+    /// One call that waits. A pause, where there is no reader to ask about.
+    fn wait_once(
+        &self,
+        context: &dyn Context,
+        time: Duration,
+        events: &mut [ReaderEvent],
+    ) -> Result<(), Code> {
+        if events.is_empty() {
+            self.pause(self.waits.lock(), time);
+            return Err(Code::TIMEOUT);
+        }
+        context.get_status_change(time, events)
+    }
+}
+
+/// "A reader comes or goes", for a client that knows of so many.
+fn notification(readers: usize) -> ReaderEvent {
+    // Since version 2 pcscd compares the number of readers that stands here; before, it compared
+    // with the number at the beginning of the call and ignored this one.
+    let count = u32::try_from(readers).unwrap_or_default() << 16;
+    let reader = ReaderName::from(PNP_NOTIFICATION.to_owned());
+    ReaderEvent { current: count, event: count, reader }
 }
 
 /// SCardListReaders; no reader is no error.

@@ -2,6 +2,7 @@
 
 mod notice;
 mod readers;
+mod waiting;
 
 use std::sync::mpsc;
 use std::thread;

@@ -68,6 +68,10 @@ impl Calls for SimulatedPcsc {
         !self.service.quirks().is_macos
     }
 
+    fn tells_of_readers(&self) -> bool {
+        !self.service.quirks().is_macos
+    }
+
     fn establish_context(&self) -> Result<Box<dyn Context>, Code> {
         let handle = self.service.establish_context().map_err(code)?;
         Ok(Box::new(SimulatedContext { service: self.service.clone(), look: self.look, handle }))

@@ -60,8 +60,22 @@ pub struct Quirks {
     /// life, and not on the caller's, whose stack may be too small for it.
     pub cards_have_threads: bool,
     /// Whether it is the service of macOS: it counts no insertions and removals, tells a connection
-    /// RESET_CARD of a card that was removed, and UNPOWERED_CARD of one that was reset.
+    /// RESET_CARD of a card that was removed, and UNPOWERED_CARD of one that was reset. Of
+    /// [`PNP_NOTIFICATION`] it knows nothing, and waits for other changes.
     pub is_macos: bool,
+    /// What SCardGetStatusChange does with [`PNP_NOTIFICATION`], where it is not that of macOS.
+    pub notification: Notification,
+}
+
+/// How a service takes [`PNP_NOTIFICATION`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notification {
+    /// It tells that a reader came or went.
+    Told,
+    /// It says at once that it knows no such reader, and waits if the client knows that.
+    Unknown,
+    /// It returns UNKNOWN_READER.
+    Refused,
 }
 
 impl Quirks {
@@ -89,6 +103,7 @@ impl Default for Quirks {
             unplugged: Code::READER_UNAVAILABLE,
             cards_have_threads: false,
             is_macos: false,
+            notification: Notification::Told,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::active_call::ActiveCall;
 use super::code::{Code, state};
 use super::journal::Function;
 use super::reader::Reader;
-use super::{ContextHandle, Service, State};
+use super::{ContextHandle, Notification, Service, State};
 
 /// The name that stands for "any reader comes or goes".
 pub const PNP_NOTIFICATION: &CStr = c"\\\\?PnP?\\Notification";
@@ -76,7 +76,8 @@ fn watch(
 ) -> Result<(), Code> {
     for reader in readers.iter_mut() {
         reader.event = 0;
-        if !reader.is_pnp() && call.reader_named(&reader.name).is_none() {
+        let refuses_pnp = call.quirks.notification == Notification::Refused;
+        if (!reader.is_pnp() || refuses_pnp) && call.reader_named(&reader.name).is_none() {
             return Err(Code::UNKNOWN_READER);
         }
     }
@@ -107,14 +108,18 @@ fn watch(
 }
 
 /// Fills in what is, and says whether any of it is new.
-fn look(state: &State, count: usize, readers: &mut [ReaderState]) -> bool {
+fn look(service: &State, count: usize, readers: &mut [ReaderState]) -> bool {
     let mut changed = false;
     for reader in readers.iter_mut().filter(|reader| reader.current & state::IGNORE == 0) {
-        let there = state.readers.iter().find(|candidate| candidate.name == reader.name);
+        let there = service.readers.iter().find(|candidate| candidate.name == reader.name);
         let news = match there {
-            None if reader.is_pnp() => {
+            None if reader.is_pnp() && service.quirks.is_macos => {
+                reader.event = state::UNKNOWN;
+                false
+            }
+            None if reader.is_pnp() && service.quirks.notification == Notification::Told => {
                 reader.event = 0;
-                state.readers.len() != count
+                service.readers.len() != count
             }
             None => {
                 reader.event = state::UNKNOWN | state::UNAVAILABLE;
