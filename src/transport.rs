@@ -76,6 +76,9 @@ pub enum TransportError {
     /// The card does not answer its power-up: it lies upside down, is dirty, or is none.
     #[error("the card cannot be powered")]
     Unpowered,
+    /// The reader takes no commands for now.
+    #[error("the reader is not ready")]
+    NotReady,
     /// No PC/SC service answers.
     #[error("no PC/SC service answers")]
     NoService,
@@ -148,9 +151,12 @@ fn transport_error(code: Code) -> TransportError {
         Code::NO_SERVICE | Code::SERVICE_STOPPED | Code::COMM_ERROR | Code::INVALID_HANDLE => {
             TransportError::NoService
         }
+        // Of Windows, whose service stops with the last reader and with the user's session.
+        Code::ERROR_INVALID_HANDLE | Code::SYSTEM_CANCELLED | Code::SHUTDOWN => TransportError::NoService,
         Code::RESET_CARD | Code::UNPOWERED_CARD => TransportError::Reset,
         Code::UNRESPONSIVE_CARD | Code::UNSUPPORTED_CARD => TransportError::Unpowered,
         Code::SHARING_VIOLATION => TransportError::Busy,
+        Code::NOT_READY => TransportError::NotReady,
         Code::NO_ACCESS | Code::SECURITY_VIOLATION => TransportError::AccessDenied,
         Code::INSUFFICIENT_BUFFER => TransportError::BadLength,
         other => TransportError::Failed(other.raw()),

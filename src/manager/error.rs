@@ -137,6 +137,7 @@ impl From<TransportError> for CardError {
             TransportError::Reset
             | TransportError::NotSent
             | TransportError::Busy
+            | TransportError::NotReady
             | TransportError::Unpowered
             | TransportError::AccessDenied
             | TransportError::BadLength
@@ -159,7 +160,7 @@ fn from_transport(command: CommandKind, error: TransportError) -> CardError {
     };
     match error {
         TransportError::Reset | TransportError::NotSent if is_repeatable => CardError::Interrupted,
-        TransportError::Failed(_) if is_repeatable => CardError::Unanswered(error),
+        TransportError::Failed(_) | TransportError::NotReady if is_repeatable => CardError::Unanswered(error),
         other => CardError::from(other),
     }
 }

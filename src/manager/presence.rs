@@ -17,8 +17,8 @@ use crate::jpki::credential::{CertificateRole, Credential};
 use crate::jpki::recognition::{CardKind, has_signature_certificate, recognise};
 use crate::transport::{Connection, ReaderState, TransportError};
 
-/// How long the finding holds that another program has the card for itself, or that the service
-/// refuses it to this user.
+/// How long the finding holds that another program has the card for itself, that the service
+/// refuses it to this user, or that the reader is not ready.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a card may stay away that a reader lost at an extended command. Chosen: twice the 0.7 s
@@ -77,7 +77,7 @@ enum Found {
         /// When.
         at: Instant,
     },
-    /// A card that other programs keep from being recognised, or the service does.
+    /// A card that other programs keep from being recognised, or the service or the reader does.
     HeldByOthers(Instant, TransportError),
 }
 
@@ -117,8 +117,9 @@ impl Snapshot {
         Some(self.changes) == changes
             && match &self.found {
                 Found::HeldByOthers(at, error) => {
-                    let is_refused = *error == TransportError::AccessDenied;
-                    at.elapsed() < RETRY_AFTER && (is_refused || service.is_exclusive(&manager.reader))
+                    let is_by_others =
+                        !matches!(error, TransportError::AccessDenied | TransportError::NotReady);
+                    at.elapsed() < RETRY_AFTER && (!is_by_others || service.is_exclusive(&manager.reader))
                 }
                 Found::Other { at, .. } => {
                     service.counts_changes() || at.elapsed() < manager.settings.uncounted_reuse
@@ -256,7 +257,10 @@ impl CardManager {
                 Found::Other { cause: error, at: Instant::now() }
             }
             Err(CardError::Transport(
-                error @ (TransportError::Busy | TransportError::Reset | TransportError::AccessDenied),
+                error @ (TransportError::Busy
+                | TransportError::Reset
+                | TransportError::AccessDenied
+                | TransportError::NotReady),
             )) => {
                 debug!("{}: the card cannot be recognised now: {error}", self.reader);
                 Found::HeldByOthers(Instant::now(), error)

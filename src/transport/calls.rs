@@ -33,9 +33,12 @@ codes! {
     SHARING_VIOLATION = 0x8010_000b;
     NO_SMARTCARD = 0x8010_000c;
     PROTO_MISMATCH = 0x8010_000f;
+    NOT_READY = 0x8010_0010;
+    SYSTEM_CANCELLED = 0x8010_0012;
     COMM_ERROR = 0x8010_0013;
     NOT_TRANSACTED = 0x8010_0016;
     READER_UNAVAILABLE = 0x8010_0017;
+    SHUTDOWN = 0x8010_0018;
     NO_SERVICE = 0x8010_001d;
     SERVICE_STOPPED = 0x8010_001e;
     NO_ACCESS = 0x8010_0027;
@@ -158,6 +161,10 @@ pub trait CardTransaction {
 }
 
 impl Code {
+    /// What Windows says of a context or a connection that ended with the service, where others say
+    /// SCARD_E_INVALID_HANDLE. The `pcsc` crate does not know it, and is not used there.
+    pub const ERROR_INVALID_HANDLE: Self = Self(6);
+
     /// The code with this number.
     #[must_use]
     pub const fn new(raw: u32) -> Self {

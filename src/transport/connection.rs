@@ -74,7 +74,7 @@ impl Connection {
     pub fn open(calls: &dyn Calls, reader: &ReaderName) -> Result<Self, TransportError> {
         let context = calls.establish_context().map_err(|code| match transport_error(code) {
             // It says nothing about the card.
-            TransportError::Failed(_) => TransportError::NoService,
+            TransportError::Failed(_) | TransportError::NotReady => TransportError::NoService,
             other => other,
         })?;
         let card = context.connect(reader).map_err(|code| match code {
@@ -184,7 +184,7 @@ impl Transaction<'_> {
                 Err(TransportError::NotSent)
             }
             Err(code) => match transport_error(meaning(code, self.says_reset_for_removal)) {
-                TransportError::Failed(_) => Err(self.unanswered(code)),
+                TransportError::Failed(_) | TransportError::NotReady => Err(self.unanswered(code)),
                 error => Err(error),
             },
         }

@@ -179,7 +179,7 @@ impl Applet<'_, '_> {
             // A reader that fails here may fail at the length. The transaction is begun again, and
             // asks for less.
             Err(AppletError::Transport {
-                error: TransportError::Failed(_) | TransportError::BadLength,
+                error: TransportError::Failed(_) | TransportError::NotReady | TransportError::BadLength,
                 ..
             }) if !self.can(Capability::FullLength) => {
                 self.capabilities.learn(Capability::FullLength, Evidence::Disproven);

@@ -120,19 +120,50 @@ fn without_a_service_there_is_no_token_and_one_line_in_the_log() {
 }
 
 #[test]
-fn a_service_that_refuses_access_to_the_card_leaves_slots_without_a_token() {
+fn a_context_that_ended_with_the_service_is_replaced_whatever_the_service_calls_that() {
+    for code in [
+        Code::INVALID_HANDLE,
+        Code::ERROR_INVALID_HANDLE,
+        Code::SYSTEM_CANCELLED,
+        Code::SHUTDOWN,
+        Code::SERVICE_STOPPED,
+    ] {
+        let fixture = Fixture::new();
+        let established = || fixture.service().calls(Function::EstablishContext);
+        assert_eq!(fixture.module().count_slots(true), Ok(2));
+        let before = established();
+        fixture.service().inject(Function::ListReaders, When::NEXT, Fault::Fail(code));
+        assert_eq!(fixture.module().count_slots(true), Ok(2), "{code}");
+        assert_eq!(established() - before, 1, "{code}");
+    }
+}
+
+/// That a card is no token while such calls fail, that it is not asked again and again, and that it
+/// is a token some time later.
+fn assert_is_asked_again_later(function: Function, code: Code) {
     let fixture = Fixture::new();
-    let refuse = Fault::Fail(Code::SECURITY_VIOLATION);
-    fixture.service().inject(Function::Connect, When::ALWAYS, refuse);
+    fixture.service().inject(function, When::ALWAYS, Fault::Fail(code));
     assert_eq!(fixture.module().count_slots(true), Ok(0));
     assert_eq!(fixture.module().count_slots(false), Ok(4));
     assert_eq!(rv(fixture.module().token_info(fixture.auth_slot())), ck::CKR_TOKEN_NOT_PRESENT);
-    assert_eq!(fixture.service().calls(Function::Connect), 1, "the service logs each of them");
+    assert_eq!(fixture.service().calls(Function::Connect), 1, "the service logs each refusal");
     fixture.service().clear_faults();
     let end = Instant::now() + Duration::from_secs(10);
     while fixture.module().count_slots(true) != Ok(2) {
-        assert!(Instant::now() < end, "it is not asked again");
+        assert!(Instant::now() < end, "{code}: it is not asked again");
         thread::sleep(Duration::from_millis(50));
     }
     fixture.logged_in(Credential::Authentication);
+}
+
+#[test]
+fn a_service_that_refuses_access_to_the_card_leaves_slots_without_a_token() {
+    assert_is_asked_again_later(Function::Connect, Code::SECURITY_VIOLATION);
+}
+
+#[test]
+fn a_reader_that_is_not_ready_is_asked_again_without_a_new_insertion() {
+    for function in [Function::Connect, Function::BeginTransaction, Function::Transmit] {
+        assert_is_asked_again_later(function, Code::NOT_READY);
+    }
 }
