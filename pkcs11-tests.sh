@@ -62,15 +62,17 @@ count_rust_tests() {
     say "Rust tests: ${sums% *} passed, ${sums#* } failed$( ((status == 0)) || printf ', cargo ended with %s' "$status")"
 }
 
-# The tests of exchanged cards run twice: the second time over a service with the ways of macOS. Most tests wait for a
-# process or a clock, and two for each processor take little longer than one.
+# The tests of exchanged cards run three times: also over services with the ways of macOS and of Windows. Most tests
+# wait for a process or a clock, and two for each processor take little longer than one.
 run_rust_tests() {
     local -x RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
-    local log=$TARGET/rust-tests.log status=0 options=(--locked --workspace --features "command process-tests")
+    local log=$TARGET/rust-tests.log status=0 options=(--locked --workspace --features "command process-tests") system
     say "running the Rust tests"
     (cd "$ROOT" && cargo test "${options[@]}" --no-fail-fast) >"$log" 2>&1 || status=$?
-    (cd "$ROOT" && JPKI_TEST_SERVICE=macos cargo test "${options[@]}" --test module -- removal:: cards:: adversary::) \
-        >>"$log" 2>&1 || status=$?
+    for system in macos windows; do
+        (cd "$ROOT" && JPKI_TEST_SERVICE=$system cargo test "${options[@]}" --test module -- \
+            removal:: cards:: adversary::) >>"$log" 2>&1 || status=$?
+    done
     ((status == 0)) || grep -v '^test .* ok$' "$log" >&2
     count_rust_tests "$log" "$status"
 }

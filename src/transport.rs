@@ -46,6 +46,9 @@ pub struct ReaderState {
     /// How many insertions and removals the service has counted: a card that went out and came back
     /// between two looks shows here. Always 0 where [`Service::counts_changes`] says no.
     pub changes: u32,
+    /// Which service has counted: each time that one was found to have ended, the next one gets
+    /// another number. It counts anew. 0 where one connection asked.
+    pub service: u32,
 }
 
 /// What happens to the card when a transaction or a connection ends.
@@ -131,12 +134,18 @@ impl ReaderState {
             card_present: event & Self::PRESENT != 0,
             in_use: event & (Self::IN_USE | Self::EXCLUSIVE) != 0,
             changes: event >> 16,
+            service: 0,
         })
     }
 
     /// Whether no card came or went. Programs that connect are no change.
     #[must_use]
     pub fn is_same_as(self, other: Self) -> bool {
+        self.service == other.service && self.shows_same_as(other)
+    }
+
+    /// The same for two answers of one service.
+    fn shows_same_as(self, other: Self) -> bool {
         (self.card_present, self.changes) == (other.card_present, other.changes)
     }
 }

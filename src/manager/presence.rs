@@ -60,8 +60,8 @@ pub enum AsOf {
 /// What the last look at the reader found.
 #[derive(Clone)]
 pub(super) struct Snapshot {
-    /// The service's count of insertions and removals then.
-    changes: u32,
+    /// What the service knew of the reader then.
+    then: ReaderState,
     found: Found,
 }
 
@@ -102,7 +102,7 @@ impl Snapshot {
 
     /// Whether this is the same finding.
     fn is(&self, other: &Self) -> bool {
-        self.changes == other.changes
+        self.then.is_same_as(other.then)
             && match (&self.found, &other.found) {
                 (Found::Card(card), Found::Card(other)) => Arc::ptr_eq(card, other),
                 (Found::Other { at, .. }, Found::Other { at: other, .. }) => at == other,
@@ -111,10 +111,10 @@ impl Snapshot {
             }
     }
 
-    /// Whether it still holds, when the service has counted so many changes.
-    fn holds(&self, changes: Option<u32>, manager: &CardManager) -> bool {
+    /// Whether it still holds, when this is what the service knows of a reader with a card.
+    fn holds(&self, now: Option<ReaderState>, manager: &CardManager) -> bool {
         let service = &manager.service;
-        Some(self.changes) == changes
+        now.is_some_and(|now| self.then.is_same_as(now))
             && match &self.found {
                 Found::HeldByOthers(at, error) => {
                     let is_by_others =
@@ -200,9 +200,9 @@ impl CardManager {
         // In this order. Otherwise the snapshot could be newer than the answer: a card that another
         // thread has just recognised would count as gone.
         let known = self.snapshot.lock().clone();
-        let changes = self.changes_now();
+        let now = self.state_with_card();
         match known {
-            Some(known) if known.holds(changes, self) => {
+            Some(known) if known.holds(now, self) => {
                 if let Found::Card(card) = &known.found {
                     card.note_seen();
                 }
@@ -212,7 +212,7 @@ impl CardManager {
             Some(outdated) => drop(self.snapshot.lock().take_if(|now| now.is(&outdated))),
             None => {}
         }
-        changes.map(|_| None).ok_or(CardError::NoCard)
+        now.map(|_| None).ok_or(CardError::NoCard)
     }
 
     /// Whether another program is connected to a card that was not recognised yet. An operation of
@@ -234,14 +234,14 @@ impl CardManager {
         ask: AskSignature,
     ) -> Result<Arc<Card>, CardError> {
         **io = None;
-        let mut changes = self.changes_now().ok_or(CardError::NoCard)?;
+        let mut then = self.state_with_card().ok_or(CardError::NoCard)?;
         let known_to_fail = self.has_lost_extended_length();
-        let mut opened = self.try_to_open(changes, ask);
+        let mut opened = self.try_to_open(then.changes, ask);
         let is_gone = matches!(opened, Err(CardError::Removed | CardError::NoCard));
         if is_gone && !known_to_fail && self.has_lost_extended_length() {
             // The reader lost the card at a command that it will not get again.
-            changes = self.wait_for_return().ok_or(CardError::NoCard)?;
-            opened = self.try_to_open(changes, ask);
+            then = self.wait_for_return().ok_or(CardError::NoCard)?;
+            opened = self.try_to_open(then.changes, ask);
         }
         let found = match opened {
             Ok(open) => {
@@ -270,7 +270,7 @@ impl CardManager {
                 Found::Other { cause: error, at: Instant::now() }
             }
         };
-        let snapshot = Snapshot { changes, found };
+        let snapshot = Snapshot { then, found };
         let card = snapshot.card();
         *self.snapshot.lock() = Some(snapshot);
         card
@@ -347,12 +347,12 @@ impl CardManager {
         evidence == Some(Evidence::Disproven) && !self.settings.no_extended_length
     }
 
-    /// The count of changes when a card is there again.
-    fn wait_for_return(&self) -> Option<u32> {
+    /// What the service knows of the reader when a card is there again.
+    fn wait_for_return(&self) -> Option<ReaderState> {
         let end = Instant::now() + RETURN_TIMEOUT;
         loop {
-            if let Some(changes) = self.changes_now() {
-                return Some(changes);
+            if let Some(state) = self.state_with_card() {
+                return Some(state);
             }
             if Instant::now() >= end || self.check_running().is_err() {
                 return None;
@@ -361,11 +361,8 @@ impl CardManager {
         }
     }
 
-    /// The service's count of changes, if a card is there.
-    fn changes_now(&self) -> Option<u32> {
-        match self.service.reader_state(&self.reader) {
-            Ok(Some(ReaderState { card_present: true, changes, .. })) => Some(changes),
-            _ => None,
-        }
+    /// What the service knows of the reader, if a card is there.
+    fn state_with_card(&self) -> Option<ReaderState> {
+        self.service.reader_state(&self.reader).ok().flatten().filter(|state| state.card_present)
     }
 }

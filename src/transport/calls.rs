@@ -73,6 +73,12 @@ pub trait Calls: Send + Sync {
         true
     }
 
+    /// Whether the service runs while there is no reader. One that does not counts anew when it
+    /// runs again.
+    fn runs_without_reader(&self) -> bool {
+        true
+    }
+
     /// SCardEstablishContext. Dropping the context releases it.
     ///
     /// # Errors

@@ -35,6 +35,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest such pause: how late a service that is started may be noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
+/// The same where the service does not run because there is no reader.
+const LONGEST_PAUSE_WITHOUT_READER: Duration = Duration::from_secs(1);
+
 /// How long [`Service::close`] waits for the waits to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -44,11 +47,19 @@ const CANCEL_PERIOD: Duration = Duration::from_millis(10);
 /// The PC/SC service. Nothing is asked of it before the first use.
 pub struct Service {
     calls: Arc<dyn Calls>,
-    looking: Mutex<Option<Box<dyn Context>>>,
+    looking: Mutex<Looking>,
     /// The readers that were listed last, to see whether one came before a wait began.
     listed: Mutex<Vec<ReaderName>>,
     waits: Mutex<Waits>,
     changed: Condvar,
+}
+
+/// The context that looks at readers.
+#[derive(Default)]
+struct Looking {
+    context: Option<Box<dyn Context>>,
+    /// How many there were: each but the first came after a service that had ended.
+    number: u32,
 }
 
 /// How many waits in a row ended early, of one caller that waits for one event.
@@ -88,7 +99,7 @@ impl Service {
     /// # Errors
     /// [`TransportError::NoService`] or [`TransportError::AccessDenied`].
     pub fn readers(&self) -> Result<Vec<ReaderName>, TransportError> {
-        let readers = self.look(list);
+        let readers = self.look(list).map(|(readers, _)| readers);
         *self.listed.lock() = readers.as_ref().cloned().unwrap_or_default();
         readers
     }
@@ -99,14 +110,15 @@ impl Service {
     /// # Errors
     /// When the service cannot be asked.
     pub fn reader_state(&self, reader: &ReaderName) -> Result<Option<ReaderState>, TransportError> {
-        self.look(|context| state_of(context, reader))
+        let (state, service) = self.look(|context| state_of(context, reader))?;
+        Ok(state.map(|state| ReaderState { service, ..state }))
     }
 
     /// Whether another program has the card in a reader for itself.
     #[must_use]
     pub fn is_exclusive(&self, reader: &ReaderName) -> bool {
         let event = self.look(|context| event_of(context, reader));
-        event.is_ok_and(|event| event.is_some_and(|event| event & ReaderState::EXCLUSIVE != 0))
+        event.is_ok_and(|(event, _)| event.is_some_and(|event| event & ReaderState::EXCLUSIVE != 0))
     }
 
     /// Connects to the card in a reader.
@@ -118,24 +130,18 @@ impl Service {
     }
 
     /// Asks the service, once more with a fresh context if the one at hand died with a service that
-    /// was restarted.
-    fn look<T>(&self, ask: impl Fn(&dyn Context) -> Result<T, Code>) -> Result<T, TransportError> {
+    /// was restarted. The answer, and the number of the context that gave it.
+    fn look<T>(&self, ask: impl Fn(&dyn Context) -> Result<T, Code>) -> Result<(T, u32), TransportError> {
         let mut looking = self.looking.lock();
-        if let Some(context) = looking.take() {
-            match ask(&*context) {
-                Err(code) if transport_error(code) == TransportError::NoService => {}
-                answer => {
-                    *looking = Some(context);
-                    return answer.map_err(transport_error);
-                }
+        if let Some(context) = looking.context.take() {
+            match looking.ask(context, &ask) {
+                Err(TransportError::NoService) => {}
+                answer => return answer,
             }
         }
         let context = self.calls.establish_context().map_err(transport_error)?;
-        let answer = ask(&*context).map_err(transport_error);
-        if answer.is_ok() {
-            *looking = Some(context);
-        }
-        answer
+        looking.number = looking.number.wrapping_add(1);
+        looking.ask(context, &ask)
     }
 
     /// Waits until a reader comes or goes, one of `known` changes, or [`Service::close`] is called.
@@ -170,7 +176,9 @@ impl Service {
             }
             Err(_) => {
                 let pause = waits.pause.unwrap_or(FIRST_PAUSE);
-                waits.pause = Some((pause * 2).min(LONGEST_PAUSE));
+                let runs_always = self.calls.runs_without_reader();
+                let longest = if runs_always { LONGEST_PAUSE } else { LONGEST_PAUSE_WITHOUT_READER };
+                waits.pause = Some((pause * 2).min(longest));
                 pause
             }
         };
@@ -235,7 +243,7 @@ impl Service {
         loop {
             let mut states = events.iter().zip(known);
             let is_same = |event: &ReaderEvent, then: &ReaderState| {
-                ReaderState::of(event.event).is_some_and(|now| now.is_same_as(*then))
+                ReaderState::of(event.event).is_some_and(|now| now.shows_same_as(*then))
             };
             if states.any(|(event, (_, then))| !is_same(event, then)) || self.waits.lock().closed {
                 return Ok(());
@@ -293,6 +301,21 @@ fn notification(readers: usize) -> ReaderEvent {
     let count = u32::try_from(readers).unwrap_or_default() << 16;
     let reader = ReaderName::from(PNP_NOTIFICATION.to_owned());
     ReaderEvent { current: count, event: count, reader }
+}
+
+impl Looking {
+    /// Asks with this context, and keeps it unless it is dead.
+    fn ask<T>(
+        &mut self,
+        context: Box<dyn Context>,
+        ask: impl Fn(&dyn Context) -> Result<T, Code>,
+    ) -> Result<(T, u32), TransportError> {
+        let answer = ask(&*context).map_err(transport_error);
+        if !matches!(answer, Err(TransportError::NoService)) {
+            self.context = Some(context);
+        }
+        answer.map(|answer| (answer, self.number))
+    }
 }
 
 /// SCardListReaders; no reader is no error.

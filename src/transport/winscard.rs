@@ -37,6 +37,11 @@ impl Calls for Pcsc {
         true
     }
 
+    /// It stops with the last reader (since Windows 8).
+    fn runs_without_reader(&self) -> bool {
+        false
+    }
+
     fn establish_context(&self) -> Result<Box<dyn Context>, Code> {
         Ok(Box::new(ServiceContext(smart_card::establish_context().map_err(Code::new)?)))
     }

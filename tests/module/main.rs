@@ -4,7 +4,8 @@
 //! `JPKI_TEST_SEED` gives the random tests their seed again. `JPKI_SOAK=full` makes [`sessions`]
 //! long, `JPKI_THREAD_ROUNDS` makes [`logins`] long, and `PROPTEST_CASES` sets how many sequences
 //! [`model`] goes through. `JPKI_TEST_SERVICE=macos` lets the tests run over a service with the
-//! ways of macOS: [`removal`], [`cards`] and [`adversary`] hold there too.
+//! ways of macOS, and `windows` over one with those of Windows: [`removal`], [`cards`] and
+//! [`adversary`] hold there too.
 
 #![allow(unreachable_pub, reason = "a test program has no users")]
 #![allow(

@@ -4,7 +4,7 @@ mod notice;
 mod readers;
 mod waiting;
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use crate::support::by_handle::ByHandle;
@@ -16,7 +16,7 @@ use crate::support::simulated_pcsc::quirks;
 use cryptoki_sys as ck;
 use jpki_pkcs11::token::output::BufferSize;
 use pcsc_stand_in::service::{Code, Disposition, Fault, Function, Quirks, When};
-use virtual_card::{Credential, Fault as CardFault, Identity, Profile};
+use virtual_card::{Credential, Fault as CardFault, Identity, Profile, VirtualCard};
 
 /// What readers' drivers say when the card goes away while it works.
 const REMOVALS: [Code; 3] = [Code::REMOVED_CARD, Code::NO_SMARTCARD, Code::NOT_TRANSACTED];
@@ -57,6 +57,16 @@ fn assert_dead(ready: &Ready, noticed: bool) {
 /// insertions.
 fn use_card(ready: &Ready) {
     let _ = ready.fixture.module().token_info(ready.fixture.slot_of(ready.call.credential()));
+}
+
+/// Runs a test under each of these conditions at once: most of its time it waits for a card that
+/// may come back.
+fn under_each<T: Copy + Send>(conditions: &[T], test: impl Fn(T) + Copy + Send) {
+    thread::scope(|scope| {
+        for &condition in conditions {
+            scope.spawn(move || test(condition));
+        }
+    });
 }
 
 /// Makes every call once for each of its commands, with something done to the service at that
@@ -103,7 +113,7 @@ fn a_card_pulled_at_any_command_of_any_call_is_told_and_ends_its_sessions() {
 
 #[test]
 fn a_card_pulled_after_any_command_before_its_answer_is_told_and_costs_no_try() {
-    for removed_in_transmit in REMOVALS {
+    under_each(&REMOVALS, |removed_in_transmit| {
         at_every_command(
             &Profile::full(),
             |ready, command| {
@@ -116,12 +126,12 @@ fn a_card_pulled_after_any_command_before_its_answer_is_told_and_costs_no_try() 
                 ready.assert_slot_works();
             },
         );
-    }
+    });
 }
 
 #[test]
 fn a_reader_unplugged_at_any_command_keeps_its_slots_without_a_token() {
-    for unplugged in [Code::READER_UNAVAILABLE, Code::INVALID_VALUE] {
+    under_each(&[Code::READER_UNAVAILABLE, Code::INVALID_VALUE], |unplugged| {
         at_every_command(
             &Profile::full(),
             |ready, command| {
@@ -146,7 +156,7 @@ fn a_reader_unplugged_at_any_command_keeps_its_slots_without_a_token() {
                 ready.assert_slot_works();
             },
         );
-    }
+    });
 }
 
 #[test]
@@ -267,6 +277,38 @@ fn another_card_behind_a_reset_gets_no_pin_of_the_one_before() {
     let session = fixture.open(fixture.auth_slot());
     fixture.login(session, b"9876").unwrap();
     fixture.sign(session, ck::CKM_SHA256_RSA_PKCS, b"data").unwrap();
+}
+
+#[test]
+fn another_card_behind_a_service_that_counts_anew_is_told_apart_though_the_counts_are_equal() {
+    let exchanges: [fn(&Fixture, VirtualCard); 2] = [
+        |fixture, card| {
+            fixture.service().kill_service();
+            fixture.remove_card();
+            fixture.service().start_service();
+            fixture.service().insert(READER, Arc::new(card));
+        },
+        // The service of Windows stops with the last reader.
+        |fixture, card| {
+            fixture.service().set_quirks(Quirks { is_windows: true, ..quirks() });
+            fixture.service().remove_reader(READER);
+            fixture.service().add_reader(READER);
+            fixture.service().insert(READER, Arc::new(card));
+        },
+    ];
+    for exchange in exchanges {
+        let fixture = Fixture::new();
+        let session = fixture.logged_in(Credential::Authentication);
+        let serial_number = || fixture.module().token_info(fixture.auth_slot()).map(|info| info.serialNumber);
+        let first = serial_number().unwrap();
+        let commands = fixture.card().commands();
+        while fixture.module().wait_for_slot_event(false).is_ok() {}
+        exchange(&fixture, VirtualCard::new(Profile::full(), Identity::from_seed(4)));
+        assert_ne!(serial_number().unwrap(), first);
+        assert_eq!(rv(fixture.module().session_info(session)), ck::CKR_SESSION_HANDLE_INVALID);
+        assert_eq!(fixture.card().commands(), commands);
+        assert_eq!(fixture.module().wait_for_slot_event(false), Ok(fixture.auth_slot()));
+    }
 }
 
 #[test]

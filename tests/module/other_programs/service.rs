@@ -133,8 +133,9 @@ fn a_context_that_ended_with_the_service_is_replaced_whatever_the_service_calls_
         assert_eq!(fixture.module().count_slots(true), Ok(2));
         let before = established();
         fixture.service().inject(Function::ListReaders, When::NEXT, Fault::Fail(code));
-        assert_eq!(fixture.module().count_slots(true), Ok(2), "{code}");
+        assert_eq!(fixture.module().count_slots(false), Ok(2), "{code}");
         assert_eq!(established() - before, 1, "{code}");
+        assert_eq!(fixture.module().count_slots(true), Ok(2), "{code}");
     }
 }
 

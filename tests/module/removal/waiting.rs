@@ -11,7 +11,6 @@ use virtual_card::{Identity, Profile, VirtualCard};
 
 use crate::support::calls::rv;
 use crate::support::fixture::{Fixture, READER};
-use crate::support::simulated_pcsc::quirks;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -51,9 +50,10 @@ fn assert_new_reader_is_noticed(ways: Quirks, has_reader: bool) {
 #[test]
 fn a_new_reader_is_noticed_where_the_service_tells_of_none() {
     let of_macos = Quirks { is_macos: true, ..Quirks::default() };
+    let of_windows = Quirks { is_windows: true, ..Quirks::default() };
     let with = |notification| Quirks { notification, ..Quirks::default() };
     thread::scope(|scope| {
-        for ways in [of_macos, with(Notification::Unknown), with(Notification::Refused)] {
+        for ways in [of_macos, of_windows, with(Notification::Unknown), with(Notification::Refused)] {
             for has_reader in [true, false] {
                 scope.spawn(move || assert_new_reader_is_noticed(ways, has_reader));
             }
@@ -62,10 +62,29 @@ fn a_new_reader_is_noticed_where_the_service_tells_of_none() {
 }
 
 #[test]
+fn a_service_that_stops_with_the_last_reader_is_asked_each_second() {
+    let fixture = Fixture::new();
+    let (service, module) = (fixture.service(), fixture.module());
+    service.set_quirks(Quirks { is_windows: true, ..Quirks::default() });
+    service.remove_reader(READER);
+    while module.wait_for_slot_event(false).is_ok() {}
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| module.wait_for_slot_event(true));
+        // Over another service the pauses are half a second, one, two and four by then.
+        thread::sleep(Duration::from_millis(3_600));
+        service.add_reader(READER);
+        fixture.insert_card();
+        let plugged = Instant::now();
+        assert_eq!(waiter.join().unwrap(), Ok(fixture.auth_slot()));
+        assert!(plugged.elapsed() < 3 * SECOND, "{:?}", plugged.elapsed());
+    });
+}
+
+#[test]
 fn a_wait_that_the_service_ends_for_nothing_again_and_again_pauses() {
     let fixture = Fixture::new();
     let (service, module) = (fixture.service(), fixture.module());
-    service.set_quirks(Quirks { is_macos: false, ..quirks() });
+    service.set_quirks(Quirks::default());
     service.remove_reader(READER);
     while module.wait_for_slot_event(false).is_ok() {}
     service.inject(Function::GetStatusChange, When::ALWAYS, Fault::Fail(Code::CANCELLED));

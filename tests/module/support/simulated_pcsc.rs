@@ -16,13 +16,14 @@ const LOOK: Duration = Duration::from_millis(600);
 const PROTOCOLS: u32 = protocol::T0 | protocol::T1;
 
 /// The ways of the service that these tests run on. `JPKI_TEST_SERVICE=macos` chooses that of
-/// macOS.
+/// macOS, and `windows` that of Windows.
 ///
 /// # Panics
 /// When there is no such service.
 pub fn quirks() -> Quirks {
     match std::env::var("JPKI_TEST_SERVICE").as_deref() {
         Ok("macos") => Quirks { is_macos: true, ..Quirks::default() },
+        Ok("windows") => Quirks { is_windows: true, ..Quirks::default() },
         Err(_) => Quirks::default(),
         Ok(other) => panic!("no service {other}"),
     }
@@ -70,6 +71,10 @@ impl Calls for SimulatedPcsc {
 
     fn tells_of_readers(&self) -> bool {
         !self.service.quirks().is_macos
+    }
+
+    fn runs_without_reader(&self) -> bool {
+        !self.service.quirks().is_windows
     }
 
     fn establish_context(&self) -> Result<Box<dyn Context>, Code> {

@@ -63,6 +63,9 @@ pub struct Quirks {
     /// RESET_CARD of a card that was removed, and UNPOWERED_CARD of one that was reset. Of
     /// [`PNP_NOTIFICATION`] it knows nothing, and waits for other changes.
     pub is_macos: bool,
+    /// Whether it is the service of Windows: it stops with the last reader, runs again with the
+    /// next one, and has codes of its own for what ended with it.
+    pub is_windows: bool,
     /// What SCardGetStatusChange does with [`PNP_NOTIFICATION`], where it is not that of macOS.
     pub notification: Notification,
 }
@@ -86,6 +89,16 @@ impl Quirks {
         }
     }
 
+    /// What a call is told that the service ends in the middle of.
+    fn cut_off(self) -> Code {
+        if self.is_windows { Code::SYSTEM_CANCELLED } else { Code::COMM_ERROR }
+    }
+
+    /// What a call is told on a context that ended with the service.
+    fn ended(self) -> Code {
+        if self.is_windows { Code::ERROR_INVALID_HANDLE } else { Code::NO_SERVICE }
+    }
+
     /// What a connection is told of its card.
     fn told(self, latched: Latched) -> Code {
         match (latched, self.is_macos) {
@@ -103,6 +116,7 @@ impl Default for Quirks {
             unplugged: Code::READER_UNAVAILABLE,
             cards_have_threads: false,
             is_macos: false,
+            is_windows: false,
             notification: Notification::Told,
         }
     }

@@ -164,7 +164,7 @@ impl Service {
         }
         let call = ActiveCall { service: self, guard: Some(state), context, function };
         if call.is_cut_off() {
-            return Err(Code::NO_SERVICE);
+            return Err(call.quirks.ended());
         }
         Ok(call)
     }
@@ -206,7 +206,7 @@ impl ActiveCall<'_> {
         }
         self.service.unblock(&mut state, function);
         self.guard = Some(state);
-        if self.is_cut_off() { Err(Code::COMM_ERROR) } else { Ok(in_time) }
+        if self.is_cut_off() { Err(self.quirks.cut_off()) } else { Ok(in_time) }
     }
 
     /// Waits while `blocked`, and lets other calls on the same context go on meanwhile.
@@ -234,7 +234,7 @@ impl ActiveCall<'_> {
         if !self.contexts.contains_key(&self.context) {
             return Err(Code::INVALID_HANDLE);
         }
-        if self.is_cut_off() { Err(Code::NO_SERVICE) } else { Ok(()) }
+        if self.is_cut_off() { Err(self.quirks.ended()) } else { Ok(()) }
     }
 
     /// The reader of a connection.

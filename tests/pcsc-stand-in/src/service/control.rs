@@ -13,7 +13,9 @@ use crate::icc::Icc;
 impl Service {
     /// Chooses among the ways of real services.
     pub fn set_quirks(&self, quirks: Quirks) {
-        self.lock().quirks = quirks;
+        let mut state = self.lock();
+        state.quirks = quirks;
+        state.stop_without_reader();
     }
 
     /// The ways that were chosen.
@@ -27,6 +29,8 @@ impl Service {
         let mut state = self.lock();
         if state.reader_named(name).is_none() {
             let id = ReaderId(state.number());
+            // With its first reader.
+            state.daemon.running |= state.quirks.is_windows && state.readers.is_empty();
             state.readers.push(Reader::new(id, name.to_owned()));
         }
         self.inner.changed.notify_all();
@@ -38,6 +42,7 @@ impl Service {
         let mut state = self.lock();
         let card = state.take_card(name);
         state.readers.retain(|reader| reader.name.as_c_str() != name);
+        state.stop_without_reader();
         self.inner.changed.notify_all();
         drop(state);
         if let Some((card, false)) = card {
@@ -115,14 +120,7 @@ impl Service {
     /// Kills the service: calls that wait return, connections get no answer from now
     /// on.
     pub fn kill_service(&self) {
-        let mut state = self.lock();
-        state.daemon.running = false;
-        state.daemon.generation += 1;
-        for reader in &mut state.readers {
-            reader.transaction = None;
-            reader.sharing = Sharing::Shared(0);
-        }
-        state.connections.values_mut().for_each(|connection| connection.reader = ReaderId(0));
+        self.lock().stop();
         self.inner.changed.notify_all();
     }
 
@@ -244,6 +242,23 @@ impl Service {
 }
 
 impl State {
+    fn stop(&mut self) {
+        self.daemon.running = false;
+        self.daemon.generation += 1;
+        for reader in &mut self.readers {
+            reader.transaction = None;
+            reader.sharing = Sharing::Shared(0);
+        }
+        self.connections.values_mut().for_each(|connection| connection.reader = ReaderId(0));
+    }
+
+    /// Stops a service that does not run without a reader.
+    fn stop_without_reader(&mut self) {
+        if self.quirks.is_windows && self.readers.is_empty() && self.daemon.running {
+            self.stop();
+        }
+    }
+
     /// Takes the card out of the reader's books. Returns it, and whether it works just now: then it
     /// is told when it is done, and no test waits for that here.
     fn take_card(&mut self, name: &CStr) -> Option<(Arc<dyn Icc>, bool)> {

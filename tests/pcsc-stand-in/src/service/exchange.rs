@@ -215,7 +215,7 @@ fn exchange(call: &mut ActiveCall<'_>, id: ReaderId, command: &[u8]) -> Result<V
     let removed = call.quirks.removed_in_transmit();
     let done = call.on_card(id, |icc| icc.transmit(command));
     if call.is_cut_off() {
-        return Err(Code::COMM_ERROR);
+        return Err(call.quirks.cut_off());
     }
     match done {
         Some(Exchange::Answer(answer)) => Ok(answer),
