@@ -30,6 +30,7 @@ use crate::os::{LockedMemory, SecretMemory};
 use crate::token::session::Session;
 use crate::transport::Service;
 use crate::transport::calls::Calls;
+use crate::transport::child::in_child;
 use crate::transport::pcsc::Pcsc;
 use crate::transport::service::EarlyEnds;
 
@@ -68,6 +69,12 @@ impl Module {
     #[must_use]
     pub fn of_this_system(config: Config, memory: Arc<ProcessMemory>) -> Self {
         Self::new(config, Arc::new(Pcsc), Arc::new(LockedMemory), memory)
+    }
+
+    /// The same in a child of a fork. It has no readers where the service does not serve children.
+    #[must_use]
+    pub fn of_a_child(config: Config, memory: Arc<ProcessMemory>) -> Self {
+        Self::new(config, in_child(Arc::new(Pcsc)), Arc::new(LockedMemory), memory)
     }
 
     /// The same, with a memory for refused PINs of its own: for a process that makes one module.

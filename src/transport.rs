@@ -7,6 +7,7 @@
 //! bytes mean.
 
 pub mod calls;
+pub mod child;
 pub mod connection;
 #[cfg(not(windows))]
 pub mod pcsc;

@@ -122,7 +122,7 @@ fn check_locking(arguments: Option<&ck::CK_C_INITIALIZE_ARGS>) -> Result<(), Err
 }
 
 /// The module of this process, over PC/SC.
-fn make_module(memory: Arc<ProcessMemory>) -> Module {
+fn make_module(memory: Arc<ProcessMemory>, is_child: bool) -> Module {
     log_panics();
     // A host that exits while its other threads sign must not leave the card open either.
     on_exit(|ending| match ending {
@@ -136,7 +136,7 @@ fn make_module(memory: Arc<ProcessMemory>) -> Module {
     let mut environment = Environment::of_this_process();
     let config = Config::load(&environment);
     logging::start(&config, &mut environment);
-    Module::of_this_system(config, memory)
+    if is_child { Module::of_a_child(config, memory) } else { Module::of_this_system(config, memory) }
 }
 
 /// A text as PKCS#11 has it in structures: padded with blanks, without an end mark.

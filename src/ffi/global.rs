@@ -37,6 +37,8 @@ const WAY_OUT: Duration = Duration::from_millis(100);
 /// The module of one process.
 struct Instance {
     owner: ForkMarker,
+    /// Whether the process is a child of one that had an instance.
+    is_child: bool,
     /// How many calls are under way.
     calls: AtomicUsize,
     /// Which thread called first; 0 before that.
@@ -51,14 +53,15 @@ struct Instance {
 }
 
 /// The instance of the process that loaded the library. Only children of a fork need another.
-static FIRST: Instance = Instance::new();
+static FIRST: Instance = Instance::new(false);
 
 static CURRENT: AtomicPtr<Instance> = AtomicPtr::new((&raw const FIRST).cast_mut());
 
 impl Instance {
-    const fn new() -> Self {
+    const fn new(is_child: bool) -> Self {
         Self {
             owner: ForkMarker::new(),
+            is_child,
             calls: AtomicUsize::new(0),
             first_caller: AtomicUsize::new(0),
             unloading: AtomicBool::new(false),
@@ -66,6 +69,32 @@ impl Instance {
             memory: OnceCell::new(),
             handles: OnceCell::new(),
         }
+    }
+
+    /// The first instance of a child of the process that had this one.
+    fn of_child(&self) -> &'static Self {
+        let fresh: &'static Self = Box::leak(Box::new(Self::new(true)));
+        if let Some(handles) = self.handles.get() {
+            // No lock: the counters are the child's own copy.
+            let _ = fresh.handles.set(handles.clone());
+        }
+        // Marked before another thread can see it, or a fork can happen.
+        fresh.owner.is_ours();
+        fresh
+    }
+
+    /// As the function of this name.
+    fn initialize(&self, make: impl FnOnce(Arc<ProcessMemory>, bool) -> Module) -> Result<(), Error> {
+        // `make` reads the configuration and talks to no card. If it panics, the module stays
+        // absent.
+        let mut module = self.module.write();
+        if module.is_some() {
+            return Err(Error::AlreadyInitialized);
+        }
+        let memory = self.memory.get_or_init(|| Arc::new(ProcessMemory::new(Arc::new(LockedMemory)))).clone();
+        let handles = self.handles.get_or_init(HandleCounters::default).clone();
+        *module = Some(Arc::new(make(memory, self.is_child).with_handles(handles)));
+        Ok(())
     }
 
     /// Whether this thread called first, or does now. A thread has the place of a thread-local, and
@@ -135,21 +164,13 @@ pub(super) fn module() -> Result<Arc<Module>, Error> {
     instance().module.read().clone().ok_or(Error::NotInitialized)
 }
 
-/// Makes the module of this process. Of threads that try at the same time one succeeds.
+/// Makes the module of this process. `make` is told whether that is a child of a fork. Of threads
+/// that try at the same time one succeeds.
 ///
 /// # Errors
 /// [`Error::AlreadyInitialized`].
-pub(super) fn initialize(make: impl FnOnce(Arc<ProcessMemory>) -> Module) -> Result<(), Error> {
-    let instance = instance();
-    // `make` reads the configuration and talks to no card. If it panics, the module stays absent.
-    let mut module = instance.module.write();
-    if module.is_some() {
-        return Err(Error::AlreadyInitialized);
-    }
-    let memory = instance.memory.get_or_init(|| Arc::new(ProcessMemory::new(Arc::new(LockedMemory)))).clone();
-    let handles = instance.handles.get_or_init(HandleCounters::default).clone();
-    *module = Some(Arc::new(make(memory).with_handles(handles)));
-    Ok(())
+pub(super) fn initialize(make: impl FnOnce(Arc<ProcessMemory>, bool) -> Module) -> Result<(), Error> {
+    instance().initialize(make)
 }
 
 /// Takes the module away from further calls and ends those that go on. The last of them drops it.
@@ -182,17 +203,30 @@ fn instance() -> &'static Instance {
     if instance.owner.is_ours() {
         return instance;
     }
-    let fresh: &'static Instance = Box::leak(Box::new(Instance::new()));
-    if let Some(handles) = instance.handles.get() {
-        // No lock: the counters are the child's own copy.
-        let _ = fresh.handles.set(handles.clone());
-    }
-    // Marked before another thread can see it, or a fork can happen.
-    fresh.owner.is_ours();
+    let fresh = instance.of_child();
     match CURRENT.compare_exchange(current, from_ref(fresh).cast_mut(), Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => fresh,
         // Another thread of this process was faster. What leaks are a few bytes, once in a process.
         // SAFETY: as above.
         Err(other) => unsafe { &*other },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_child_is_told_that_it_is_one_and_so_is_its_own_child() {
+        let parent = Instance::new(false);
+        let child = parent.of_child();
+        for (instance, expected) in [(&parent, false), (child, true), (child.of_child(), true)] {
+            let made = instance.initialize(|memory, is_child| {
+                assert_eq!(is_child, expected);
+                Module::of_this_system(Config::default(), memory)
+            });
+            assert_eq!(made, Ok(()));
+        }
     }
 }

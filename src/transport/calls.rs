@@ -79,6 +79,11 @@ pub trait Calls: Send + Sync {
         true
     }
 
+    /// Whether a child of a fork may call the service, in contexts of its own.
+    fn serves_children(&self) -> bool {
+        true
+    }
+
     /// SCardEstablishContext. Dropping the context releases it.
     ///
     /// # Errors

@@ -30,6 +30,12 @@ impl Calls for Pcsc {
         !cfg!(target_os = "macos")
     }
 
+    /// The libraries of macOS do not work after a fork without an exec: a call finds no service, or
+    /// ends the process (reported, not seen).
+    fn serves_children(&self) -> bool {
+        !cfg!(target_os = "macos")
+    }
+
     fn establish_context(&self) -> Result<Box<dyn Context>, Code> {
         Ok(Box::new(pcsc::Context::establish(Scope::User).map_err(code)?))
     }

@@ -14,7 +14,8 @@ use crate::support::simulated_pcsc::SimulatedPcsc;
 use cryptoki_sys as ck;
 use jpki_pkcs11::config::Config;
 use jpki_pkcs11::module::Module;
-use pcsc_stand_in::service::{Code, Fault, Function, Service, When};
+use jpki_pkcs11::transport::child::in_child;
+use pcsc_stand_in::service::{Code, Fault, Function, Quirks, Service, When};
 use virtual_card::{Credential, Profile, VirtualCard};
 
 #[test]
@@ -136,6 +137,28 @@ fn a_context_that_ended_with_the_service_is_replaced_whatever_the_service_calls_
         assert_eq!(fixture.module().count_slots(false), Ok(2), "{code}");
         assert_eq!(established() - before, 1, "{code}");
         assert_eq!(fixture.module().count_slots(true), Ok(2), "{code}");
+    }
+}
+
+#[test]
+fn a_child_of_a_fork_makes_no_call_where_the_service_does_not_serve_it() {
+    for is_macos in [false, true] {
+        let service = Service::new();
+        service.set_quirks(Quirks { is_macos, ..Quirks::default() });
+        service.add_reader(READER);
+        service.insert(READER, Arc::new(VirtualCard::full()));
+        let calls = in_child(Arc::new(SimulatedPcsc::new(service.clone())));
+        let module = Module::new(Config::default(), calls, Arc::<TestMemory>::default(), process_memory());
+        let slots = module.list_slots(false).unwrap();
+        assert_eq!(module.count_slots(true), Ok(if is_macos { 0 } else { 2 }));
+        if is_macos {
+            for slot in slots {
+                assert_eq!(rv(module.token_info(slot)), ck::CKR_TOKEN_NOT_PRESENT);
+            }
+            assert_eq!(rv(module.wait_for_slot_event(false)), ck::CKR_NO_EVENT);
+            module.shut_down();
+            assert_eq!(service.all_calls(), 0);
+        }
     }
 }
 

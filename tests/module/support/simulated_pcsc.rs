@@ -73,6 +73,10 @@ impl Calls for SimulatedPcsc {
         !self.service.quirks().is_macos
     }
 
+    fn serves_children(&self) -> bool {
+        !self.service.quirks().is_macos
+    }
+
     fn runs_without_reader(&self) -> bool {
         !self.service.quirks().is_windows
     }
