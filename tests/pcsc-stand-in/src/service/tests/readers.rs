@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::service::{Code, Function, PNP_NOTIFICATION, ReaderState, state};
+use crate::service::{Code, Function, Notification, PNP_NOTIFICATION, Quirks, ReaderState, state};
 
 fn look(service: &Service, context: ContextHandle) -> ReaderState {
     let mut readers = [ReaderState::unaware(READER)];
@@ -70,6 +70,39 @@ fn a_wait_ends_when_a_reader_comes() {
         service.add_reader(c"Another Reader 01 00");
         assert_eq!(waited.join().unwrap(), Ok(state::CHANGED));
     });
+}
+
+#[test]
+fn a_service_that_does_not_know_the_notification_says_so_or_waits_for_the_rest() {
+    let ask = |quirks| {
+        let (service, _) = service();
+        service.set_quirks(quirks);
+        let context = service.establish_context().unwrap();
+        let mut readers = [ReaderState::unaware(PNP_NOTIFICATION)];
+        let asked = service.get_status_change(context, Some(Duration::ZERO), &mut readers);
+        (asked, readers[0].event & state::UNKNOWN)
+    };
+    let with = |notification| Quirks { notification, ..Quirks::default() };
+    assert_eq!(ask(with(Notification::Unknown)), (Ok(()), state::UNKNOWN));
+    assert_eq!(ask(with(Notification::Refused)), (Err(Code::UNKNOWN_READER), 0));
+    let of_macos = Quirks { is_macos: true, ..Quirks::default() };
+    assert_eq!(ask(of_macos), (Err(Code::TIMEOUT), state::UNKNOWN));
+}
+
+#[test]
+fn the_service_of_windows_stops_with_the_last_reader_and_counts_anew() {
+    let (service, card) = service();
+    service.set_quirks(Quirks { is_windows: true, ..Quirks::default() });
+    let context = service.establish_context().unwrap();
+    let before = look(&service, context).events();
+    service.remove_reader(READER);
+    assert_eq!(service.list_readers(context), Err(Code::ERROR_INVALID_HANDLE));
+    assert_eq!(service.establish_context(), Err(Code::NO_SERVICE));
+    service.add_reader(READER);
+    service.insert(READER, card);
+    assert_eq!(service.list_readers(context), Err(Code::ERROR_INVALID_HANDLE));
+    let context = service.establish_context().unwrap();
+    assert_eq!(look(&service, context).events(), before);
 }
 
 #[test]
