@@ -65,6 +65,9 @@ fn of_transport_text(error: TransportError) -> &'static str {
         TransportError::Unpowered => {
             "カードに電源が入りません。カードの向きと裏表を確かめて、もう一度差し込んでください"
         }
+        TransportError::NotReady => {
+            "リーダーの準備ができていません。少し待ってから、もう一度実行してください"
+        }
         TransportError::NoService => "PC/SC サービスが応答しません",
         TransportError::AccessDenied => "PC/SC サービスにアクセスを拒否されました",
         TransportError::BadLength => "カードから正しい応答がありません",
