@@ -17,7 +17,7 @@ std_cargo() {
         shift
     done
     shift
-    [[ $1 != test ]] || parts+=,test
+    [[ $1 != test && " $* " != *' --profile test '* ]] || parts+=,test
     in_chroot /src env RUSTC_BOOTSTRAP=1 "${TEST_PROFILE[@]}" "${variables[@]}" \
         cargo "$@" --locked "-Zbuild-std=$parts" --target "$target"
 }
@@ -82,6 +82,7 @@ port_windows() {
 port_freebsd() {
     install_in_chroot "${STD_PACKAGES[@]}"
     step freebsd checked std_cargo x86_64-unknown-freebsd PCSC_LIB_DIR=/nonexistent -- check --lib
+    step freebsd unit-tests-checked std_cargo x86_64-unknown-freebsd PCSC_LIB_DIR=/nonexistent -- check --lib --profile test
     done_line freebsd
 }
 
@@ -153,6 +154,7 @@ port_macos() {
             "${variable}_RUSTFLAGS=-Clinker-flavor=ld64.lld -Zunstable-options -Clink-arg=-F/opt/ports/macos/System/Library/Frameworks -Clink-arg=-L/opt/ports/macos/usr/lib" \
             -- build --release --lib
         step macos "exports-${target%%-*}" macos_exports "/build/$target/release/libjpki_pkcs11.dylib"
+        step macos "unit-tests-checked-${target%%-*}" std_cargo "$target" -- check --lib --profile test
     done
     done_line macos
 }
