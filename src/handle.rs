@@ -3,6 +3,7 @@
 //! A handle is never 0 and never given out twice while the module is loaded, so that a stale one
 //! cannot name something new (PKCS #11, "Object and session handles").
 
+use std::ffi::c_ulong;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -63,14 +64,36 @@ impl HandleCounter {
         Self(Arc::new(AtomicU64::new(1)))
     }
 
-    /// The next number. At a million a second, 64 bits last for half a million years.
-    pub fn take(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed)
+    /// The next number. At a million a second, 64 bits last for half a million years. Where
+    /// `CK_ULONG`, which is an `unsigned long`, has 32 bits, there is none after four billion.
+    pub fn take(&self) -> Option<u64> {
+        let next = |number: u64| if number < largest() { number.checked_add(1) } else { None };
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
     }
+}
+
+/// The largest number that a caller can hold.
+#[allow(clippy::useless_conversion, reason = "CK_ULONG has 32 bits on some machines")]
+fn largest() -> u64 {
+    c_ulong::MAX.into()
 }
 
 impl Default for HandleCounter {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_is_given_that_a_caller_cannot_hold() {
+        let counter = HandleCounter::new();
+        assert_eq!((counter.take(), counter.take()), (Some(1), Some(2)));
+        counter.0.store(largest() - 1, Ordering::Relaxed);
+        assert_eq!(counter.take(), Some(largest() - 1));
+        assert_eq!((counter.take(), counter.take()), (None, None));
     }
 }

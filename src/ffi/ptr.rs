@@ -162,8 +162,8 @@ pub(super) fn object(raw: ck::CK_OBJECT_HANDLE) -> ObjectHandle {
     ObjectHandle::new(raw.into())
 }
 
-/// The number of a slot, a session or an object. Where `CK_ULONG` has 32 bits the four-billionth
-/// handle and those after it become one that names nothing.
+/// The number of a slot, a session or an object. The counter gives none that `CK_ULONG` cannot
+/// hold.
 #[allow(clippy::useless_conversion, clippy::unnecessary_fallible_conversions, reason = "as above")]
 pub(super) fn ulong(raw: u64) -> CK_ULONG {
     CK_ULONG::try_from(raw).unwrap_or(ck::CK_INVALID_HANDLE)

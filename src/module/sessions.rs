@@ -33,7 +33,7 @@ impl SessionTable {
         if sessions.len() >= MAX_SESSIONS {
             return Err(Error::SessionCount);
         }
-        let handle = SessionHandle::new(self.handles.take());
+        let handle = SessionHandle::new(self.handles.take().ok_or(Error::SessionCount)?);
         sessions.insert(handle, Arc::new(session));
         Ok(handle)
     }

@@ -50,14 +50,14 @@ pub(super) fn objects(of: &CardCredential, handles: &HandleCounter, settings: Se
             ObjectKind::Profile(_) => false,
             ObjectKind::PrivateKey => true,
         };
-        Object {
-            handle: ObjectHandle::new(handles.take()),
+        Some(Object {
+            handle: ObjectHandle::new(handles.take()?),
             kind,
             private,
             known: known(kind, of, private, settings.asks_each_time(of.credential)),
-        }
+        })
     };
-    kinds.chain(profiles).map(object).collect()
+    kinds.chain(profiles).filter_map(object).collect()
 }
 
 /// Whether the CA's certificate is shown, and then whether only after login. Clients take every
