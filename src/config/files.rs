@@ -134,9 +134,11 @@ fn read_bytes(path: &Path, owner: u32) -> Result<Vec<u8>, Missing> {
 
 /// The slots that the library's own name asks for: `jpki-pkcs11-auth.so` and `jpki-pkcs11-sign.so`
 /// are given to programs that should not even ask for the other PIN. The name goes before the file,
-/// since a program that was given one slot must not get two by a change elsewhere.
+/// since a program that was given one slot must not get two by a change elsewhere. Windows and
+/// macOS open the same file by a name in other letters, such as `JPKI-PKCS11-AUTH.DLL`.
 fn slots_of_name(library: &Path) -> Option<Slots> {
-    let name = library.file_name()?.to_str()?.split('.').next()?;
+    let name = library.file_name()?.to_string_lossy().to_ascii_lowercase();
+    let name = name.split('.').next()?;
     if name.ends_with("-auth") {
         Some(Slots::Only(Credential::UserAuthentication))
     } else if name.ends_with("-sign") {
@@ -157,6 +159,9 @@ mod tests {
         assert_eq!(slots("/usr/lib/pkcs11/jpki-pkcs11.so"), None);
         assert_eq!(slots("jpki-pkcs11-auth.so"), Some(Slots::Only(Credential::UserAuthentication)));
         assert_eq!(slots("/x/jpki-pkcs11-sign.so.1"), Some(Slots::Only(Credential::DigitalSignature)));
+        assert_eq!(slots("/x/JPKI-PKCS11-AUTH.DLL"), Some(Slots::Only(Credential::UserAuthentication)));
+        assert_eq!(slots("/x/Jpki-Pkcs11-Sign.dylib"), Some(Slots::Only(Credential::DigitalSignature)));
+        assert_eq!(slots("/jpki-pkcs11-sign/JPKI-PKCS11.DLL"), None);
     }
 
     #[test]
