@@ -23,6 +23,8 @@ mod linux;
 mod macos;
 #[cfg(unix)]
 mod unix;
+#[cfg(any(windows, test))]
+mod utf16;
 #[cfg(windows)]
 mod windows;
 

@@ -12,6 +12,8 @@ use windows_sys::Win32::Security::Credentials::{
     SCardReleaseContext, SCardTransmit,
 };
 
+use crate::os::utf16::{texts_of, with_zero};
+
 /// SCARD_E_INSUFFICIENT_BUFFER
 const INSUFFICIENT_BUFFER: u32 = 0x8010_0008;
 
@@ -75,10 +77,7 @@ pub fn list_readers(context: usize) -> Result<Vec<String>, u32> {
             // Another reader came in between.
             Err(INSUFFICIENT_BUFFER) => {}
             answer => {
-                return answer.map(|()| {
-                    let names = list.split(|unit| *unit == 0).filter(|name| !name.is_empty());
-                    names.map(String::from_utf16_lossy).collect()
-                });
+                return answer.map(|()| texts_of(&list));
             }
         }
     }
@@ -90,7 +89,7 @@ pub fn list_readers(context: usize) -> Result<Vec<String>, u32> {
 /// # Errors
 /// As [`establish_context`].
 pub fn get_status_change(context: usize, milliseconds: u32, readers: &mut [ReaderQuery]) -> Result<(), u32> {
-    let names: Vec<Vec<u16>> = readers.iter().map(|reader| wide(&reader.name)).collect();
+    let names: Vec<Vec<u16>> = readers.iter().map(|reader| with_zero(&reader.name)).collect();
     let mut states: Vec<SCARD_READERSTATEW> = readers
         .iter()
         .zip(&names)
@@ -114,7 +113,7 @@ pub fn get_status_change(context: usize, milliseconds: u32, readers: &mut [Reade
 /// # Errors
 /// As [`establish_context`].
 pub fn connect(context: usize, reader: &str) -> Result<(usize, u32), u32> {
-    let reader = wide(reader);
+    let reader = with_zero(reader);
     let (mut card, mut protocol) = (0, 0);
     let (mode, name) = (SCARD_SHARE_SHARED, reader.as_ptr());
     // SAFETY: the name ends with a NUL, and both numbers may be written.
@@ -214,9 +213,4 @@ pub fn control(card: usize, code: u32, input: &[u8], answer: &mut [u8]) -> Resul
 /// What a call returned: 0 is success.
 fn result(code: i32) -> Result<(), u32> {
     if code == 0 { Ok(()) } else { Err(u32::from_ne_bytes(code.to_ne_bytes())) }
-}
-
-/// A text in UTF-16 with a NUL.
-fn wide(text: &str) -> Vec<u16> {
-    text.encode_utf16().chain([0]).collect()
 }
