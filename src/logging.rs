@@ -14,7 +14,7 @@ use log::{LevelFilter, Log, Metadata, Record, warn};
 use parking_lot::RwLock;
 
 use crate::config::Config;
-use crate::os::{Environment, open_log, write_line};
+use crate::os::{Environment, open_log, stderr_for_logging, write_line};
 
 /// The `log` crate wants one logger for the whole life of the library; where it writes to can
 /// change.
@@ -27,7 +27,7 @@ struct Sink(RwLock<Option<File>>);
 
 /// Sets the log up as the configuration says, and says what is wrong with the configuration. Never
 /// fails.
-pub fn start(config: &Config, environment: &mut Environment) {
+pub fn start(config: &Config, environment: &Environment) {
     let mut problem = None;
     let file = if config.log_level == LevelFilter::Off {
         None
@@ -35,9 +35,9 @@ pub fn start(config: &Config, environment: &mut Environment) {
         open_log(path, environment.user)
             .inspect_err(|error| problem = Some(format!("{}: {error}", path.display())))
             .ok()
-            .or_else(|| environment.stderr.take())
+            .or_else(stderr_for_logging)
     } else {
-        environment.stderr.take()
+        stderr_for_logging()
     };
     SINK.replace(file);
     // Set before, by an earlier C_Initialize or by the host of the library's tests.

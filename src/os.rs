@@ -28,7 +28,6 @@ mod utf16;
 #[cfg(windows)]
 mod windows;
 
-use std::fs::File;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -100,8 +99,6 @@ pub struct Environment {
     pub secure_execution: bool,
     /// The path by which this library was loaded.
     pub library: Option<PathBuf>,
-    /// The standard error stream, if it is safe to write to.
-    pub stderr: Option<File>,
     /// The user whose rights the process has; 0 on a system that has no such number.
     pub user: u32,
 }
@@ -110,11 +107,6 @@ impl Environment {
     /// The environment of this process.
     #[must_use]
     pub fn of_this_process() -> Self {
-        Self {
-            secure_execution: secure_execution(),
-            library: system::library_path(),
-            stderr: stderr_for_logging(),
-            user: effective_user(),
-        }
+        Self { secure_execution: secure_execution(), library: system::library_path(), user: effective_user() }
     }
 }

@@ -55,9 +55,9 @@ pub(crate) struct Session<'a> {
 impl Client {
     /// A module with the configuration of this user.
     pub(crate) fn start() -> Self {
-        let mut environment = Environment::of_this_process();
+        let environment = Environment::of_this_process();
         let config = Config::load(&environment);
-        logging::start(&config, &mut environment);
+        logging::start(&config, &environment);
         Self { module: Arc::new(Module::alone(config.clone())), config }
     }
 

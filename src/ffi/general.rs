@@ -133,9 +133,9 @@ fn make_module(memory: Arc<ProcessMemory>, is_child: bool) -> Module {
             let _ = global::finalize();
         }
     });
-    let mut environment = Environment::of_this_process();
+    let environment = Environment::of_this_process();
     let config = Config::load(&environment);
-    logging::start(&config, &mut environment);
+    logging::start(&config, &environment);
     if is_child { Module::of_a_child(config, memory) } else { Module::of_this_system(config, memory) }
 }
 

@@ -8,9 +8,9 @@ use std::env;
 use std::ffi::{OsString, c_void};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Result as IoResult, Write, stderr};
-use std::os::windows::ffi::OsStringExt;
+use std::os::windows::ffi::{OsStrExt, OsStringExt};
 use std::os::windows::fs::OpenOptionsExt;
-use std::os::windows::io::AsHandle;
+use std::os::windows::io::{AsHandle, AsRawHandle};
 use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,9 @@ use windows_sys::Win32::Security::Cryptography::{BCRYPT_USE_SYSTEM_PREFERRED_RNG
 use windows_sys::Win32::Security::{
     GetTokenInformation, TOKEN_ELEVATION_TYPE, TOKEN_QUERY, TokenElevationType, TokenElevationTypeFull,
 };
-use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OPEN_REPARSE_POINT;
+use windows_sys::Win32::Storage::FileSystem::{
+    FILE_FLAG_OPEN_REPARSE_POINT, FILE_TYPE_DISK, GetFileType, GetLongPathNameW,
+};
 use windows_sys::Win32::System::LibraryLoader::{
     GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN,
     GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT, GetModuleFileNameW, GetModuleHandleExW,
@@ -34,7 +36,7 @@ use crate::os::{Distrust, Ending};
 /// A symbol that lies in this library, and so tells where the library was loaded from.
 static SYMBOL_IN_LIBRARY: u8 = 0;
 
-/// The longest path of a library, in units of UTF-16.
+/// The longest path, in units of UTF-16.
 const LONGEST_PATH: u32 = 32_768;
 
 /// Whether the program runs with rights that the user's other programs do not have ("run as
@@ -76,7 +78,8 @@ pub fn effective_user() -> u32 {
     0
 }
 
-/// The file that this library was loaded from.
+/// The file that this library was loaded from, by its long name: that of `JPKI-P~2.DLL` says which
+/// slots a program may see.
 pub(super) fn library_path() -> Option<PathBuf> {
     let flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
     let mut library = null_mut();
@@ -84,9 +87,27 @@ pub(super) fn library_path() -> Option<PathBuf> {
     if unsafe { GetModuleHandleExW(flags, (&raw const SYMBOL_IN_LIBRARY).cast(), &raw mut library) } == 0 {
         return None;
     }
+    let path = path_from(|place, room| {
+        // SAFETY: so many units may be written, and the library stays while its code runs.
+        unsafe { GetModuleFileNameW(library, place, room) }
+    })?;
+    Some(long_path(&path).unwrap_or(path))
+}
+
+/// A path without the short names that old programs know its parts by. Links stay what they are:
+/// their names count. `None` where the path leads nowhere.
+fn long_path(path: &Path) -> Option<PathBuf> {
+    let units: Vec<u16> = path.as_os_str().encode_wide().chain([0]).collect();
+    path_from(|place, room| {
+        // SAFETY: the path ends with a zero, and so many units may be written.
+        unsafe { GetLongPathNameW(units.as_ptr(), place, room) }
+    })
+}
+
+/// The path that a call writes to a place with this room. The call returns its length, 0 for none.
+fn path_from(write: impl FnOnce(*mut u16, u32) -> u32) -> Option<PathBuf> {
     let mut path = vec![0; usize::try_from(LONGEST_PATH).ok()?];
-    // SAFETY: so many units may be written, and the library stays while its code runs.
-    let length = unsafe { GetModuleFileNameW(library, path.as_mut_ptr(), LONGEST_PATH) };
+    let length = write(path.as_mut_ptr(), LONGEST_PATH);
     let path = path.get(..usize::try_from(length).ok()?).filter(|path| !path.is_empty())?;
     Some(PathBuf::from(OsString::from_wide(path)))
 }
@@ -140,10 +161,16 @@ pub fn open_log(path: &Path, _user: u32) -> Result<File, String> {
 }
 
 /// A copy of standard error, if that is a file. A pipe, and a console in which the user selects
-/// text, make a program wait that writes to them.
+/// text, make a program wait that writes to them. Of a pipe nothing more is asked than its type:
+/// other questions wait for a thread that reads from it.
 #[must_use]
 pub fn stderr_for_logging() -> Option<File> {
-    let file = File::from(stderr().as_handle().try_clone_to_owned().ok()?);
+    let stderr = stderr();
+    // SAFETY: any handle may be asked about; a program without standard error has none.
+    if unsafe { GetFileType(stderr.as_raw_handle()) } != FILE_TYPE_DISK {
+        return None;
+    }
+    let file = File::from(stderr.as_handle().try_clone_to_owned().ok()?);
     file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
 }
 
@@ -200,5 +227,36 @@ pub fn stay_loaded() {
     // SAFETY: any address may be asked for, and `library` may be written.
     if unsafe { GetModuleHandleExW(flags, (&raw const SYMBOL_IN_LIBRARY).cast(), &raw mut library) } == 0 {
         debug!("the library may be unloaded while a thread waits in it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process;
+
+    use windows_sys::Win32::Storage::FileSystem::GetShortPathNameW;
+
+    use super::*;
+
+    #[test]
+    fn a_short_name_becomes_the_long_one() {
+        let folder = env::temp_dir().join(format!("jpki-long-names-{}", process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("jpki-pkcs11-auth.dll");
+        fs::write(&path, "").unwrap();
+        let units: Vec<u16> = path.as_os_str().encode_wide().chain([0]).collect();
+        // SAFETY: the path ends with a zero, and so many units may be written.
+        let short = path_from(|place, room| unsafe { GetShortPathNameW(units.as_ptr(), place, room) });
+        let long = long_path(&short.unwrap()).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(long.file_name().unwrap(), "jpki-pkcs11-auth.dll");
+        assert_eq!(long_path(&path), None, "it is gone");
+    }
+
+    #[test]
+    fn the_path_of_the_library_is_absolute_and_leads_to_a_file() {
+        let path = library_path().unwrap();
+        assert!(path.is_absolute() && path.is_file(), "{}", path.display());
     }
 }
