@@ -3,6 +3,7 @@
 
 mod memory;
 pub mod smart_card;
+mod unloading;
 
 use std::env;
 use std::ffi::{OsString, c_void};
@@ -213,7 +214,9 @@ impl Drop for UncancellableThread {
 }
 
 /// Nothing runs at the end of a process: Windows has ended its other threads by then, wherever they
-/// were, and takes the connections back itself. It resets a card with a transaction.
+/// were, and takes the connections back itself. It resets a card with a transaction. When a host
+/// unloads the library, the loader's lock is held, and no call to the service may be made:
+/// `unloading` wipes the secrets, and no more.
 pub fn on_exit(_work: fn(Ending)) {}
 
 /// Has the library stay in the process, whatever the host unloads.

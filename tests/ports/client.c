@@ -12,6 +12,7 @@
 #include <pthread.h>
 #endif
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <p11-kit/pkcs11.h>
@@ -277,35 +278,115 @@ static void removal(CK_SLOT_ID *slots)
     check("C_Finalize ends a wait", wait.rv == CKR_CRYPTOKI_NOT_INITIALIZED, wait.rv);
 }
 
+static library_t load(const char *path)
+{
+    library_t library = open_library(path);
+    if (!library) {
+        printf("FAILED: %s cannot be loaded\n", path);
+        exit(1);
+    }
+    CK_C_GetFunctionList list = (CK_C_GetFunctionList)symbol(library, "C_GetFunctionList");
+    RETURNS(list(&p11), CKR_OK);
+    return library;
+}
+
+/* Begins to use the module, and finds the slots of the two tokens. */
+static void begin(CK_SLOT_ID *slots)
+{
+    CK_C_INITIALIZE_ARGS arguments = { NULL, NULL, NULL, NULL, CKF_OS_LOCKING_OK, NULL };
+    CK_INFO info;
+    CK_ULONG present = 8;
+    RETURNS(p11->C_Initialize(&arguments), CKR_OK);
+    RETURNS(p11->C_GetInfo(&info), CKR_OK);
+    check("the version of the table", info.cryptokiVersion.major == 2, info.cryptokiVersion.major);
+    check("the library's name", !memcmp(info.libraryDescription, "JPKI ", 5), 0);
+    RETURNS(p11->C_GetSlotList(CK_TRUE, NULL, &present), CKR_OK);
+    check("two tokens", present == 2, present);
+    present = 8;
+    RETURNS(p11->C_GetSlotList(CK_TRUE, slots, &present), CKR_OK);
+}
+
+/* Whether a library is in the process. The dlclose of musl does nothing, as its documents say: there it always is. */
+#ifdef _WIN32
+static int is_loaded(const char *path)
+{
+    const char *name = strrchr(path, '\\');
+    return GetModuleHandleA(name ? name + 1 : path) != NULL;
+}
+
+#define check_unloaded(path) check("the library has gone", !is_loaded(path), 0)
+
+/* How many pages hold a text that are allocated one by one, as the module's pages for secrets are. */
+static int pages_with(const char *text)
+{
+    MEMORY_BASIC_INFORMATION region;
+    const char *at = NULL;
+    size_t length = strlen(text);
+    int found = 0;
+    for (; VirtualQuery(at, &region, sizeof region); at = (char *)region.BaseAddress + region.RegionSize) {
+        if (region.State != MEM_COMMIT || region.Type != MEM_PRIVATE || region.Protect != PAGE_READWRITE ||
+            region.AllocationBase != region.BaseAddress || region.RegionSize != 4096)
+            continue;
+        const char *page = region.BaseAddress;
+        for (size_t i = 0; i + length <= 4096; i++) {
+            if (!memcmp(page + i, text, length)) {
+                found++;
+                break;
+            }
+        }
+    }
+    return found;
+}
+
+/* A host that unloads the library in the middle of a login: the PIN does not stay in memory. */
+static void unload_without_finalizing(const char *path)
+{
+    CK_SLOT_ID slots[8] = { 99, 99 };
+    CK_SESSION_HANDLE session = 0;
+    library_t library = load(path);
+    begin(slots);
+    RETURNS(p11->C_OpenSession(slots[1], CKF_SERIAL_SESSION, NULL, NULL, &session), CKR_OK);
+    RETURNS(p11->C_Login(session, CKU_USER, (unsigned char *)"ABC123", 6), CKR_OK);
+    CK_OBJECT_HANDLE key = find(session, CKO_PRIVATE_KEY), public = find(session, CKO_PUBLIC_KEY);
+    sign(session, key, public, 1);
+    check("a page holds the PIN", pages_with("ABC123") > 0, 0);
+    check("the library is unloaded in a login", close_library(library), 0);
+    check_unloaded(path);
+    check("no page holds the PIN", pages_with("ABC123") == 0, pages_with("ABC123"));
+}
+#else
+#define check_unloaded(path) (void)(path)
+#endif
+
 int main(int count, char **words)
 {
+    CK_SLOT_ID slots[8] = { 99, 99 };
+    library_t library;
     if (count != 2)
         return 2;
-    /* Loaded, used and unloaded twice. */
+
+    /* One thread: the library goes when it is unloaded. */
+    library = load(words[1]);
+    begin(slots);
+    use_token(slots[0], 0);
+    RETURNS(p11->C_Finalize(NULL), CKR_OK);
+    check("the library is unloaded", close_library(library), 0);
+    check_unloaded(words[1]);
+#ifdef _WIN32
+    unload_without_finalizing(words[1]);
+#endif
+
+    /* A second thread calls it: the library stays from then on, whatever the host unloads. */
     for (int round = 0; round < 2; round++) {
-        CK_C_INITIALIZE_ARGS arguments = { NULL, NULL, NULL, NULL, CKF_OS_LOCKING_OK, NULL };
-        CK_INFO info;
-        CK_SLOT_ID slots[8] = { 99, 99 };
-        CK_ULONG present = 8;
-        library_t library = open_library(words[1]);
-        if (!library) {
-            printf("FAILED: %s cannot be loaded\n", words[1]);
-            return 1;
-        }
-        CK_C_GetFunctionList list = (CK_C_GetFunctionList)symbol(library, "C_GetFunctionList");
-        RETURNS(list(&p11), CKR_OK);
-        RETURNS(p11->C_Initialize(&arguments), CKR_OK);
-        RETURNS(p11->C_GetInfo(&info), CKR_OK);
-        check("the version of the table", info.cryptokiVersion.major == 2, info.cryptokiVersion.major);
-        check("the library's name", !memcmp(info.libraryDescription, "JPKI ", 5), 0);
-        RETURNS(p11->C_GetSlotList(CK_TRUE, NULL, &present), CKR_OK);
-        check("two tokens", present == 2, present);
-        present = 8;
-        RETURNS(p11->C_GetSlotList(CK_TRUE, slots, &present), CKR_OK);
+        library = load(words[1]);
+        begin(slots);
         for (int credential = 0; credential < 2; credential++)
             use_token(slots[credential], credential);
         removal(slots);
         check("the library is unloaded", close_library(library), 0);
+#ifdef _WIN32
+        check("a library that a second thread called stays", is_loaded(words[1]), 0);
+#endif
     }
     printf("%d checks, %d failed\n", checks, failures);
     return failures != 0;

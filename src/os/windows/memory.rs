@@ -13,10 +13,11 @@ use windows_sys::Win32::System::Memory::{
 };
 use zeroize::Zeroize;
 
+use super::unloading::LIVE_PAGES;
 use crate::os::{SecretMemory, SecretPage};
 
 /// The size of a page on every processor that Windows runs on.
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 
 /// Gives out pages for secrets: not swapped, and not in error reports.
 #[derive(Debug, Default, Clone, Copy)]
@@ -42,6 +43,7 @@ impl SecretMemory for LockedMemory {
         };
         let page = Page { start };
         page.protect();
+        LIVE_PAGES.add(start);
         Some(Box::new(page))
     }
 }
@@ -84,6 +86,7 @@ impl Page {
 impl Drop for Page {
     fn drop(&mut self) {
         self.bytes_mut().zeroize();
+        LIVE_PAGES.remove(self.start);
         let start = self.start.as_ptr().cast::<c_void>();
         if let Some(include) = error_report_function(c"WerUnregisterExcludedMemoryBlock") {
             // SAFETY: the function of this name is of this type (werapi.h).
