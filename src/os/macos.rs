@@ -5,10 +5,8 @@ use std::fs::{File, Metadata};
 use std::mem::{MaybeUninit, size_of};
 use std::process;
 
-use once_cell::sync::OnceCell;
-
 pub(super) use super::unix::library_path;
-use super::unix::{self, reopened_terminal};
+use super::unix::{self, FirstProcess, reopened_terminal};
 #[cfg(feature = "command")]
 pub use super::unix::{HiddenInput, Terminal, Typed};
 pub use super::unix::{
@@ -33,30 +31,19 @@ pub(super) const PTHREAD_CANCEL_DISABLE: c_int = 0;
 /// Tells a process from the children that it forks, by its number and the time of its start.
 ///
 /// A page that a child does not have cannot be read there, and no page is emptied at a fork.
-pub struct ForkMarker {
-    owner: OnceCell<(u32, Option<Start>)>,
-}
-
-/// When a process began: seconds and microseconds.
-type Start = (u64, u64);
+pub struct ForkMarker(FirstProcess);
 
 impl ForkMarker {
     /// A marker that belongs to no process yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { owner: OnceCell::new() }
+        Self(FirstProcess::new())
     }
 
     /// Whether this process is the one that asked first, and no child of it.
     pub fn is_ours(&self) -> bool {
         let number = process::id();
-        let Some((owner, start)) = self.owner.get() else {
-            // `set` and not `get_or_init`: a fork may happen at any instruction, and a lock that
-            // another thread held then would stay taken in the child.
-            let _ = self.owner.set((number, start_of(number)));
-            return self.owner.get().is_some_and(|(owner, _)| *owner == number);
-        };
-        *owner == number && *start == start_of(number)
+        self.0.is(number, start_of(number).unwrap_or_default())
     }
 }
 
@@ -66,8 +53,8 @@ impl Default for ForkMarker {
     }
 }
 
-/// When a process began (libproc.h).
-fn start_of(number: u32) -> Option<Start> {
+/// When a process began (libproc.h): seconds and microseconds.
+fn start_of(number: u32) -> Option<(u64, u64)> {
     let mut info = MaybeUninit::<libc::proc_bsdinfo>::zeroed();
     let size = c_int::try_from(size_of::<libc::proc_bsdinfo>()).ok()?;
     let number = c_int::try_from(number).ok()?;

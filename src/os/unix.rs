@@ -3,7 +3,10 @@
 
 #[cfg(not(target_os = "linux"))]
 mod bsd;
+mod exit_work;
 mod files;
+#[cfg(any(target_os = "macos", test))]
+mod first_process;
 #[cfg(not(target_os = "macos"))]
 mod fork_marker;
 mod locks;
@@ -24,10 +27,14 @@ use log::debug;
 pub(super) use self::bsd::reopened_terminal;
 #[cfg(not(target_os = "linux"))]
 pub use self::bsd::{fill_random, on_exit, secure_execution};
+#[cfg(target_os = "linux")]
+pub(super) use self::exit_work::ExitWork;
 pub use self::files::{
     effective_user, is_trusted, open_configuration, open_log, stderr_for_logging,
     system_configuration_folder, user_configuration_folders, write_line,
 };
+#[cfg(target_os = "macos")]
+pub(super) use self::first_process::FirstProcess;
 #[cfg(not(target_os = "macos"))]
 pub use self::fork_marker::ForkMarker;
 pub use self::locks::{lock_for_writing, lock_holder};

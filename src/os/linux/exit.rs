@@ -2,12 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use once_cell::sync::OnceCell;
-
-use crate::os::{Ending, UncancellableThread};
+use crate::os::Ending;
+use crate::os::unix::ExitWork;
 
 /// What runs when the process exits or the library is unloaded.
-static AT_EXIT: OnceCell<fn(Ending)> = OnceCell::new();
+static AT_EXIT: ExitWork = ExitWork::new();
 
 /// Whether exit() has begun.
 static EXITING: AtomicBool = AtomicBool::new(false);
@@ -21,10 +20,12 @@ static FINI: extern "C" fn() = run_at_exit;
 /// Has `work` run when the process returns from main, calls exit(), or unloads the library. The
 /// first one stays.
 pub fn on_exit(work: fn(Ending)) {
-    if AT_EXIT.set(work).is_ok() {
+    // In this order: a child that is forked in between registers again, which does no harm.
+    if !AT_EXIT.is_set() {
         // SAFETY: the handler takes nothing and does not unwind. It goes with the library: the C
         // library's `atexit` registers it for the object that it is linked into.
         unsafe { libc::atexit(note_exit) };
+        AT_EXIT.set(work);
     }
 }
 
@@ -35,10 +36,5 @@ extern "C" fn note_exit() {
 }
 
 extern "C" fn run_at_exit() {
-    if let Some(work) = AT_EXIT.get() {
-        let ending = if EXITING.load(Ordering::Acquire) { Ending::Process } else { Ending::Library };
-        // Neither a panic nor a cancellation of the thread may leave through C.
-        let _uncancellable = UncancellableThread::new();
-        let _ = std::panic::catch_unwind(|| work(ending));
-    }
+    AT_EXIT.run(if EXITING.load(Ordering::Acquire) { Ending::Process } else { Ending::Library });
 }

@@ -8,9 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::ptr::null_mut;
 
-use once_cell::sync::OnceCell;
-
-use crate::os::{Ending, UncancellableThread};
+use super::exit_work::ExitWork;
+use crate::os::Ending;
 
 /// Whether the program runs with more rights than its user has (issetugid(2)): then the environment
 /// is the attacker's.
@@ -63,23 +62,22 @@ unsafe extern "C" {
 }
 
 /// What runs when the process exits or the library is unloaded.
-static AT_EXIT: OnceCell<fn(Ending)> = OnceCell::new();
+static AT_EXIT: ExitWork = ExitWork::new();
 
 /// Has `work` run when the process returns from main, calls exit(), or unloads the library. The
 /// first one stays. This system does not show which of the two it is: `work` gets
 /// [`Ending::Process`], with which it may call no service.
 pub fn on_exit(work: fn(Ending)) {
-    if AT_EXIT.set(work).is_ok() {
+    // In this order: a child that is forked in between registers again, and a second run finds
+    // nothing left to do.
+    if !AT_EXIT.is_set() {
         // SAFETY: the function stays as long as the library, and the loader calls it before that
         // goes.
         unsafe { __cxa_atexit(run_at_exit, null_mut(), &raw const __dso_handle) };
+        AT_EXIT.set(work);
     }
 }
 
 extern "C" fn run_at_exit(_: *mut c_void) {
-    if let Some(work) = AT_EXIT.get() {
-        // Neither a panic nor a cancellation of the thread may leave through C.
-        let _uncancellable = UncancellableThread::new();
-        let _ = std::panic::catch_unwind(|| work(Ending::Process));
-    }
+    AT_EXIT.run(Ending::Process);
 }
