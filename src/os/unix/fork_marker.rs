@@ -18,15 +18,29 @@ pub struct ForkMarker {
     mark: AtomicPtr<AtomicU32>,
 }
 
-/// As long as the largest page of any kernel, and aligned to it.
-#[repr(C, align(65536))]
-struct LargestPage([AtomicU32; 16384]);
+/// How many marks are as long as the largest page of any kernel: 65,536 bytes.
+const LARGEST_PAGE: usize = 16_384;
 
-/// The page of the first mark. It is zero-initialised memory of the library, which the loader maps
-/// without a file, and which goes when the library is unloaded.
-static FIRST_PAGE: LargestPage = LargestPage([const { AtomicU32::new(0) }; 16384]);
+/// Twice as long, so that a page of any size lies in it, wherever the loader puts it: not every
+/// loader keeps to an alignment that is larger than a page.
+#[repr(C, align(4096))]
+struct AroundPage([AtomicU32; 2 * LARGEST_PAGE]);
 
-/// Whether a marker has [`FIRST_PAGE`].
+/// The memory around the page of the first mark. It is zero-initialised memory of the library,
+/// which the loader maps without a file, and which goes when the library is unloaded.
+static AROUND_FIRST_PAGE: AroundPage = AroundPage([const { AtomicU32::new(0) }; 2 * LARGEST_PAGE]);
+
+/// The first mark, and the rest of its page. It begins at a multiple of the largest page: nothing
+/// else lies on the pages that it is made of, whatever their size.
+fn first_page() -> &'static [AtomicU32] {
+    let around = &AROUND_FIRST_PAGE.0;
+    let length = LARGEST_PAGE * size_of::<AtomicU32>();
+    let begin = around.as_ptr().addr().next_multiple_of(length) - around.as_ptr().addr();
+    let begin = begin / size_of::<AtomicU32>();
+    around.get(begin..begin + LARGEST_PAGE).unwrap_or_default()
+}
+
+/// Whether a marker has the page of [`first_page`].
 static FIRST_PAGE_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The value of a mark on a page that the kernel would not empty: then the process id is compared.
@@ -54,11 +68,12 @@ impl ForkMarker {
     /// Sets the mark, unless another thread was faster. Lock-free: a fork may happen at any
     /// instruction.
     fn set(&self) -> *mut AtomicU32 {
-        if let ([mark, ..], false) = (&FIRST_PAGE.0, FIRST_PAGE_TAKEN.swap(true, Ordering::AcqRel)) {
-            let start = (&raw const FIRST_PAGE).cast_mut().cast::<c_void>();
+        let page = first_page();
+        if let ([mark, ..], false) = (page, FIRST_PAGE_TAKEN.swap(true, Ordering::AcqRel)) {
+            let start = page.as_ptr().cast_mut().cast::<c_void>();
             // SAFETY: nothing else lies on these pages, and a child finds the zeros that they began
             // with.
-            let wiped = unsafe { system::keep_from_children(start, size_of::<LargestPage>()) };
+            let wiped = unsafe { system::keep_from_children(start, size_of_val(page)) };
             mark.store(if wiped { 1 } else { own_number() | NOT_WIPED }, Ordering::Relaxed);
             return self.publish(from_ref(mark).cast_mut()).unwrap_or_else(|other| other);
         }
@@ -113,6 +128,14 @@ mod tests {
                 assert_eq!(status, 0, "the child took itself for its parent");
             }
         }
+    }
+
+    #[test]
+    fn the_first_page_lies_in_its_memory_and_on_whole_pages() {
+        let around = (&raw const AROUND_FIRST_PAGE).addr();
+        let (begin, length) = (first_page().as_ptr().addr(), size_of_val(first_page()));
+        assert_eq!((begin % 65_536, length), (0, 65_536));
+        assert!(begin >= around && begin + length <= around + size_of::<AroundPage>());
     }
 
     #[test]
