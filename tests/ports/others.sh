@@ -43,7 +43,30 @@ port_musl() {
     done_line musl
 }
 
+# names_are WHAT NAME... -- NAME...: whether a library has the second names, all of them and no others.
+names_are() {
+    local what=$1 names=() found wanted
+    shift
+    while [[ $1 != -- ]]; do
+        names+=("$1")
+        shift
+    done
+    shift
+    found=$(printf '%s\n' "${names[@]}" | sort -u)
+    wanted=$(printf '%s\n' "$@" | sort -u)
+    [[ $found == "$wanted" ]] || {
+        echo "$what: found (-) and wanted (+)"
+        diff -u <(echo "$found") <(echo "$wanted")
+    } >&2
+}
+
 readonly WINDOWS=x86_64-pc-windows-gnu
+
+# What the library may need: parts of Windows. What the compiler brings (libgcc, libwinpthread) must be in it.
+readonly WINDOWS_LIBRARIES=(
+    advapi32.dll api-ms-win-core-synch-l1-2-0.dll bcrypt.dll bcryptprimitives.dll kernel32.dll msvcrt.dll ntdll.dll
+    userenv.dll winscard.dll ws2_32.dll
+)
 
 # What begins and ends a library of Windows: it comes with the source of the standard library, and cargo does not build
 # it.
@@ -65,10 +88,23 @@ windows_cargo() {
         CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=wine WINEPREFIX=/build/wine WINEDEBUG=-all -- "$@"
 }
 
+# windows_exports FILE: as macos_exports. DllMain is exported too, as every function that keeps its name in Rust; the
+# loader finds it another way.
+windows_exports() {
+    local headers
+    headers=$(in_chroot / x86_64-w64-mingw32-objdump --private-headers "$1")
+    # shellcheck disable=SC2046 # the names are words
+    names_are exports $(sed -n '/Name Pointer\] Table/,/^$/s/^\t\[.*[] ]\([A-Za-z_]*\)$/\1/p' <<<"$headers") -- \
+        C_GetFunctionList C_GetInterface C_GetInterfaceList DllMain || return
+    # shellcheck disable=SC2046
+    names_are libraries $(sed -n 's/^\tDLL Name: //p' <<<"$headers" | tr '[:upper:]' '[:lower:]') -- "${WINDOWS_LIBRARIES[@]}"
+}
+
 # Windows on x86-64. Wine has the calls of Windows; its PC/SC service is the pcscd of the chroot.
 port_windows() {
     install_in_chroot wine wine64 libp11-kit-dev pcscd vsmartcard-vpcd openssl
     step windows built windows_cargo build --release --lib
+    step windows exports windows_exports "/build/$WINDOWS/release/jpki_pkcs11.dll"
     # shellcheck disable=SC2016 # as above
     step windows signed in_chroot /tmp bash -c '
         x86_64-w64-mingw32-gcc -std=c11 -Wall -o client.exe -idirafter /usr/include/p11-kit-1 /src/tests/ports/client.c &&
@@ -85,6 +121,11 @@ port_freebsd() {
     step freebsd unit-tests-checked std_cargo x86_64-unknown-freebsd PCSC_LIB_DIR=/nonexistent -- check --lib --profile test
     done_line freebsd
 }
+
+# The libraries that the module may need.
+readonly MACOS_LIBRARIES=(
+    /System/Library/Frameworks/PCSC.framework/Versions/A/PCSC /usr/lib/libSystem.B.dylib /usr/lib/libiconv.2.dylib
+)
 
 # What the linker is given of the libraries of macOS: their names, and which functions they export. That list of
 # libSystem comes with the package ziglang; those of PC/SC and iconv are written here.
@@ -129,17 +170,17 @@ exports:
 END
 }
 
-# macos_exports FILE: whether the library exports what PKCS#11 wants, and calls nothing but what it should.
+# macos_exports FILE: whether the library exports what PKCS#11 wants and nothing else, and needs no other libraries than
+# those that come with the system.
 macos_exports() {
-    local symbol symbols
-    symbols=$(in_chroot / llvm-nm-19 --extern-only "$1")
-    for symbol in C_GetFunctionList C_GetInterface C_GetInterfaceList; do
-        grep -q " T _$symbol\$" <<<"$symbols" || {
-            echo "$symbol is not exported" >&2
-            return 1
-        }
-    done
-    grep -q ' U _SCardTransmit$' <<<"$symbols"
+    # shellcheck disable=SC2046 # the names are words
+    names_are exports $(in_chroot / llvm-nm-19 --extern-only --defined-only --format=just-symbols "$1") -- \
+        _C_GetFunctionList _C_GetInterface _C_GetInterfaceList || return
+    # Its own name is in that list too.
+    # shellcheck disable=SC2046
+    names_are libraries $(in_chroot / llvm-objdump-19 --macho --dylibs-used "$1" |
+        sed -n '/libjpki_pkcs11/d; s/^\t\([^ ]*\) .*/\1/p') -- \
+        "${MACOS_LIBRARIES[@]}"
 }
 
 # macOS on both processors: linked, and not run.
