@@ -42,7 +42,9 @@ package_windows() {
     for file in jpki-pkcs11 jpki-pkcs11-auth jpki-pkcs11-sign; do
         cp "$PORTS/build/$WINDOWS/release/jpki_pkcs11.dll" "$directory/$file.dll"
     done
-    cp "$ROOT"/README.md "$ROOT"/README.ja.md "$ROOT"/CHANGELOG.md "$ROOT"/LICENSE "$ROOT"/conf/jpki-pkcs11.toml "$directory/"
+    cp "$ROOT"/README.md "$ROOT"/README.ja.md "$ROOT"/CHANGELOG.md "$ROOT"/LICENSE "$directory/"
+    # Under its own name it would be the configuration, since it lies beside the library.
+    cp "$ROOT/conf/jpki-pkcs11.toml" "$directory/jpki-pkcs11.example.toml"
     rm -f -- "$PORTS/build/windows/$name.zip"
     in_chroot /build/windows zip --quiet --recurse-paths "$name.zip" "$name"
     cp "$PORTS/build/windows/$name.zip" "$TARGET/windows/"
