@@ -349,6 +349,8 @@ fn unload_under_a_login(stand_in: StandIn, unload: impl FnOnce(Host)) {
 
 #[test]
 fn a_call_that_begins_while_the_library_is_unloaded_is_refused() {
+    // musl's dlclose() unloads no library.
+    let expected = if cfg!(target_env = "musl") { ck::CKR_OK } else { ck::CKR_CRYPTOKI_NOT_INITIALIZED };
     isolated!(|stand_in| {
         let is_refused = |begun_after: Duration| {
             in_child(|| {
@@ -360,7 +362,7 @@ fn a_call_that_begins_while_the_library_is_unloaded_is_refused() {
                     let rv = c!(client.p11, C_GetInfo(&mut ck::CK_INFO::default()));
                     stand_in.release_hanging();
                     unloads.join().unwrap();
-                    assert_eq!(rv, ck::CKR_CRYPTOKI_NOT_INITIALIZED);
+                    assert_eq!(rv, expected);
                 });
                 exit();
             })
