@@ -19,8 +19,8 @@
 //! 4. An entry whose answer was lost counts as refused only if the count is lower afterwards.
 //! 5. A card that has told its count, and does not now, gets no PIN. One that never told is used
 //!    without a count: an entry whose answer was lost may be sent once more, and the first refusal
-//!    ends a login. So is one whose answer to the question does not fall when it refuses a PIN: that
-//!    is no count. A reserve goes by the refusals of our own then.
+//!    ends a login. So is one whose answer to the question does not fall when it refuses a PIN:
+//!    that is no count. A reserve goes by the refusals of our own then.
 
 mod memory;
 #[cfg(test)]
