@@ -19,8 +19,7 @@
 //! 4. An entry whose answer was lost counts as refused only if the count is lower afterwards.
 //! 5. A card that has told its count, and does not now, gets no PIN. One that never told is used
 //!    without a count: an entry whose answer was lost may be sent once more, and the first refusal
-//!    ends a login. So is one whose answer to the question does not fall when it refuses a PIN:
-//!    that is no count. A reserve goes by the refusals of our own then.
+//!    ends a login. A reserve goes by the refusals of our own then.
 
 mod memory;
 #[cfg(test)]
@@ -198,7 +197,7 @@ impl<K: Clone> PinState<K> {
 
     /// Takes note of the card's answer to the question for the count.
     pub fn observe<P: PartialEq + Clone>(&mut self, memory: &mut PinMemory<P>, answer: CountAnswer) {
-        self.count = match heard(memory, answer) {
+        self.count = match answer {
             CountAnswer::Told(count) => {
                 self.tells = true;
                 self.blocked = false;
@@ -219,7 +218,6 @@ impl<K: Clone> PinState<K> {
         pin: &P,
         answer: CountAnswer,
     ) -> Decision {
-        let answer = heard(memory, answer);
         self.observe(memory, answer);
         let (decision, ends) = match origin {
             Origin::Entry { reserve } => (self.decide_entry(memory, pin, answer, reserve), false),
@@ -253,7 +251,7 @@ impl<K: Clone> PinState<K> {
         match answer {
             CountAnswer::Told(TriesLeft::BLOCKED) => Decision::Refuse(Refusal::Blocked),
             CountAnswer::Verified => Decision::ForgetAndAsk,
-            CountAnswer::NotTold if self.has_told(memory) => Decision::Refuse(Refusal::NoCount),
+            CountAnswer::NotTold if self.tells => Decision::Refuse(Refusal::NoCount),
             _ if memory.is_refused(entry) => {
                 Decision::Refuse(if self.blocked { Refusal::Blocked } else { Refusal::Repeated })
             }
@@ -271,13 +269,12 @@ impl<K: Clone> PinState<K> {
         answer: CountAnswer,
     ) -> Decision {
         match answer {
-            CountAnswer::Told(count) if count >= self.full => Decision::Send,
-            CountAnswer::Told(_) => Decision::Refuse(Refusal::NotFull),
+            CountAnswer::Told(count) if count < self.full => Decision::Refuse(Refusal::NotFull),
             CountAnswer::Verified => Decision::ForgetAndAsk,
-            CountAnswer::NotTold if self.has_told(memory) => Decision::Refuse(Refusal::NoCount),
+            CountAnswer::NotTold if self.tells => Decision::Refuse(Refusal::NoCount),
             // The same PIN was entered again, or is kept twice, and the card has refused it.
-            CountAnswer::NotTold if memory.is_refused(pin) => Decision::Refuse(Refusal::Repeated),
-            CountAnswer::NotTold => Decision::Send,
+            _ if memory.is_refused(pin) => Decision::Refuse(Refusal::Repeated),
+            CountAnswer::Told(_) | CountAnswer::NotTold => Decision::Send,
         }
     }
 
@@ -350,23 +347,8 @@ impl<K: Clone> PinState<K> {
         self.log_out();
     }
 
-    /// Whether the card has told a count since it was put in, and not only the same number always.
-    fn has_told<P: PartialEq + Clone>(&self, memory: &PinMemory<P>) -> bool {
-        self.tells && !memory.is_constant()
-    }
-
     /// No more than there can be: a count that rises without end would free every refused entry.
     fn credible(&self, count: TriesLeft) -> TriesLeft {
         count.min(self.full)
-    }
-}
-
-/// What an answer to the question is worth.
-fn heard<P: PartialEq + Clone>(memory: &PinMemory<P>, answer: CountAnswer) -> CountAnswer {
-    match answer {
-        CountAnswer::Told(count) if memory.is_constant() && count != TriesLeft::BLOCKED => {
-            CountAnswer::NotTold
-        }
-        other => other,
     }
 }

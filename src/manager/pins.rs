@@ -310,8 +310,8 @@ impl CardManager {
         Ok(answer?)
     }
 
-    /// Asks for the count right after a refusal: a number that stays the same would free the PIN
-    /// that was refused. Where no answer comes, nothing is learned.
+    /// Asks for the count right after a refusal: on a card that always names the same number, the
+    /// next answer would be taken for a rise. Where no answer comes, nothing is learned.
     pub(super) fn ask_after_refusal(
         &self,
         applet: &mut Applet<'_, '_>,

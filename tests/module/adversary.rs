@@ -183,6 +183,7 @@ fn rule_2_a_card_that_always_names_the_same_number_gets_a_wrong_entry_once() {
     let (wrong, held) = (ck::CKR_PIN_INCORRECT, ck::CKR_FUNCTION_CANCELED);
     assert_eq!(enter(&fixture, &[b"1111", b"1111"]), [wrong, held]);
     fixture.remove_card();
+    assert_eq!(fixture.module().count_slots(true), Ok(0));
     fixture.insert_card();
     fixture.module().token_info(fixture.auth_slot()).expect("a token");
     assert_eq!(
@@ -213,6 +214,7 @@ fn rule_10_a_reserve_holds_on_a_card_that_does_not_tell_its_count() {
         let codes = enter(&fixture, &[b"1111", b"2222", b"3333"]);
         assert_eq!(codes, [ck::CKR_PIN_INCORRECT, ck::CKR_PIN_INCORRECT, ck::CKR_PIN_LOCKED]);
         fixture.remove_card();
+        assert_eq!(fixture.module().count_slots(true), Ok(0));
         fixture.insert_card();
         assert_eq!(enter(&fixture, &[b"4444"]), [ck::CKR_PIN_LOCKED]);
         assert_eq!(fixture.tries_left(AUTH), 1);

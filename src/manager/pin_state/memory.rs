@@ -12,8 +12,6 @@ pub struct PinMemory<P> {
     lost: Vec<Lost<P>>,
     /// What our own refusals leave at worst, where the card has told no count since.
     at_worst: Option<TriesLeft>,
-    /// The card's answer to the question did not fall when it refused a PIN: it is no count.
-    is_constant: bool,
 }
 
 /// An entry that the card refused, or may have refused.
@@ -36,7 +34,7 @@ struct Lost<P> {
 
 impl<P> Default for PinMemory<P> {
     fn default() -> Self {
-        Self { refused: Vec::new(), lost: Vec::new(), at_worst: None, is_constant: false }
+        Self { refused: Vec::new(), lost: Vec::new(), at_worst: None }
     }
 }
 
@@ -77,16 +75,10 @@ impl<P: PartialEq + Clone> PinMemory<P> {
         self.at_worst
     }
 
-    /// Takes note of the count right after an entry was refused. One that would free the entry
-    /// cannot be a count.
+    /// Takes note of the count right after an entry was refused: only a higher one is a rise.
     pub(super) fn observe_refusal(&mut self, entry: &P, count: TriesLeft) {
-        self.is_constant |=
-            self.refused.iter().any(|refused| refused.entry == *entry && count > refused.tries);
-    }
-
-    /// Whether the card's answer to the question is known to be no count.
-    pub(super) fn is_constant(&self) -> bool {
-        self.is_constant
+        let known = self.refused.iter_mut().filter(|refused| refused.entry == *entry);
+        known.for_each(|refused| refused.tries = refused.tries.max(count));
     }
 
     /// Holds an entry back until the count is higher than `tries`.
@@ -119,7 +111,6 @@ impl<P: PartialEq + Clone> PinMemory<P> {
             self.hold_back(entry.clone(), tries);
         }
         self.at_worst = self.at_worst.into_iter().chain(other.at_worst).min();
-        self.is_constant |= other.is_constant;
         for Lost { entry, sent } in &other.lost {
             match self.lost.iter_mut().find(|known| known.entry == *entry) {
                 Some(known) => known.sent = known.sent.max(*sent),
@@ -128,8 +119,8 @@ impl<P: PartialEq + Clone> PinMemory<P> {
         }
     }
 
-    /// A PIN of ours was right. What the question is worth does not change.
+    /// A PIN of ours was right.
     pub(super) fn forget_all(&mut self) {
-        *self = Self { is_constant: self.is_constant, ..Self::default() };
+        *self = Self::default();
     }
 }

@@ -68,8 +68,8 @@ pub enum Instead {
     RefusalKeepsLogin,
     /// Rule 5: without a count a stored PIN is sent though this program knows that it was refused.
     StoredThoughRefused,
-    /// Rule 5: a number that does not fall with a refusal is a count.
-    ConstantIsCount,
+    /// Rule 2: the count is not asked right after a refusal.
+    NotAskedAfterRefusal,
 }
 
 /// A mutant. It remembers a little more than the machine, for its own ends.
@@ -233,7 +233,7 @@ impl Machine for Mutant {
     }
 
     fn observe_refusal(&mut self, pin: Pin, answer: CountAnswer) {
-        if !self.is(Instead::ConstantIsCount) {
+        if !self.is(Instead::NotAskedAfterRefusal) {
             self.real.observe_refusal(pin, answer);
         }
     }
