@@ -95,9 +95,7 @@ impl Found {
             self.problems.push(Problem::SeveralOfOurs { profile: profile.clone(), modules: own });
         }
     }
-}
 
-impl Found {
     /// Whether a program has the module, or p11-kit's proxy.
     pub(crate) fn is_any_registered(&self) -> bool {
         !self.registered.is_empty() || !self.proxies.is_empty()
