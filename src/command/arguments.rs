@@ -71,7 +71,7 @@ fn usage_error(language: Language, error: &clap::Error) -> String {
     help::usage_error(language, &error.render().to_string(), wrong_word(error), values)
 }
 
-/// Whether somebody may have typed a PIN among the arguments, where it does not belong.
+/// Whether the user may have typed a PIN among the arguments, where it does not belong.
 fn may_have_a_pin() -> bool {
     let login = format!("--{LOGIN}");
     let takes_pins =

@@ -43,8 +43,8 @@ impl LivePages {
     fn wipe(&self) {
         let Some(pages) = self.0.try_lock() else { return };
         for page in pages.iter() {
-            // SAFETY: a page of this list is there, that long, and may be written; whoever used it
-            // does not run any more.
+            // SAFETY: a page of this list is there, that long, and may be written; the thread
+            // that used it does not run any more.
             unsafe { slice::from_raw_parts_mut(page.0.as_ptr(), PAGE) }.zeroize();
         }
     }
