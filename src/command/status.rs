@@ -74,11 +74,10 @@ fn log_in(client: &Client, reader: &mut Reader, output: &mut Output) -> Vec<Logi
     let mut logins = Vec::new();
     let language = output.language();
     for &(credential, slot) in reader.listing.slots.iter().filter(|(credential, _)| is_private(*credential)) {
-        let refusal = card.pin(credential).and_then(Pin::refusal);
-        let came = match refusal {
+        let pin = card.pin(credential);
+        let came = match pin.and_then(Pin::refusal) {
             Some(refusal) => Err(NoLogin::NotAsked(refusal)),
             None => {
-                let pin = card.pin(credential);
                 output.remark(&text::pin::asked_for(language, &reader.listing.name, &card, pin));
                 log_in_to(client, slot, credential, language)
             }

@@ -36,7 +36,7 @@ pub(crate) fn rules(language: Language, credential: Credential) -> &'static str 
 pub(crate) fn asked_for(language: Language, reader: &str, of: &Card, pin: Option<Pin>) -> String {
     let card = super::card::card(language, of);
     let tries = pin.map(|pin| super::card::tries(language, pin)).unwrap_or_default();
-    say!(language, "{reader}\n  {card}\n  {tries}", "{reader}\n  {card}\n  {tries}")
+    format!("{reader}\n  {card}\n  {tries}")
 }
 
 pub(crate) fn prompt(language: Language, credential: Credential) -> String {
